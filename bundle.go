@@ -1,0 +1,177 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/flate"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// bundleFunction compiles the Lambda function in dir, a folder functions/<name> beside go.mod, for provided.al2023 on arm64 and
+// zips it as Lambda wants it. dir may be relative to the current directory, and the returned path is then, too:
+//
+//	functions/backup ──▶ .build/functions/backup.zip, which holds bootstrap
+//
+// The hash tells whether the function changed: lower-case hex SHA-256 over its sources, go.mod and go.sum. It is the same on
+// every machine, which the compiled bytes are not, so it and not theirs is what decides on a deployment. It does not
+// cover the Go toolchain: to deploy a function anew with a newer one, raise the go line of go.mod.
+//
+// Simultaneous calls do no harm. It needs go on PATH, and the modules in its cache or a way to fetch them.
+func bundleFunction(dir string) (zip, hash string, err error) {
+	hash, err = hashFunction(dir)
+	if err != nil {
+		return "", "", fmt.Errorf("%s: cannot be hashed: %w", dir, err)
+	}
+	out := filepath.Join(moduleOf(dir), ".build", "functions")
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return "", "", fmt.Errorf("%s: cannot be bundled: %w", dir, err)
+	}
+	// Beside the result, since only within one file system a rename is atomic.
+	work, err := os.MkdirTemp(out, "bundle-*")
+	if err != nil {
+		return "", "", fmt.Errorf("%s: cannot be bundled: %w", dir, err)
+	}
+	defer os.RemoveAll(work)
+
+	bootstrap := filepath.Join(work, "bootstrap")
+	if err := compileFunction(dir, bootstrap); err != nil {
+		return "", "", fmt.Errorf("%s: %w", dir, err)
+	}
+	unfinished := filepath.Join(work, "function.zip")
+	zip = filepath.Join(out, filepath.Base(dir)+".zip")
+	if err := zipBootstrap(bootstrap, unfinished); err != nil {
+		return "", "", fmt.Errorf("%s: cannot be zipped: %w", dir, err)
+	}
+	if err := os.Rename(unfinished, zip); err != nil {
+		return "", "", fmt.Errorf("%s: cannot be zipped: %w", dir, err)
+	}
+	return zip, hash, nil
+}
+
+// moduleOf returns the folder of go.mod, two above a function's.
+func moduleOf(dir string) string { return filepath.Dir(filepath.Dir(filepath.Clean(dir))) }
+
+// hashFunction hashes what the function is made from. It covers the folder only: a function that imported another package
+// of the project, or embedded a file, would change without a change of its hash, which TestFunctionHashCoversAllItsSources rules out.
+func hashFunction(dir string) (string, error) {
+	entries, err := os.ReadDir(dir) // sorted by name
+	if err != nil {
+		return "", err
+	}
+	var paths []string
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
+			paths = append(paths, filepath.Join(dir, name))
+		}
+	}
+	if len(paths) == 0 {
+		return "", errors.New("no Go files there")
+	}
+	paths = append(paths, filepath.Join(moduleOf(dir), "go.mod"), filepath.Join(moduleOf(dir), "go.sum"))
+
+	h := sha256.New()
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		// A Windows checkout may have rewritten the line endings.
+		content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
+		// The lengths make it unambiguous where a name or a content ends.
+		name := filepath.Base(path)
+		fmt.Fprintf(h, "%d %s %d ", len(name), name, len(content))
+		h.Write(content)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// compileFunction builds the function's executable. The user's GOFLAGS, GOPROXY and the like stay in force; what decides where
+// the executable runs is set here. A go.work is ignored: it could put in module versions that the hash does not know of.
+func compileFunction(dir, executable string) error {
+	module, err := filepath.Abs(moduleOf(dir))
+	if err != nil {
+		return fmt.Errorf("cannot be compiled: %w", err)
+	}
+	if executable, err = filepath.Abs(executable); err != nil {
+		return fmt.Errorf("cannot be compiled: %w", err)
+	}
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		return fmt.Errorf("cannot be compiled: %w: install Go and put it on PATH", err)
+	}
+	cmd := exec.Command(tool, "build",
+		"-trimpath", "-buildvcs=false",
+		// Without net/rpc, which only the retired go1.x runtime needs.
+		"-tags", "lambda.norpc",
+		"-ldflags=-s -w -buildid=",
+		// -buildmode=pie in GOFLAGS would make it want a dynamic linker.
+		"-buildmode=exe",
+		"-o", executable, "./functions/"+filepath.Base(dir))
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "GOARM64=v8.0", "CGO_ENABLED=0", "GOWORK=off")
+	output, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if reason := firstLines(string(output), 5); reason != "" {
+		return fmt.Errorf("does not compile: %s", reason)
+	}
+	return fmt.Errorf("cannot be compiled: go build: %w", err)
+}
+
+// firstLines joins the first n lines of go build's output into one, without those that only name a package or a download.
+func firstLines(output string, n int) string {
+	lines := slices.DeleteFunc(strings.Split(output, "\n"), func(line string) bool {
+		return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "go: downloading ")
+	})
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	if more := len(lines) - n; more > 0 {
+		lines = append(lines[:n], fmt.Sprintf("and %d more lines", more))
+	}
+	return strings.Join(lines, "; ")
+}
+
+// zipBootstrap writes a zip that holds the executable alone, under the name that Lambda starts.
+func zipBootstrap(executable, path string) error {
+	content, err := os.Open(executable)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+
+	archive := zip.NewWriter(file)
+	// The default level would cost every synth 0.4 s more and make the zip a tenth smaller.
+	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
+	// A fixed time, so that equal executables make equal zips. 1980 is the format's first year.
+	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+	header.SetMode(0o755)
+	entry, err := archive.CreateHeader(header)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(entry, content); err != nil {
+		return err
+	}
+	if err := archive.Close(); err != nil {
+		return err
+	}
+	return file.Close()
+}

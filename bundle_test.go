@@ -1,0 +1,292 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"debug/elf"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// helloModule writes a module with one function and returns the function's folder. Changes override its files by path, or
+// add to them.
+func helloModule(t *testing.T, changes map[string]string) string {
+	t.Helper()
+	files := map[string]string{
+		"go.mod":                    "module hello\n\ngo 1.25.0\n",
+		"go.sum":                    "",
+		"functions/hello/main.go":   "package main\n\nfunc main() { println(greeting) }\n",
+		"functions/hello/text.go":   "package main\n\nconst greeting = \"hello\"\n",
+		"functions/hello/README.md": "Says hello.\n",
+	}
+	for path, content := range changes {
+		files[path] = content
+	}
+	root := t.TempDir()
+	for path, content := range files {
+		path = filepath.Join(root, filepath.FromSlash(path))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(root, "functions", "hello")
+}
+
+func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
+	hash := func(dir string) string {
+		t.Helper()
+		hash, err := hashFunction(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hash
+	}
+	// A pinned value: another machine, path or toolchain must not change it. One that does deploys every function anew.
+	const plain = "3f32ed501eefb7376f586f5013e2e4ef80437f2250f127c0089e09d7a9f335d6"
+	tests := []struct {
+		name    string
+		changes map[string]string
+		same    bool
+	}{
+		{"another path", nil, true},
+		{"Windows line endings", map[string]string{
+			"functions/hello/main.go": "package main\r\n\r\nfunc main() { println(greeting) }\r\n",
+			"go.mod":                  "module hello\r\n\r\ngo 1.25.0\r\n",
+		}, true},
+		{"a test", map[string]string{"functions/hello/main_test.go": "package main\n"}, true},
+		{"a file that is not Go", map[string]string{"functions/hello/README.md": "Greets.\n"}, true},
+		{"another function", map[string]string{"functions/other/main.go": "package main\n\nfunc main() {}\n"}, true},
+		{"a source", map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"}, false},
+		{"a new source", map[string]string{"functions/hello/more.go": "package main\n"}, false},
+		{"go.mod", map[string]string{"go.mod": "module hello\n\ngo 1.26.0\n"}, false},
+		{"go.sum", map[string]string{"go.sum": "example.com/m v1.0.0 h1:AAAA\n"}, false},
+		// Without framing, text moved from the end of one file to the start of the next would be the same bytes.
+		{"a line moved to the next file", map[string]string{
+			"functions/hello/main.go": "package main\n",
+			"functions/hello/text.go": "\nfunc main() { println(greeting) }\npackage main\n\nconst greeting = \"hello\"\n",
+		}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if have := hash(helloModule(t, test.changes)); (have == plain) != test.same {
+				t.Errorf("hash is %s, without the change it is %s", have, plain)
+			}
+		})
+	}
+	t.Run("a source's name", func(t *testing.T) {
+		dir := helloModule(t, nil)
+		if err := os.Rename(filepath.Join(dir, "text.go"), filepath.Join(dir, "texts.go")); err != nil {
+			t.Fatal(err)
+		}
+		if hash(dir) == plain {
+			t.Error("hash is the same")
+		}
+	})
+}
+
+// backupFunction is the function that the project ships.
+const backupFunction = "functions/backup"
+
+func TestFunctionBundleIsWhatLambdaStarts(t *testing.T) {
+	path, hash, err := bundleFunction(backupFunction)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(".build", "functions", "backup.zip"); path != want {
+		t.Errorf("path is %s, want %s", path, want)
+	}
+	if want, err := hashFunction(backupFunction); err != nil || hash != want {
+		t.Errorf("hash is %s, want %s: %v", hash, want, err)
+	}
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	if len(archive.File) != 1 || archive.File[0].Name != "bootstrap" {
+		t.Fatalf("want bootstrap alone, have %d files, first %s", len(archive.File), archive.File[0].Name)
+	}
+	bootstrap := archive.File[0]
+	if mode := bootstrap.Mode(); mode != 0o755 {
+		t.Errorf("mode is %v, want -rwxr-xr-x", mode)
+	}
+	if modified := bootstrap.Modified.UTC(); modified != time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC) {
+		t.Errorf("modified %v, want a fixed time", modified)
+	}
+	// Lambda refuses a direct upload of more than 50 MB.
+	if size := bootstrap.CompressedSize64; size > 40_000_000 {
+		t.Errorf("%d bytes zipped", size)
+	}
+
+	wantStaticARM64(t, path)
+}
+
+// wantStaticARM64 fails unless the zip's bootstrap runs on arm64 Linux without anything else on the machine.
+func wantStaticARM64(t *testing.T, path string) {
+	t.Helper()
+	archive, err := zip.OpenReader(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archive.Close()
+	file, err := archive.Open("bootstrap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	executable, err := elf.NewFile(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if executable.Machine != elf.EM_AARCH64 || executable.Type != elf.ET_EXEC {
+		t.Errorf("executable is %v %v, want %v %v", executable.Machine, executable.Type, elf.EM_AARCH64, elf.ET_EXEC)
+	}
+	for _, part := range executable.Progs {
+		if part.Type == elf.PT_INTERP || part.Type == elf.PT_DYNAMIC {
+			t.Errorf("executable has %v, want it statically linked", part.Type)
+		}
+	}
+}
+
+func TestFunctionHashCoversAllItsSources(t *testing.T) {
+	type goPackage struct {
+		ImportPath                            string
+		Module                                *struct{ Main bool }
+		EmbedFiles, CFiles, SFiles, SysoFiles []string
+	}
+	cmd := exec.Command("go", "list", "-deps", "-json", "-tags", "lambda.norpc", "./"+backupFunction)
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "GOWORK=off")
+	cmd.Stderr = os.Stderr
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var own []goPackage
+	for decoder := json.NewDecoder(bytes.NewReader(output)); decoder.More(); {
+		var p goPackage
+		if err := decoder.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		if p.Module != nil && p.Module.Main {
+			own = append(own, p)
+		}
+	}
+	if len(own) != 1 || own[0].ImportPath != "platform/"+backupFunction {
+		t.Fatalf("want no package of the project but its own, have %+v", own)
+	}
+	for _, files := range [][]string{own[0].EmbedFiles, own[0].CFiles, own[0].SFiles, own[0].SysoFiles} {
+		if len(files) > 0 {
+			t.Errorf("built from %v, which the hash does not cover", files)
+		}
+	}
+}
+
+func TestFunctionBundleSurvivesTheUsersGoSettings(t *testing.T) {
+	dir := helloModule(t, nil)
+	// A workspace that does not know the module, another target, and a build mode that wants a dynamic linker.
+	if err := os.WriteFile(filepath.Join(filepath.Dir(moduleOf(dir)), "go.work"), []byte("go 1.25.0\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOFLAGS", "-buildmode=pie -tags=netgo")
+	t.Setenv("GOOS", "windows")
+	t.Setenv("GOARCH", "386")
+	t.Setenv("CGO_ENABLED", "1")
+	path, _, err := bundleFunction(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Join(moduleOf(dir), ".build", "functions", "hello.zip"); path != want {
+		t.Errorf("path is %s, want %s", path, want)
+	}
+	wantStaticARM64(t, path)
+	first, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("and comes out the same again, over the old one", func(t *testing.T) {
+		if _, _, err := bundleFunction(dir); err != nil {
+			t.Fatal(err)
+		}
+		second, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(first, second) {
+			t.Error("two bundles of one source differ")
+		}
+	})
+	t.Run("and leaves nothing else behind", func(t *testing.T) {
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) != 1 {
+			t.Errorf("want hello.zip alone, have %v", entries)
+		}
+	})
+}
+
+func TestFunctionThatCannotBeBundledSaysWhy(t *testing.T) {
+	tests := []struct {
+		name    string
+		changes map[string]string
+		path    string // PATH, if not the usual one
+		want    []string
+	}{
+		{"a compile error", map[string]string{"functions/hello/text.go": "package main\n"}, "",
+			[]string{"functions/hello: does not compile: ", "main.go:3:23: undefined: greeting"}},
+		{"a module that is missing", map[string]string{"functions/hello/text.go": "package main\n\nimport _ \"example.com/missing\"\n"}, "",
+			[]string{"functions/hello: does not compile: ", "text.go:3:8: ", "example.com/missing"}},
+		{"no go", nil, "nowhere", []string{"functions/hello: cannot be compiled: ", `"go": executable file not found`, "install Go"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := helloModule(t, test.changes)
+			if test.path != "" {
+				t.Setenv("PATH", test.path)
+			}
+			path, hash, err := bundleFunction(dir)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if path != "" || hash != "" {
+				t.Errorf("an error, and a result: %q, %q", path, hash)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("error has more than one line: %v", err)
+			}
+			for _, part := range test.want {
+				if !strings.Contains(filepath.ToSlash(err.Error()), part) {
+					t.Errorf("want an error that contains %q, have %v", part, err)
+				}
+			}
+		})
+	}
+
+	t.Run("no such function", func(t *testing.T) {
+		_, _, err := bundleFunction(filepath.Join("functions", "missing"))
+		if err == nil || !strings.Contains(err.Error(), "functions/missing: cannot be hashed: ") {
+			t.Errorf("error is %v", err)
+		}
+	})
+	t.Run("no sources", func(t *testing.T) {
+		_, _, err := bundleFunction(filepath.Join(filepath.Dir(helloModule(t, nil)), "..", "functions"))
+		if err == nil || !strings.Contains(err.Error(), "no Go files") {
+			t.Errorf("error is %v", err)
+		}
+	})
+}

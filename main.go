@@ -1,0 +1,98 @@
+// Platform turns one configuration file into a whole application platform on AWS: network, load balancer, containers on
+// Fargate, PostgreSQL, Prometheus and alarms, and backups. It writes Terraform's JSON to cdktf.out; `cdktf deploy` does the rest.
+//
+// Read this file for how the parts hang together, then a module's file for what it consists of.
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+
+	"github.com/aws/jsii-runtime-go"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dataawscalleridentity"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/provider"
+	"github.com/hashicorp/terraform-cdk-go/cdktf"
+)
+
+func main() {
+	err := run()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	closeJSII()
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+// run reads the configuration that ENVIRONMENT names (dev, if it is not set) and writes its stack to the folder that CDKTF_OUTDIR
+// names (cdktf.out). After an error that folder is as it was.
+func run() error {
+	cfg, err := loadConfig(".", cmp.Or(os.Getenv("ENVIRONMENT"), "dev"))
+	if err != nil {
+		return err
+	}
+	function, err := bundled("functions/backup")
+	if err != nil {
+		return err
+	}
+	return synthesise(cfg, function, cmp.Or(os.Getenv("CDKTF_OUTDIR"), "cdktf.out"))
+}
+
+// newStack wires the platform: each module gets what stands before it, and none knows what comes after.
+func newStack(app cdktf.App, cfg *Config, function bundle) cdktf.TerraformStack {
+	stack := cdktf.NewTerraformStack(app, jsii.String(cfg.stack()))
+	newBackend(stack, cfg)
+	account := newProvider(stack, cfg)
+
+	keys := newKeys(stack, cfg, account)
+	network := newNetwork(stack, cfg, keys, account)
+	balancer := newLoadBalancer(stack, cfg, keys, network, account)
+	database := newDatabase(stack, cfg, keys, network, account)
+	cluster := newCluster(stack, cfg, keys, network, account)
+	services := newServices(stack, cfg, keys, network, balancer, database, cluster)
+	monitoring := newMonitoring(stack, cfg, keys, network, cluster, services)
+	backup := newBackup(stack, cfg, keys, database, monitoring, function, account)
+	dashboard := newAlarms(stack, cfg, network, balancer, database, cluster, services, monitoring, backup)
+
+	newOutputs(stack, cfg, network, balancer, database, cluster, services, monitoring, backup, dashboard)
+	return stack
+}
+
+// newProvider declares the AWS provider and returns the account's number. The version is exact, since the lock file lives in
+// cdktf.out and does not last; the bindings' own constraint and bare source name are overridden.
+func newProvider(stack cdktf.TerraformStack, cfg *Config) string {
+	tags := map[string]*string{
+		"Application": jsii.String(cfg.Name),
+		"Environment": jsii.String(cfg.Environment),
+		"ManagedBy":   jsii.String("cdktf"),
+	}
+	for key, value := range cfg.Tags {
+		tags[key] = jsii.String(value)
+	}
+	config := &provider.AwsProviderConfig{
+		Region:      jsii.String(cfg.Region),
+		DefaultTags: &[]*provider.AwsProviderDefaultTags{{Tags: &tags}},
+	}
+	if cfg.Account != "" {
+		config.AllowedAccountIds = jsii.Strings(cfg.Account)
+	}
+	provider.NewAwsProvider(stack, jsii.String("aws"), config)
+	stack.AddOverride(jsii.String("terraform.required_providers.aws"), map[string]any{"source": "hashicorp/aws", "version": "5.100.0"})
+	stack.AddOverride(jsii.String("terraform.required_version"), ">= 1.11.0") // the S3 backend's own lock file
+	return *dataawscalleridentity.NewDataAwsCallerIdentity(stack, jsii.String("caller"), &dataawscalleridentity.DataAwsCallerIdentityConfig{}).AccountId()
+}
+
+// newBackend says where Terraform keeps its state. The local one lies beside cdktf.out and never in it: the CLI deletes folders there.
+func newBackend(stack cdktf.TerraformStack, cfg *Config) {
+	if cfg.State.Backend == "local" {
+		cdktf.NewLocalBackend(stack, &cdktf.LocalBackendConfig{Path: jsii.String("../../../terraform." + cfg.stack() + ".tfstate")})
+		return
+	}
+	cdktf.NewS3Backend(stack, &cdktf.S3BackendConfig{
+		Bucket: jsii.String(cfg.State.Bucket), Region: jsii.String(cfg.State.Region),
+		Key: jsii.String(cfg.stack() + ".tfstate"), Encrypt: jsii.Bool(true),
+	})
+	stack.AddOverride(jsii.String("terraform.backend.s3.use_lockfile"), true)
+}

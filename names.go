@@ -1,0 +1,43 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// dashed turns an id's underscores into dashes, as AWS names have them.
+func dashed(id string) string { return strings.ReplaceAll(id, "_", "-") }
+
+// underscored makes part of a construct id of an AWS name such as ecr.api. cdktf would drop a dot silently.
+func underscored(name string) string {
+	return strings.NewReplacer(".", "_", "-", "_").Replace(name)
+}
+
+// digestedName is an AWS name of at most limit characters (9 or more) that changes whenever one of the parts does, so that a
+// replacement can be made before the old one is gone. It begins with as much of name as fits.
+func digestedName(limit int, name string, parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{name}, parts...), "\x00")))
+	suffix := "-" + hex.EncodeToString(sum[:4])
+	if room := limit - len(suffix); len(name) > room {
+		name = strings.TrimRight(name[:room], "-")
+	}
+	return name + suffix
+}
+
+// cidrID makes part of a construct id of a CIDR block.
+func cidrID(block string) string { return strings.NewReplacer(".", "_", "/", "_").Replace(block) }
+
+// literal escapes what Terraform would take for an expression.
+func literal(text string) string {
+	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(text)
+}
+
+// escaped is literal for every value of a map.
+func escaped(values map[string]string) map[string]string {
+	out := map[string]string{}
+	for key, value := range values {
+		out[key] = literal(value)
+	}
+	return out
+}

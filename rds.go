@@ -1,0 +1,303 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/jsii-runtime-go"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dbinstance"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dbparametergroup"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dbsubnetgroup"
+	"github.com/hashicorp/terraform-cdk-go/cdktf"
+)
+
+// Database is the PostgreSQL instance in use, and the way to it.
+type Database struct {
+	Identifier    *string
+	ARN           *string
+	Address       *string // host name without the port
+	SecretARN     *string // the master's credentials, made and rotated by RDS
+	SecurityGroup *string
+	KeyARN        *string   // the key of its storage and its secret
+	LogGroups     []*string // names
+
+	name string // of the first database
+}
+
+const postgresPort = 5432
+
+// newDatabase declares PostgreSQL in the database tier.
+//
+//	services with a database (5432, TLS) ── security group ── instance ── subnets without a route out
+//
+// RDS makes the master's password, keeps it in Secrets Manager and rotates it every seven days: it is never in Terraform's state.
+// A restore is always a new instance beside the others, with ids of its own; database.active says which one is used.
+func newDatabase(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, accountID string) *Database {
+	shared := databaseParts{
+		subnets: dbsubnetgroup.NewDbSubnetGroup(stack, jsii.String("database_subnet_group"), &dbsubnetgroup.DbSubnetGroupConfig{
+			Name:        jsii.String(cfg.stack()),
+			Description: jsii.String("Subnets without a route out of the VPC"),
+			SubnetIds:   &net.DatabaseSubnets,
+			Tags:        nameTag(cfg, "database"),
+		}).Name(),
+		parameters: newParameterGroup(stack, cfg),
+		group:      newSecurityGroup(stack, cfg, net, "database_security_group", "database", "PostgreSQL: in from services with a database"),
+		monitoring: newDatabaseMonitoringRole(stack, cfg, accountID),
+	}
+	main := newInstance(stack, cfg, keys, shared, mainDatabase, nil)
+	active := main
+	for _, name := range sortedKeys(cfg.Database.Restores) {
+		restored := newInstance(stack, cfg, keys, shared, name, main)
+		if cfg.Database.Active == name {
+			active = restored
+		}
+	}
+	return active
+}
+
+// databaseParts is what all instances have in common.
+type databaseParts struct {
+	subnets, parameters, group *string
+	monitoring                 *Role
+}
+
+// newInstance declares the main instance, or one restored from a snapshot or from the main one's past.
+func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts databaseParts, name string, main *Database) *Database {
+	d := cfg.Database
+	id, identifier := "database", cfg.stack()
+	if main != nil {
+		id, identifier = "database_restored_"+name, cfg.named(name)
+	}
+	var logGroups []cdktf.ITerraformDependable
+	var logNames []*string
+	for _, log := range []string{"postgresql", "upgrade"} { // RDS fixes these names, and writes to a group of its own if there is none
+		group := newLogGroup(stack, cfg, keys, id+"_"+log+"_log_group", "/aws/rds/instance/"+identifier+"/"+log)
+		logGroups, logNames = append(logGroups, group), append(logNames, group.Name())
+	}
+	config := &dbinstance.DbInstanceConfig{
+		Identifier:    jsii.String(identifier),
+		Engine:        jsii.String("postgres"),
+		EngineVersion: jsii.String(d.Version), // the major alone: minor upgrades are RDS's, in the maintenance window
+		InstanceClass: jsii.String(d.InstanceClass),
+		DbName:        jsii.String(d.Name),
+		Username:      jsii.String("platform"),
+		Port:          jsii.Number(postgresPort),
+
+		ManageMasterUserPassword: true,
+		MasterUserSecretKmsKeyId: keys.Database,
+
+		AllocatedStorage:    jsii.Number(float64(d.Storage.Initial)),
+		MaxAllocatedStorage: jsii.Number(float64(choose(d.Storage.Max > d.Storage.Initial, d.Storage.Max, 0))),
+		StorageType:         jsii.String("gp3"),
+		StorageEncrypted:    true,
+		KmsKeyId:            keys.Database,
+
+		DbSubnetGroupName:   parts.subnets,
+		VpcSecurityGroupIds: &[]*string{parts.group},
+		PubliclyAccessible:  false,
+		MultiAz:             d.MultiAZ,
+		CaCertIdentifier:    jsii.String("rds-ca-rsa2048-g1"),
+
+		ParameterGroupName:               parts.parameters,
+		IamDatabaseAuthenticationEnabled: true,
+		AllowMajorVersionUpgrade:         true, // a new major is only ever asked for by database.version
+		AutoMinorVersionUpgrade:          true,
+		ApplyImmediately:                 d.ApplyImmediately,
+		MaintenanceWindow:                jsii.String(d.MaintenanceWindow),
+
+		BackupRetentionPeriod:  jsii.Number(float64(d.Retention)),
+		BackupWindow:           jsii.String(d.BackupWindow),
+		CopyTagsToSnapshot:     true,
+		DeleteAutomatedBackups: !cfg.production(),
+		DeletionProtection:     cfg.Protected,
+		SkipFinalSnapshot:      !cfg.production(),
+
+		EnabledCloudwatchLogsExports:       jsii.Strings("postgresql", "upgrade"),
+		MonitoringInterval:                 jsii.Number(60),
+		MonitoringRoleArn:                  parts.monitoring.ARN,
+		PerformanceInsightsEnabled:         true,
+		PerformanceInsightsKmsKeyId:        keys.Database,
+		PerformanceInsightsRetentionPeriod: jsii.Number(7), // days, the only free choice
+		DatabaseInsightsMode:               jsii.String("standard"),
+
+		Tags:      nameTag(cfg, choose(main == nil, "database", "database-"+name)),
+		Lifecycle: protect(cfg),
+		DependsOn: dependsOn(append(logGroups, parts.monitoring.Ready...)...),
+	}
+	if cfg.production() {
+		config.FinalSnapshotIdentifier = finalSnapshot(stack, id, identifier)
+	}
+	if main != nil {
+		restore(config, d.Restores[name], main)
+	}
+	instance := dbinstance.NewDbInstance(stack, jsii.String(id), config)
+	return &Database{
+		Identifier:    instance.Identifier(),
+		ARN:           instance.Arn(),
+		Address:       instance.Address(),
+		SecretARN:     instance.MasterUserSecret().Get(jsii.Number(0)).SecretArn(),
+		SecurityGroup: parts.group,
+		KeyARN:        keys.Database,
+		LogGroups:     logNames,
+		name:          d.Name,
+	}
+}
+
+// finalSnapshot names the snapshot taken when the instance is deleted. The time in it is that of the instance's first deployment
+// and is kept in the state: unique from life to life, and the same in every plan.
+func finalSnapshot(stack cdktf.TerraformStack, id, identifier string) *string {
+	data := cdktf.NewDataResource(stack, jsii.String(id+"_final_snapshot"), &cdktf.DataConfig{
+		Input:     &map[string]any{"made": `${formatdate("YYYYMMDDhhmmss", timestamp())}`},
+		Lifecycle: &cdktf.TerraformResourceLifecycle{IgnoreChanges: &[]*string{jsii.String("input")}},
+	})
+	return jsii.String(identifier + "-final-${" + *data.Fqn() + ".output.made}")
+}
+
+// restore makes an instance start from a snapshot or from the main instance's past. What it starts from is of no account once it is
+// there, and must not replace it.
+func restore(config *dbinstance.DbInstanceConfig, from RestoreConfig, main *Database) {
+	config.DbName, config.Username = nil, nil // the snapshot's; RDS refuses others
+	ignored := []*string{jsii.String("snapshot_identifier"), jsii.String("restore_to_point_in_time")}
+	if config.Lifecycle == nil {
+		config.Lifecycle = &cdktf.TerraformResourceLifecycle{}
+	}
+	config.Lifecycle.IgnoreChanges = &ignored
+	if from.Snapshot != "" {
+		config.SnapshotIdentifier = jsii.String(from.Snapshot)
+		return
+	}
+	config.RestoreToPointInTime = &dbinstance.DbInstanceRestoreToPointInTime{
+		SourceDbInstanceIdentifier: main.Identifier, RestoreTime: jsii.String(from.Time),
+	}
+}
+
+// newParameterGroup declares what PostgreSQL itself is told. The group's name carries the family, so that the next major's
+// group is made while the old one is in use.
+func newParameterGroup(stack cdktf.TerraformStack, cfg *Config) *string {
+	family := "postgres" + cfg.Database.Version
+	var parameters []*dbparametergroup.DbParameterGroupParameter
+	for _, p := range databaseParameters(cfg.Database) {
+		parameters = append(parameters, &dbparametergroup.DbParameterGroupParameter{
+			Name: jsii.String(p.name), Value: jsii.String(p.value), ApplyMethod: jsii.String(p.method),
+		})
+	}
+	return dbparametergroup.NewDbParameterGroup(stack, jsii.String("database_parameter_group"), &dbparametergroup.DbParameterGroupConfig{
+		Name:        jsii.String(cfg.named(family)),
+		Family:      jsii.String(family),
+		Description: jsii.String("TLS only, slow statements and connections logged"),
+		Parameter:   &parameters,
+		Tags:        nameTag(cfg, "database"),
+		Lifecycle:   &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)},
+	}).Name()
+}
+
+type parameter struct{ name, value, method string }
+
+// databaseParameters are ours, overridden and followed by the configured ones, in the order of their names. RDS refuses "immediate" for
+// a parameter that needs a restart; it takes "pending-reboot" for any.
+func databaseParameters(d DatabaseConfig) []parameter {
+	const atOnce, atRestart = "immediate", "pending-reboot"
+	all := map[string]parameter{}
+	for _, p := range []parameter{
+		{"rds.force_ssl", "1", atOnce},
+		{"log_min_duration_statement", strconv.Itoa(d.SlowQuery), atOnce},
+		{"log_connections", choose(d.Version >= "18", "all", "1"), atOnce}, // a list of stages since PostgreSQL 18
+		{"log_disconnections", "1", atOnce},
+		{"log_lock_waits", "1", atOnce},
+		{"shared_preload_libraries", "pg_stat_statements", atRestart},
+	} {
+		all[p.name] = p
+	}
+	for name, value := range d.Parameters {
+		method := atRestart
+		if ours, known := all[name]; known {
+			method = ours.method
+		}
+		all[name] = parameter{name, value, method}
+	}
+	var sorted []parameter
+	for _, name := range sortedKeys(all) {
+		sorted = append(sorted, all[name])
+	}
+	return sorted
+}
+
+// newDatabaseMonitoringRole lets RDS write the operating system's metrics. Their log group, RDSOSMetrics, is the account's and RDS's own:
+// it may be made here, since nobody else does.
+func newDatabaseMonitoringRole(stack cdktf.TerraformStack, cfg *Config, accountID string) *Role {
+	group := "arn:aws:logs:" + cfg.Region + ":" + accountID + ":log-group:RDSOSMetrics"
+	return newRole(stack, cfg, "database_monitoring_role", "database-monitoring", "monitoring.rds.amazonaws.com", []condition{
+		equals("aws:SourceAccount", accountID),
+		{"ArnLike", "aws:SourceArn", []string{"arn:aws:rds:" + cfg.Region + ":" + accountID + ":db:" + cfg.stack() + "*"}},
+	}, statement{
+		sid: "Group", actions: []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy"}, resources: []string{group},
+	}, statement{
+		sid:       "Write",
+		actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:GetLogEvents"},
+		resources: []string{group + ":log-stream:*"},
+	})
+}
+
+// ---- What a container is told ----------------------------------------------------------------------------------------
+
+// databaseVariables are set by the platform in every container that has the database; all are libpq's own.
+var databaseVariables = []string{"PGHOST", "PGPORT", "PGDATABASE", "PGSSLMODE", "PGUSER", "PGPASSWORD", "PGSSLROOTCERT"}
+
+// environment is how a container finds the database. TLS is required but the server's certificate is not verified: no stock image
+// holds RDS's authority.
+func (db *Database) environment() map[string]string {
+	return map[string]string{
+		"PGHOST": *db.Address, "PGPORT": strconv.Itoa(postgresPort), "PGDATABASE": db.name, "PGSSLMODE": "require",
+	}
+}
+
+// credentials is the one place that decides whose credentials a service gets, as variable: reference. Today it is the master's
+// secret, for every service alike.
+func (db *Database) credentials(service string) map[string]string {
+	return map[string]string{"PGUSER": *db.SecretARN + ":username::", "PGPASSWORD": *db.SecretARN + ":password::"}
+}
+
+// credentialsSecret is the secret behind credentials, for the policy of whoever fetches it.
+func (db *Database) credentialsSecret(service string) *string { return db.SecretARN }
+
+// ---- Instance classes ------------------------------------------------------------------------------------------------
+
+var instanceClass = regexp.MustCompile(`^db\.([a-z]+[0-9]+[a-z]*)\.(micro|small|medium|large|xlarge|[0-9]+xlarge)$`)
+
+// classMemory is an instance class's memory in GiB, for the families that RDS offers for PostgreSQL.
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
+func classMemory(class string) (int, error) {
+	small := map[string]int{"micro": 1, "small": 2, "medium": 4}
+	perLarge := map[byte]int{'t': 8, 'm': 8, 'r': 16, 'x': 32} // GiB of a "large", by the family's first letter
+	families := []string{"t3", "t4g", "m5", "m6g", "m6i", "m7g", "m7i", "m8g", "r5", "r6g", "r6i", "r7g", "r7i", "r8g", "x2g"}
+	parts := instanceClass.FindStringSubmatch(class)
+	if parts == nil || !slices.Contains(families, parts[1]) {
+		return 0, fmt.Errorf("want an instance class such as db.t4g.micro, of one of the families %s, have %q", strings.Join(families, ", "), class)
+	}
+	family, size := parts[1], parts[2]
+	if gib, ok := small[size]; ok {
+		if family[0] != 't' {
+			return 0, fmt.Errorf("want db.%s.large or larger, have %q", family, class)
+		}
+		return gib, nil
+	}
+	large := perLarge[family[0]]
+	switch size {
+	case "large":
+		return large, nil
+	case "xlarge":
+		return large * 2, nil
+	}
+	count, err := strconv.Atoi(strings.TrimSuffix(size, "xlarge"))
+	if err != nil || count < 2 || (family[0] == 't' && count > 2) {
+		return 0, fmt.Errorf("want a size that db.%s has, have %q", family, class)
+	}
+	return large * 2 * count, nil
+}
+
+// maxConnections is what RDS sets for PostgreSQL by default: LEAST(DBInstanceClassMemory/9531392, 5000).
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
+func maxConnections(gib int) int { return min(gib<<30/9531392, 5000) }

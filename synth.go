@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/aws/jsii-runtime-go"
+	"github.com/hashicorp/terraform-cdk-go/cdktf"
+)
+
+// oldestNode is the oldest major version of Node.js that cdktf 0.21 supports.
+const oldestNode = 20
+
+// synthesise builds the stack and writes it to outdir, as `cdktf synth` expects it there. Everything is written to a scratch folder
+// first and moved when it is whole: after an error, outdir is as it was.
+func synthesise(cfg *Config, function bundle, outdir string) error {
+	if err := prepareNode(); err != nil {
+		return err
+	}
+	parent := filepath.Dir(filepath.Clean(outdir))
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return fmt.Errorf("%s: cannot be made: %w", parent, reason(err))
+	}
+	scratch, err := os.MkdirTemp(parent, ".cdktf.out-")
+	if err != nil {
+		return fmt.Errorf("%s: cannot be written to: %w", parent, reason(err))
+	}
+	defer os.RemoveAll(scratch)
+	if err := build(cfg, function, scratch); err != nil {
+		return err
+	}
+	if err := publish(scratch, outdir); err != nil {
+		return fmt.Errorf("%s: cannot be written: %w", outdir, reason(err))
+	}
+	return nil
+}
+
+// bundled compiles and zips a function, and gives the zip's absolute path, which is what jsii understands.
+func bundled(dir string) (bundle, error) {
+	zip, hash, err := bundleFunction(dir)
+	if err != nil {
+		return bundle{}, err
+	}
+	if zip, err = filepath.Abs(zip); err != nil {
+		return bundle{}, fmt.Errorf("%s: %w", dir, err)
+	}
+	return bundle{zip, hash}, nil
+}
+
+// build synthesises into a folder. jsii reports whatever goes wrong by a panic, on the Go side or in its Node process: this
+// is the one place that turns it into an error.
+func build(cfg *Config, function bundle, folder string) (err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = fmt.Errorf("synthesis of %s failed: %s", cfg.stack(), sentence(fault))
+		}
+	}()
+	app := cdktf.NewApp(&cdktf.AppConfig{Outdir: jsii.String(folder), StackTraces: jsii.Bool(false)})
+	newStack(app, cfg, function)
+	app.Synth()
+	return nil
+}
+
+// sentence is the first line of what a panic says; the lines after it are a stack trace of Node's.
+func sentence(fault any) string {
+	text := strings.TrimSpace(fmt.Sprint(fault))
+	if err, ok := fault.(error); ok {
+		text = strings.TrimSpace(err.Error())
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	if strings.Contains(line, "no response received from child process") {
+		return "Node.js started but did not answer: check that `node` runs"
+	}
+	return line
+}
+
+// publish moves a synthesised tree into outdir. What else is there stays, such as Terraform's own files of an earlier init, but for
+// the assets of the same stack, which the new ones replace. The manifest comes last: with it the new tree begins to count.
+func publish(scratch, outdir string) error {
+	stacks, err := os.ReadDir(filepath.Join(scratch, "stacks"))
+	if err != nil {
+		return err
+	}
+	for _, stack := range stacks {
+		from, to := filepath.Join(scratch, "stacks", stack.Name()), filepath.Join(outdir, "stacks", stack.Name())
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(filepath.Join(to, "assets")); err != nil {
+			return err
+		}
+		entries, err := os.ReadDir(from)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if err := os.Rename(filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return os.Rename(filepath.Join(scratch, "manifest.json"), filepath.Join(outdir, "manifest.json"))
+}
+
+// prepareNode checks that jsii will find a Node.js that it can use, and silences its banner about versions: which Node is
+// supported is decided here. It must come before anything else of jsii's.
+func prepareNode() error {
+	if _, err := exec.LookPath("node"); err != nil {
+		return fmt.Errorf("node is not on PATH: install Node.js %d or later", oldestNode)
+	}
+	answer, err := exec.Command("node", "--version").Output()
+	if err != nil {
+		return fmt.Errorf("node does not run: %w", err)
+	}
+	version := strings.TrimSpace(string(answer))
+	major, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
+	if number, err := strconv.Atoi(major); err != nil || number < oldestNode {
+		return fmt.Errorf("node is version %s: want %d or later", version, oldestNode)
+	}
+	for _, kind := range []string{"END_OF_LIFE", "UNTESTED", "DEPRECATED"} {
+		os.Setenv("JSII_SILENCE_WARNING_"+kind+"_NODE_VERSION", major)
+	}
+	// jsii took down the environment when its packages were initialised, for a process that it has not started yet: this makes
+	// it take it down anew.
+	jsii.Close()
+	return nil
+}
+
+// closeJSII ends the Node process and removes what jsii unpacked, which it does when the program is loaded already. It is for the very end:
+// the Close races with a wait of its own, and the loser's complaint about it goes to standard error, so that is shut first.
+func closeJSII() {
+	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
+		os.Stderr = null
+	}
+	defer func() { _ = recover() }()
+	jsii.Close()
+}
+
+// reason strips a file error of its operation and path, which the sentence around it names already.
+func reason(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	var link *os.LinkError
+	if errors.As(err, &link) {
+		return link.Err
+	}
+	return err
+}
