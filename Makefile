@@ -1,0 +1,77 @@
+# `make synth` and `make test` are the two commands. Each does its own set-up; a bare `make` lists the others.
+
+ENVIRONMENT ?= dev
+
+# Neither cdktf nor terraform asks HashiCorp for news.
+export CHECKPOINT_DISABLE := 1
+
+# Without version control in the binaries, a copy of the files builds as well as a clone.
+build := go build -buildvcs=false
+cdktf := .build/bin/run node_modules/.bin/cdktf
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help synth deploy diff destroy test golden clean program need-go need-node need-npm
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'ENVIRONMENT=prod chooses config/prod.yaml; without it, config/dev.yaml.'
+	@echo 'ARGS=... goes to cdktf: make deploy ARGS=--auto-approve'
+
+synth: program ## write the Terraform of ENVIRONMENT to cdktf.out
+	@echo 'synthesising $(ENVIRONMENT) into cdktf.out ...'
+	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/platform
+
+diff: synth node_modules/.package-lock.json .build/bin/run ## show what deploy would change
+	@$(cdktf) diff --skip-synth --skip-provider-lock $(ARGS)
+
+deploy: synth node_modules/.package-lock.json .build/bin/run ## create or change ENVIRONMENT in AWS, after asking
+	@$(cdktf) deploy --skip-synth --skip-provider-lock $(ARGS)
+
+destroy: synth node_modules/.package-lock.json .build/bin/run ## remove ENVIRONMENT from AWS, after asking
+	@$(cdktf) destroy --skip-synth --skip-provider-lock $(ARGS)
+
+test: need-node node_modules/.package-lock.json .build/bin/.tools ## run every check and every test
+	@sh tools/test.sh
+
+golden: need-go need-node ## rewrite the expected Terraform in testdata from what is synthesised now
+	@echo 'rewriting testdata ...'
+	@go test . -count=1 -update
+
+clean: ## remove all that can be made again; state stays
+	rm -rf .build cdktf.out node_modules
+
+# The program is Go's to rebuild or not; synthesising it takes Node, but none of its packages.
+program: need-go need-node
+	@echo 'building the program (some minutes the first time) ...'
+	@$(build) -o .build/bin/platform .
+
+.build/bin/run: $(wildcard internal/terraform/*.go internal/terraform/run/*.go) go.mod | need-go
+	@$(build) -o $@ ./internal/terraform/run
+
+.build/bin/.tools: tools/go.mod tools/go.sum $(wildcard internal/testcount/*.go) | need-go
+	@echo 'building the tools that check the code ...'
+	@mkdir -p .build/bin
+	@cd tools && $(build) -o ../.build/bin/ tool
+	@$(build) -o .build/bin/ ./internal/testcount
+	@touch $@
+
+# npm writes this file last, so it is a stamp: npm runs again when the lock file is newer, or after it was interrupted.
+node_modules/.package-lock.json: package.json package-lock.json .npmrc | need-npm
+	@echo 'installing cdktf ...'
+	@npm ci
+	@touch $@
+
+# What is missing is said in one sentence, and not by a shell or by jsii.
+need = $(if $(shell command -v $(1) 2>/dev/null),,$(error $(1) is not on PATH: install $(2)))
+
+need-go:
+	@:$(call need,go,Go 1.26 or later)
+
+need-npm: need-node
+	@:$(call need,npm,it (it comes with Node.js))
+
+need-node:
+	@:$(call need,node,Node.js 20 or later)
+	@:$(if $(shell node -p 'parseInt(process.versions.node) >= 20 || ""' 2>/dev/null),,$(error node does not run or is older than version 20: install Node.js 20 or later))

@@ -1,0 +1,278 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/terraform-exec/tfexec"
+	tfjson "github.com/hashicorp/terraform-json"
+
+	"platform/internal/terraform"
+)
+
+// What the tests share: a folder that is gone when they are, the program in it, and how to run terraform.
+var (
+	scratch, program string
+	tf               *terraform.Terraform
+)
+
+func TestMain(m *testing.M) {
+	code, err := setUpAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func setUpAndRun(m *testing.M) (code int, err error) {
+	if scratch, err = os.MkdirTemp("", "platform-e2e-*"); err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(scratch)
+	if tf, err = terraform.Prepare(context.Background(), scratch); err != nil {
+		return 0, err
+	}
+	program = filepath.Join(scratch, "platform")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "..").CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	return m.Run(), nil
+}
+
+func TestTerraformAcceptsTheStack(t *testing.T) {
+	for _, environment := range environments(t) {
+		t.Run(environment, func(t *testing.T) {
+			if diagnostics := validate(t, readStack(t, environment)); len(diagnostics) > 0 {
+				t.Errorf("terraform validate says:\n%s", strings.Join(diagnostics, "\n"))
+			}
+		})
+	}
+}
+
+// Without this one, a validate that looks at nothing would pass for a stack without fault.
+func TestTerraformRefusesABrokenStack(t *testing.T) {
+	stack := parse(t, readStack(t, environments(t)[0]))
+	kinds := stack["resource"].(map[string]any)
+	kind := slices.Sorted(maps.Keys(kinds))[0]
+	resources := kinds[kind].(map[string]any)
+	name := slices.Sorted(maps.Keys(resources))[0]
+	resources[name].(map[string]any)["no_such_argument"] = "x"
+
+	broken, err := json.Marshal(stack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diagnostics := validate(t, broken)
+	if !slices.ContainsFunc(diagnostics, func(d string) bool {
+		return strings.Contains(d, "no_such_argument") && strings.Contains(d, "resource."+kind+"."+name)
+	}) {
+		t.Errorf("%s.%s has an argument too many, and terraform validate says: %q", kind, name, diagnostics)
+	}
+}
+
+// A copy of another version of the provider is of no use, so what is looked for has to be what the stack asks for.
+func TestStackAsksForTheProviderWeLookFor(t *testing.T) {
+	for _, environment := range environments(t) {
+		t.Run(environment, func(t *testing.T) {
+			stack := parse(t, readStack(t, environment))
+			have := stack["terraform"].(map[string]any)["required_providers"].(map[string]any)["aws"].(map[string]any)
+			if have["source"] != "hashicorp/aws" || have["version"] != terraform.ProviderVersion {
+				t.Errorf("have %v, want hashicorp/aws %s", have, terraform.ProviderVersion)
+			}
+		})
+	}
+}
+
+// Who uses cdktf by hand gets what make gets.
+func TestCdktfSynthWritesTheSameBytes(t *testing.T) {
+	cdktf, err := filepath.Abs("../node_modules/.bin/cdktf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(cdktf); err != nil {
+		t.Fatalf("cdktf is not there, run npm ci first: %v", err)
+	}
+	for _, environment := range environments(t) {
+		t.Run(environment, func(t *testing.T) {
+			want := files(t, synth(t, environment))
+			folder := t.TempDir()
+			defer step(t, "cdktf synth")()
+			cmd := exec.Command(cdktf, "synth", "--output", folder)
+			cmd.Dir = ".."
+			cmd.Env = append(append(environ(), tf.Env...), "ENVIRONMENT="+environment)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			have := files(t, folder)
+			for _, name := range slices.Sorted(maps.Keys(want)) {
+				if have[name] != want[name] {
+					t.Errorf("%s differs", name)
+				}
+				delete(have, name)
+			}
+			for name := range have {
+				t.Errorf("cdktf writes a %s as well", name)
+			}
+		})
+	}
+}
+
+// environments are the shipped ones, as config/ has them.
+func environments(t *testing.T) []string {
+	t.Helper()
+	names, err := filepath.Glob("../config/*.yaml")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no configuration in config/: %v", err)
+	}
+	for i, name := range names {
+		names[i] = strings.TrimSuffix(filepath.Base(name), ".yaml")
+	}
+	return names
+}
+
+// synth returns the folder to which the program wrote an environment. It does so once; nobody may change what is in there.
+func synth(t *testing.T, environment string) string {
+	t.Helper()
+	folder := filepath.Join(scratch, "synth", environment)
+	if _, err := os.Stat(folder); err == nil {
+		return folder
+	}
+	defer step(t, "synth")()
+	cmd := exec.Command(program)
+	cmd.Dir = ".."
+	cmd.Env = append(environ(), "ENVIRONMENT="+environment, "CDKTF_OUTDIR="+folder)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		os.RemoveAll(folder)
+		t.Fatalf("the program, for %s: %v\n%s", environment, err, out)
+	}
+	return folder
+}
+
+// readStack returns the one file that terraform reads.
+func readStack(t *testing.T, environment string) []byte {
+	t.Helper()
+	stacks, err := filepath.Glob(filepath.Join(synth(t, environment), "stacks", "*", "cdk.tf.json"))
+	if err != nil || len(stacks) != 1 {
+		t.Fatalf("want one stack, have %v (%v)", stacks, err)
+	}
+	stack, err := os.ReadFile(stacks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
+func parse(t *testing.T, text []byte) map[string]any {
+	t.Helper()
+	var stack map[string]any
+	if err := json.Unmarshal(text, &stack); err != nil {
+		t.Fatal(err)
+	}
+	return stack
+}
+
+// validate returns all that terraform has to say against a stack, warnings too.
+func validate(t *testing.T, stack []byte) []string {
+	t.Helper()
+	t.Log(tf.Source)
+	work := t.TempDir()
+	if err := os.WriteFile(filepath.Join(work, "cdk.tf.json"), stack, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	runner, err := tfexec.NewTerraform(work, tf.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for _, e := range append(environ(), tf.Env...) {
+		name, value, _ := strings.Cut(e, "=")
+		env[name] = value
+	}
+	if err := runner.SetEnv(tfexec.CleanEnv(env)); err != nil {
+		t.Fatal(err)
+	}
+
+	done := step(t, "init")
+	if err := runner.Init(t.Context(), tfexec.Backend(false)); err != nil {
+		t.Fatalf("terraform init: %v", err)
+	}
+	done()
+	done = step(t, "validate")
+	result, err := runner.Validate(t.Context())
+	if err != nil {
+		t.Fatalf("terraform validate: %v", err)
+	}
+	done()
+
+	var diagnostics []string
+	for _, d := range result.Diagnostics {
+		diagnostics = append(diagnostics, sentence(d))
+	}
+	if !result.Valid && len(diagnostics) == 0 {
+		t.Fatal("terraform validate fails without a word")
+	}
+	return diagnostics
+}
+
+// sentence gives a diagnostic the place it is about.
+func sentence(d tfjson.Diagnostic) string {
+	place := "stack"
+	if d.Snippet != nil && d.Snippet.Context != nil {
+		place = *d.Snippet.Context
+	}
+	if d.Range != nil {
+		place += fmt.Sprintf(" (%s:%d)", d.Range.Filename, d.Range.Start.Line)
+	}
+	return fmt.Sprintf("%s: %s: %s: %s", d.Severity, place, d.Summary, d.Detail)
+}
+
+// environ is that of this process without what would change the shipped environments: settings that somebody deploys with.
+func environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(e string) bool {
+		return strings.HasPrefix(e, "INFRA_") || strings.HasPrefix(e, "CDKTF_")
+	})
+}
+
+// files returns what is in each file below a folder.
+func files(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	contents := map[string]string{}
+	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		contents[name] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return contents
+}
+
+// step logs how long something took, when the function that it returns is called.
+func step(t *testing.T, name string) (done func()) {
+	start := time.Now()
+	return func() {
+		t.Helper()
+		t.Logf("%s took %.1f s", name, time.Since(start).Seconds())
+	}
+}

@@ -1,0 +1,161 @@
+// Testcount reads what `go test -json` wrote, and says on its last line how many tests passed, failed and were skipped.
+// It fails if one failed, and if something was not tested that should have been:
+//
+//   - a package in which no test ran, of those named by -need;
+//   - with -noskip, any test that was skipped.
+//
+// A test with subtests is not counted beside them.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+)
+
+func main() {
+	need := flag.String("need", "", "`packages`, separated by commas, in each of which a test must have run")
+	noSkip := flag.Bool("noskip", false, "fail if a test was skipped")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "usage: testcount [-need PACKAGES] [-noskip] FILE")
+		os.Exit(2)
+	}
+	c, err := countFile(flag.Arg(0))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testcount:", err)
+		os.Exit(2)
+	}
+	problems := c.problems(strings.FieldsFunc(*need, func(r rune) bool { return r == ',' }), *noSkip)
+	for _, p := range problems {
+		fmt.Println(p)
+	}
+	fmt.Println(c)
+	if len(problems) > 0 {
+		os.Exit(1)
+	}
+}
+
+// count is what became of the tests, each named PACKAGE TEST, or PACKAGE where it failed outside of any test.
+type count struct {
+	passed, failed, skipped []string
+
+	// ran are the packages in which a test passed or failed.
+	ran map[string]bool
+}
+
+func (c *count) String() string {
+	return fmt.Sprintf("%d passed, %d failed, %d skipped", len(c.passed), len(c.failed), len(c.skipped))
+}
+
+// problems returns why the run is not good enough, a sentence each.
+func (c *count) problems(need []string, noSkip bool) []string {
+	var problems []string
+	for _, name := range c.failed {
+		problems = append(problems, "failed: "+name)
+	}
+	for _, pkg := range need {
+		if !c.ran[pkg] {
+			problems = append(problems, "no test ran in "+pkg)
+		}
+	}
+	if noSkip {
+		for _, name := range c.skipped {
+			problems = append(problems, "skipped, and here nothing may be: "+name)
+		}
+	}
+	if len(c.passed)+len(c.failed) == 0 {
+		problems = append(problems, "no test ran")
+	}
+	return problems
+}
+
+func countFile(name string) (*count, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c, err := countTests(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// event is what we read of a line of `go test -json`.
+type event struct {
+	Action, Package, Test string
+}
+
+func countTests(r io.Reader) (*count, error) {
+	type key struct{ pkg, test string }
+	results := map[key]string{}
+	begun := map[key]bool{}
+	decoder := json.NewDecoder(bufio.NewReader(r))
+	for {
+		var e event
+		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		if e.Package == "" {
+			continue // the output of a build
+		}
+		k := key{e.Package, e.Test}
+		switch e.Action {
+		case "run":
+			begun[k] = true
+		case "pass", "fail", "skip":
+			results[k] = e.Action
+		}
+	}
+	// A test that began and came to no end was cut off: by a panic, a time limit or os.Exit.
+	for k := range begun {
+		if results[k] == "" {
+			results[k] = "fail"
+		}
+	}
+
+	// What failed inside of something explains why that failed as well.
+	parents, explained := map[key]bool{}, map[key]bool{}
+	for k, result := range results {
+		for test := k.test; test != ""; {
+			test = test[:max(strings.LastIndex(test, "/"), 0)]
+			up := key{k.pkg, test}
+			parents[up] = true
+			if result == "fail" {
+				explained[up] = true
+			}
+		}
+	}
+
+	c := &count{ran: map[string]bool{}}
+	for k, result := range results {
+		name := strings.TrimSpace(k.pkg + " " + k.test)
+		if k.test != "" && result != "skip" {
+			c.ran[k.pkg] = true
+		}
+		switch {
+		case result == "fail" && !explained[k]:
+			c.failed = append(c.failed, name)
+		case k.test == "" || parents[k]:
+			// counted with what is inside
+		case result == "pass":
+			c.passed = append(c.passed, name)
+		case result == "skip":
+			c.skipped = append(c.skipped, name)
+		}
+	}
+	for _, names := range [][]string{c.passed, c.failed, c.skipped} {
+		slices.Sort(names)
+	}
+	return c, nil
+}

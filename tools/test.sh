@@ -1,0 +1,47 @@
+#!/bin/sh
+# Every check that the project has, the quick ones first; it ends at the first that fails, and names it. `make test` calls it, having
+# built the tools. With CI=true a skipped test is a failure too: there, whatever can run has to.
+set -eu
+cd "$(dirname "$0")/.."
+results=.build/tests.json
+
+formatted() {
+	unformatted=$(find . \( -name node_modules -o -name cdktf.out -o -name '.?*' \) -prune -o -name '*.go' -exec gofmt -l {} +)
+	[ -z "$unformatted" ] || {
+		printf 'run gofmt -w on\n%s\n' "$unformatted"
+		return 1
+	}
+}
+
+tests() {
+	rm -f "$results"
+	# -count=1: Go would keep the result of a test whose files it does not know, such as those that the built program reads.
+	.build/bin/gotestsum --format pkgname-and-test-fails --jsonfile "$results" -- -tags e2e -count=1 -timeout 20m ./...
+}
+
+step() {
+	name=$1
+	shift
+	echo "== $name"
+	start=$(date +%s)
+	status=0
+	"$@" || status=$?
+	seconds=$(($(date +%s) - start))
+	if [ $status -ne 0 ]; then
+		echo "== $name FAILED after $seconds s"
+		return $status
+	fi
+	echo "== $name took $seconds s"
+}
+
+step gofmt formatted
+step 'go vet' go vet -tags e2e ./...
+step staticcheck .build/bin/staticcheck -tags e2e ./...
+
+status=0
+step tests tests || status=$?
+[ -s "$results" ] || exit 1
+noskip=
+[ "${CI:-}" = true ] && noskip=-noskip
+.build/bin/testcount -need platform/e2e $noskip "$results" || status=1
+exit $status
