@@ -199,7 +199,7 @@ func (b *backup) ensureSnapshot(ctx context.Context, id string, scheduled time.T
 		return false, errors.Join(err, lookupErr)
 	case found == nil:
 		return false, err
-	case !b.ours(*found):
+	case !b.ours(*found) || !b.current(*found):
 		return false, fmt.Errorf("%s exists, but is not a snapshot of %s with the tag %s=%s: someone else made it",
 			id, b.settings.instance, tagBackupOf, b.settings.backupOf)
 	case status(*found) == statusFailed || status(*found) == statusDeleting:
@@ -251,13 +251,14 @@ func (b *backup) expired(ours []types.DBSnapshot) []types.DBSnapshot {
 	return expired
 }
 
-// report is the step that emits the gauges. Without an available snapshot there is no age to emit, and an alarm that treats
+// report is the step that emits the gauges, of the instance that is in use now. Without an available snapshot there is no age to emit, and an alarm that treats
 // missing data as breaching says so.
 func (b *backup) report(ctx context.Context, in *invocation) error {
 	ours, err := b.listOurs(ctx)
 	if err != nil {
 		return err
 	}
+	ours = slices.DeleteFunc(ours, func(s types.DBSnapshot) bool { return !b.current(s) })
 	good := b.newestFirst(available(ours))
 	in.result.Kept = len(good)
 	in.metrics = append(in.metrics, count("Backups", len(good)))
@@ -270,11 +271,28 @@ func (b *backup) report(ctx context.Context, in *invocation) error {
 	return nil
 }
 
-// list is the step of a deployment: it changes nothing, and fails the deployment if the function cannot do its work.
+// rightsTime is how long a new right may take to be known everywhere in AWS, in looks: a minute.
+const rightsTime = 6
+
+// list is the step of a deployment: it changes nothing, and fails the deployment if the function cannot do its work. The deployment has
+// given it its rights a moment ago, so a refusal is believed only when it lasts.
 func (b *backup) list(ctx context.Context, in *invocation) error {
-	ours, err := b.listOurs(ctx)
-	in.result.Kept = len(available(ours))
-	return err
+	for look := 1; ; look++ {
+		ours, err := b.listOurs(ctx)
+		if err == nil {
+			in.result.Kept = len(available(ours))
+			return nil
+		}
+		if !denied(err) || look > rightsTime || !pause(ctx) {
+			return err
+		}
+	}
+}
+
+// denied tells whether AWS refused a call for want of a right.
+func denied(err error) bool {
+	var answer interface{ ErrorCode() string }
+	return errors.As(err, &answer) && strings.HasPrefix(answer.ErrorCode(), "AccessDenied")
 }
 
 // How long remove waits between two looks, and how much of the invocation's time it leaves for its answer: Lambda kills a
@@ -342,17 +360,17 @@ func pause(ctx context.Context) bool {
 	}
 }
 
-// listOurs returns our snapshots in every status, in no particular order.
+// listOurs returns our snapshots in every status, in no particular order: also those of an instance that a restored one has taken the
+// place of, since nobody else would ever delete them.
 func (b *backup) listOurs(ctx context.Context) ([]types.DBSnapshot, error) {
 	var ours []types.DBSnapshot
 	pages := rds.NewDescribeDBSnapshotsPaginator(b.rds, &rds.DescribeDBSnapshotsInput{
-		DBInstanceIdentifier: aws.String(b.settings.instance),
-		SnapshotType:         aws.String("manual"),
+		SnapshotType: aws.String("manual"),
 	})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("cannot list the snapshots of %s: %w", b.settings.instance, err)
+			return nil, fmt.Errorf("cannot list the snapshots of %s: %w", b.settings.backupOf, err)
 		}
 		for _, s := range page.DBSnapshots {
 			if b.ours(s) {
@@ -391,11 +409,15 @@ func (b *backup) delete(ctx context.Context, id string) error {
 // people make (copy_tags_to_snapshot), and a person may pick a name like ours.
 func (b *backup) ours(s types.DBSnapshot) bool {
 	return aws.ToString(s.SnapshotType) == "manual" &&
-		aws.ToString(s.DBInstanceIdentifier) == b.settings.instance &&
 		strings.HasPrefix(identifier(s), b.settings.prefix+"-") &&
 		slices.ContainsFunc(s.TagList, func(tag types.Tag) bool {
 			return aws.ToString(tag.Key) == tagBackupOf && aws.ToString(tag.Value) == b.settings.backupOf
 		})
+}
+
+// current tells whether a snapshot is of the instance that is in use now.
+func (b *backup) current(s types.DBSnapshot) bool {
+	return aws.ToString(s.DBInstanceIdentifier) == b.settings.instance
 }
 
 // taken is when one of our snapshots was taken, or, where RDS does not say (it has not begun, or failed before it began),

@@ -55,6 +55,7 @@ type fakeRDS struct {
 	pages     int                  // pages handed out
 
 	createErr, describeErr error
+	describeErrs           int // describeErr is for so many calls; 0: for all
 	deleteErr              map[string]error
 	refuseForState         bool      // names the instance's state even where the snapshot exists
 	ignoreFilters          bool      // lists every snapshot of the account
@@ -89,15 +90,18 @@ func (f *fakeRDS) CreateDBSnapshot(_ context.Context, in *rds.CreateDBSnapshotIn
 func (f *fakeRDS) DescribeDBSnapshots(_ context.Context, in *rds.DescribeDBSnapshotsInput, _ ...func(*rds.Options)) (*rds.DescribeDBSnapshotsOutput, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.describeErr != nil {
-		return nil, f.describeErr
+	if err := f.describeErr; err != nil {
+		if f.describeErrs--; f.describeErrs == 0 {
+			f.describeErr = nil
+		}
+		return nil, err
 	}
 	f.ripen()
 	var found []types.DBSnapshot
 	for _, s := range f.snapshots {
 		if in.DBSnapshotIdentifier != nil && *in.DBSnapshotIdentifier == identifier(s) ||
 			in.DBSnapshotIdentifier == nil && (f.ignoreFilters ||
-				*in.DBInstanceIdentifier == *s.DBInstanceIdentifier && *in.SnapshotType == *s.SnapshotType) {
+				*in.SnapshotType == *s.SnapshotType) {
 			found = append(found, s)
 		}
 	}
@@ -458,7 +462,7 @@ func TestPrune(t *testing.T) {
 			append(days(1, 2), ours(30, tagged()), ours(31, tagged(otherStack)), ours(32, tagged(otherKey))), nil, 2},
 		{"never touches one with a foreign name",
 			append(days(1, 2), ours(30, named("before-migration-20200101-000000")), ours(31, named("platform-dev-scheduledish-20200101-000000"))), nil, 2},
-		{"never touches one of another instance", append(days(1, 2), ours(30, ofInstance("other"))), nil, 2},
+		{"deletes those of the instance that was in use before", append(days(1, 2), ours(30, ofInstance("other"))), []string{ourID(30)}, 2},
 		{"never touches an automated one",
 			append(days(1, 2), ours(30, func(s *types.DBSnapshot) { s.SnapshotType = aws.String("automated") })), nil, 2},
 		{"does not count others' towards the minimum",
@@ -550,6 +554,8 @@ func TestReport(t *testing.T) {
 			map[string]float64{"Backups": 3, "NewestBackupAge": 2 * 86400}},
 		{"sees only ours", []types.DBSnapshot{ours(3), ours(1, tagged()), ours(2, named("by-hand"))},
 			map[string]float64{"Backups": 1, "NewestBackupAge": 3 * 86400}},
+		{"does not count those of the instance that was in use before", []types.DBSnapshot{ours(3), ours(1, ofInstance("other"))},
+			map[string]float64{"Backups": 1, "NewestBackupAge": 3 * 86400}},
 		{"emits no age below zero", []types.DBSnapshot{ours(-1)}, map[string]float64{"Backups": 1, "NewestBackupAge": 0}},
 	}
 	for _, test := range tests {
@@ -585,18 +591,49 @@ func TestDeploymentOnlyLists(t *testing.T) {
 	}
 }
 
+// refusal is what AWS answers for want of a right, for the first few calls.
+type refusal struct{ code string }
+
+func (r refusal) Error() string     { return r.code + ": not authorized" }
+func (r refusal) ErrorCode() string { return r.code }
+
+func TestDeploymentWaitsForItsRightsToBeKnown(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		err     error
+		refused int // calls before the right is known
+		wants   []string
+	}{
+		{"a right that comes", refusal{"AccessDenied"}, 4, nil},
+		{"a right that never comes", refusal{"AccessDenied"}, 1000, []string{"list: ", "AccessDenied"}},
+		{"another error at once", refusal{"Throttling"}, 1, []string{"list: ", "Throttling"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeRDS{snapshots: []types.DBSnapshot{ours(1)}, describeErr: c.err, describeErrs: c.refused}
+				began := time.Now()
+				_, _, err := invoke(t, f, createEvent)
+				wantError(t, err, c.wants...)
+				if waited := time.Since(began); waited > 2*time.Minute {
+					t.Errorf("waited %v", waited)
+				}
+			})
+		})
+	}
+}
+
 func TestDestroyRemovesAllOfOursAndNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeRDS{snapshots: []types.DBSnapshot{
-			ours(0), ours(1), ours(2, in("failed")), ours(30), ours(3, tagged()), ours(4, named("by-hand")), ours(5, ofInstance("other")),
+			ours(0), ours(1), ours(2, in("failed")), ours(30), ours(3, tagged()), ours(4, named("by-hand")), ours(5, ofInstance("before")),
 		}}
 		res, metrics, err := invoke(t, f, deleteEvent)
 		wantError(t, err)
 		wantMetrics(t, metrics, nil)
-		if want := []string{ourID(3), "by-hand", ourID(5)}; !slices.Equal(f.ids(), want) {
+		if want := []string{ourID(3), "by-hand"}; !slices.Equal(f.ids(), want) {
 			t.Errorf("left are %v, want %v", f.ids(), want)
 		}
-		if want := []string{ourID(30), ourID(2), ourID(1), ourID(0)}; !slices.Equal(res.Deleted, want) || res.Kept != 0 {
+		if want := []string{ourID(30), ourID(5), ourID(2), ourID(1), ourID(0)}; !slices.Equal(res.Deleted, want) || res.Kept != 0 {
 			t.Errorf("result is %+v, want %v deleted", res, want)
 		}
 	})
