@@ -75,10 +75,11 @@ func newLoadBalancer(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *N
 	if cfg.https() {
 		allowSources(stack, cfg, group, "https", 443)
 		certificate := newCertificate(stack, cfg, zone)
-		newListener(stack, cfg, out, "http", redirectToHTTPS, nil)
-		out.listener = newListener(stack, cfg, out, "https", fixed("200", "OK"), certificate)
+		https := newListener(stack, cfg, out, "https", fixed("200", "OK"), certificate)
+		newListener(stack, cfg, out, "http", redirectToHTTPS, nil, https) // nobody is sent to where nothing listens yet
+		out.listener = https.Arn()
 	} else {
-		out.listener = newListener(stack, cfg, out, "http", fixed("200", "OK"), nil)
+		out.listener = newListener(stack, cfg, out, "http", fixed("200", "OK"), nil).Arn()
 	}
 	out.URL = newAddress(stack, cfg, out, zone)
 	if cfg.LoadBalancer.Firewall.Enabled {
@@ -173,19 +174,20 @@ var redirectToHTTPS = &lblistener.LbListenerDefaultAction{
 	},
 }
 
-func newListener(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalancer, name string, otherwise *lblistener.LbListenerDefaultAction, certificate *string) *string {
+func newListener(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalancer, name string, otherwise *lblistener.LbListenerDefaultAction, certificate *string, after ...cdktf.ITerraformDependable) lblistener.LbListener {
 	config := &lblistener.LbListenerConfig{
 		LoadBalancerArn: balancer.ARN,
 		Port:            jsii.Number(80),
 		Protocol:        jsii.String("HTTP"),
 		DefaultAction:   &[]*lblistener.LbListenerDefaultAction{otherwise},
 		Tags:            nameTag(cfg, name),
+		DependsOn:       dependsOn(after...),
 	}
 	if certificate != nil {
 		config.Port, config.Protocol, config.CertificateArn = jsii.Number(443), jsii.String("HTTPS"), certificate
 		config.SslPolicy = jsii.String("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09") // what AWS recommends: TLS 1.3 and 1.2, forward secrecy only
 	}
-	return lblistener.NewLbListener(stack, jsii.String(name+"_listener"), config).Arn()
+	return lblistener.NewLbListener(stack, jsii.String(name+"_listener"), config)
 }
 
 // route puts a service behind the balancer: a target group, its rule, and the way from the balancer to its tasks. It is called
@@ -221,6 +223,7 @@ func (balancer *LoadBalancer) route(stack cdktf.TerraformStack, cfg *Config, nam
 		Condition:   conditions(s.Route, s.Route.Paths),
 		Action:      &[]*lblistenerrule.LbListenerRuleAction{{Type: jsii.String("forward"), TargetGroupArn: group.Arn()}},
 		Tags:        nameTag(cfg, name),
+		Lifecycle:   movable(),
 	}))
 	ready = append(ready, allow(stack, cfg, id+"_from_load_balancer", "Requests and health checks", balancer.SecurityGroup, tasks, s.Port)...)
 	return &Route{TargetGroupARN: group.Arn(), TargetGroupARNSuffix: group.ArnSuffix(), Ready: ready}
@@ -240,8 +243,14 @@ func newHidingRule(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalanc
 				ContentType: jsii.String("text/plain"), MessageBody: jsii.String("Not found"), StatusCode: jsii.String("404"),
 			},
 		}},
-		Tags: nameTag(cfg, name+"-metrics"),
+		Tags:      nameTag(cfg, name+"-metrics"),
+		Lifecycle: movable(),
 	})
+}
+
+// movable makes a rule of the new listener before the old listener's goes, when HTTPS comes: priorities are each listener's own.
+func movable() *cdktf.TerraformResourceLifecycle {
+	return &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)}
 }
 
 // conditions are a route's, with other paths where they are given.

@@ -47,7 +47,7 @@ func newBackup(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *Database
 
 func newBackupBucket(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID string) *Bucket {
 	bucket := newBucket(stack, cfg, accountID, "backup", bucketOptions{
-		key: keys.Backup, protected: true, lock: cfg.Backup.ObjectLock > 0,
+		key: keys.Backup, protected: true,
 		archive: choose(cfg.Backup.Retention >= 90, 30, 0), // colder storage bills 90 days at the least
 		expire:  cfg.Backup.Retention, superseded: max(cfg.Backup.ObjectLock, 30),
 	})

@@ -22,7 +22,6 @@ type Bucket struct {
 type bucketOptions struct {
 	key        *string // KMS key; nil: S3's own, which alone the balancer's access logs accept
 	protected  bool    // refuse to be destroyed; otherwise it is emptied first
-	lock       bool    // made with object lock, which cannot be added later
 	expire     int     // days after which an object goes; 0: it stays
 	archive    int     // days after which an object moves to colder storage; 0: it does not
 	superseded int     // days that an overwritten or deleted version is kept
@@ -39,11 +38,10 @@ func newBucket(stack cdktf.TerraformStack, cfg *Config, accountID, noun string, 
 		lifecycle = nil
 	}
 	bucket := s3bucket.NewS3Bucket(stack, id(""), &s3bucket.S3BucketConfig{
-		Bucket:            jsii.String(name),
-		ForceDestroy:      !cfg.Protected,
-		ObjectLockEnabled: o.lock,
-		Tags:              nameTag(cfg, dashed(noun)),
-		Lifecycle:         lifecycle,
+		Bucket:       jsii.String(name),
+		ForceDestroy: !cfg.Protected,
+		Tags:         nameTag(cfg, dashed(noun)),
+		Lifecycle:    lifecycle,
 	})
 	ownership := s3bucketownershipcontrols.NewS3BucketOwnershipControls(stack, id("_ownership"), &s3bucketownershipcontrols.S3BucketOwnershipControlsConfig{
 		Bucket: bucket.Id(),
@@ -67,17 +65,18 @@ func newBucket(stack cdktf.TerraformStack, cfg *Config, accountID, noun string, 
 	})
 	newBucketLifecycle(stack, id("_lifecycle"), bucket.Id(), versioning, o)
 
+	arn := *bucket.Arn()
 	plain := statement{
 		sid: "TLSOnly", deny: true, principals: everyone(),
 		actions:    []string{"s3:*"}, // a denial: nothing at all without TLS
-		resources:  []string{*bucket.Arn(), *bucket.Arn() + "/*"},
+		resources:  []string{arn, arn + "/*"},
 		conditions: []condition{{"Bool", "aws:SecureTransport", []string{"false"}}},
 	}
 	statements := []statement{plain}
 	for _, s := range o.allowed {
 		var resources []string
 		for _, path := range s.resources {
-			resources = append(resources, *bucket.Arn()+path)
+			resources = append(resources, arn+path)
 		}
 		s.resources = resources
 		statements = append(statements, s)

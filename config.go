@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // time zones are checked, also on a machine that has no list of them
@@ -172,8 +173,10 @@ type StorageConfig struct {
 
 // RestoreConfig says what a new instance is made from: a snapshot, or the main instance at a time.
 type RestoreConfig struct {
-	Snapshot string `yaml:"snapshot"` // identifier or ARN
-	Time     string `yaml:"time"`     // RFC 3339 in UTC
+	Snapshot  string `yaml:"snapshot"`  // identifier or ARN
+	Time      string `yaml:"time"`      // RFC 3339 in UTC
+	Version   string `yaml:"version"`   // major version; default database.version
+	Protected bool   `yaml:"protected"` // refuses to be destroyed, where the stack does
 }
 
 // MonitoringConfig is about being told.
@@ -335,10 +338,13 @@ func parseConfig(file, environment string, text []byte) (*Config, error) {
 		if name, ok := strings.CutPrefix(path, "services."); ok {
 			return defaultService(name, profile)
 		}
+		if strings.HasPrefix(path, "database.restores.") {
+			return RestoreConfig{Protected: true}
+		}
 		return nil
 	})
-	if len(doc.problems) == 0 || !strings.HasPrefix(doc.problems[0].path, "\x00") {
-		cfg.derive()
+	if !doc.unread[""] {
+		cfg.derive(doc)
 		check(&cfg, doc)
 	}
 	if err := doc.err(); err != nil {
@@ -349,11 +355,19 @@ func parseConfig(file, environment string, text []byte) (*Config, error) {
 
 func noElement(string) any { return nil }
 
-// derive fills what follows from other settings.
-func (c *Config) derive() {
+// derive fills what follows from other settings, where the file says nothing of its own.
+func (c *Config) derive(doc *document) {
 	for name, service := range c.Services {
-		service.Scaling.Max = max(service.Scaling.Max, service.Tasks)
-		c.Services[name] = service
+		if !doc.names("services." + name + ".scaling.max") {
+			service.Scaling.Max = max(service.Scaling.Max, service.Tasks)
+			c.Services[name] = service
+		}
+	}
+	for name, restore := range c.Database.Restores {
+		if restore.Version == "" {
+			restore.Version = c.Database.Version
+			c.Database.Restores[name] = restore
+		}
 	}
 	if c.State.Region == "" {
 		c.State.Region = c.Region
@@ -366,7 +380,7 @@ func (c *Config) stack() string { return c.Name + "-" + c.Environment }
 // named is an AWS name within account and region.
 func (c *Config) named(noun string) string { return c.stack() + "-" + noun }
 
-// named globally: IAM has no regions, so a second stack in another region needs a name of its own.
+// namedInIAM names the region too: IAM has none, and a second stack in another region needs a name of its own.
 func (c *Config) namedInIAM(noun string) string { return c.stack() + "-" + c.Region + "-" + noun }
 
 func (c *Config) production() bool { return c.Profile == profileProduction }
@@ -381,6 +395,16 @@ func (c *Config) https() bool {
 
 func (r RouteConfig) conditions() int {
 	return len(r.Paths) + len(r.Hosts) + len(r.Headers) + len(r.Sources)
+}
+
+// key is the same for two routes with the same conditions, in whatever order.
+func (r RouteConfig) key() string {
+	sorted := func(values []string) []string { return slices.Sorted(slices.Values(values)) }
+	headers := map[string][]string{}
+	for header, values := range r.Headers {
+		headers[strings.ToLower(header)] = sorted(values)
+	}
+	return fmt.Sprintf("%q %q %q %q", sorted(r.Paths), sorted(r.Hosts), sorted(r.Sources), headers)
 }
 
 // routed tells whether the balancer knows the service.
@@ -428,9 +452,12 @@ var (
 	numericUser     = regexp.MustCompile(`^[1-9][0-9]{0,9}$`)
 	variableName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	domainName      = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$`)
+	hostPattern     = regexp.MustCompile(`^[A-Za-z0-9.*?-]+$`)
+	headerName      = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40}$")
 	emailAddress    = regexp.MustCompile(`^[^@\s]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}$`)
-	scheduleText    = regexp.MustCompile(`^(cron\([^()]+\)|rate\([1-9][0-9]* (minutes?|hours?|days?)\))$`)
-	scalingText     = regexp.MustCompile(`^(cron\([^()]+\)|at\([0-9T:-]+\))$`)
+	cronText        = regexp.MustCompile(`^cron\(([^() ]+) ([^() ]+) ([^() ]+) ([^() ]+) ([^() ]+) ([^() ]+)\)$`)
+	rateText        = regexp.MustCompile(`^rate\([1-9][0-9]* (minutes?|hours?|days?)\)$`)
+	atText          = regexp.MustCompile(`^at\([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\)$`)
 	databaseName    = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 	backupWindow    = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$`)
 	maintenance     = regexp.MustCompile(`^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$`)
@@ -442,10 +469,14 @@ var (
 	retentions      = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653} // CloudWatch Logs, PutRetentionPolicy
 )
 
+// platformNames are what the platform calls security groups of its own: a service of the same name would ask for a second one.
+var platformNames = []string{"database", "endpoints", "prometheus"}
+
 // stackNameLimit leaves room for the longest name made from it, the access-log bucket with noun, account and region in 63.
 const (
 	stackNameLimit   = 22
 	serviceNameLimit = 16
+	tagLimit         = 6 // besides Application, Environment, ManagedBy and Name
 )
 
 // check adds to doc what is wrong with a configuration whose types are right. It covers what the modules need to make
@@ -478,6 +509,8 @@ func check(c *Config, doc *document) {
 			"tags."+key, "want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, not beginning with aws:")
 	}
 
+	want(len(c.Tags) <= tagLimit, "tags", "want at most %d: an object in S3 takes ten, and the platform has its own, have %d", tagLimit, len(c.Tags))
+
 	oneOf("state.backend", c.State.Backend, "local", "s3")
 	if c.State.Backend == "s3" {
 		if c.State.Bucket == "" && c.production() {
@@ -485,39 +518,47 @@ func check(c *Config, doc *document) {
 		} else {
 			want(bucketName.MatchString(c.State.Bucket), "state.bucket", "want the name of an S3 bucket, have %q", c.State.Bucket)
 		}
-		want(c.State.Region == "" || regionName.MatchString(c.State.Region), "state.region", "want an AWS region, have %q", c.State.Region)
+		want(c.State.Region == c.Region || regionName.MatchString(c.State.Region), "state.region", "want an AWS region, have %q", c.State.Region)
 	} else {
 		want(c.State.Bucket == "", "state.bucket", "has no meaning with state.backend: local")
 	}
 
 	checkNetwork(c, add, oneOf)
-	checkLoadBalancer(c, add, between)
+	checkLoadBalancer(c, add, oneOf, between)
 
 	want(len(c.Services) > 0, "services", "want at least one service")
-	priorities := map[int]string{}
+	priorities, routes := map[int]string{}, map[string]string{} // who has them
 	for _, name := range sortedKeys(c.Services) {
 		s, path := c.Services[name], "services."+name
 		want(serviceName.MatchString(name) && len(name) <= serviceNameLimit, path, "want a name of lower-case letters and digits, a letter first, at most %d long", serviceNameLimit)
-		want(name != "prometheus", path, "is the name of the platform's own service")
+		want(!slices.Contains(platformNames, name), path, "want another name, since %s are the platform's own", strings.Join(platformNames, ", "))
 		checkService(c, name, s, add, oneOf, between)
 		if !s.routed() {
 			continue
 		}
-		for _, priority := range []int{s.Route.Priority, s.Route.Priority - 1} {
-			if priority != s.Route.Priority && !s.hidesMetrics() {
-				continue // the rule that hides metrics stands right before the service's own
-			}
-			if other, taken := priorities[priority]; taken {
-				add(path+".route.priority", "want priorities of its own, %d is taken by %s", priority, other)
-			}
-			priorities[priority] = path
+		if other, taken := priorities[s.Route.Priority]; taken {
+			add(path+".route.priority", "want a priority of its own, %d is taken by %s", s.Route.Priority, other)
 		}
+		priorities[s.Route.Priority] = path
+		if s.hidesMetrics() { // by a rule that stands right before the service's own
+			before := s.Route.Priority - 1
+			if other, taken := priorities[before]; taken {
+				add(path+".route.priority", "want the priority before it free too, for the rule that hides its metrics, %d is taken by %s", before, other)
+			}
+			priorities[before] = "the rule that hides metrics of " + path
+		}
+		if other, same := routes[s.Route.key()]; same {
+			add(path+".route", "want other conditions than those of %s: one of the two would never get a request", other)
+		}
+		routes[s.Route.key()] = path
 	}
 
 	checkDatabase(c, add, between)
 
 	for i, email := range c.Monitoring.Emails {
-		want(emailAddress.MatchString(email), fmt.Sprintf("monitoring.emails.%d", i), "want an e-mail address, have %q", email)
+		path := fmt.Sprintf("monitoring.emails.%d", i)
+		want(emailAddress.MatchString(email), path, "want an e-mail address, have %q", email)
+		want(!slices.Contains(c.Monitoring.Emails[:i], email), path, "want each address once, %q is there already", email)
 	}
 	p := c.Monitoring.Prometheus
 	checkImage(c, "monitoring.prometheus.image", p.Image, add)
@@ -527,7 +568,7 @@ func check(c *Config, doc *document) {
 	between("monitoring.prometheus.days", p.Days, 1, 3650)
 	between("monitoring.prometheus.scrape_interval", p.ScrapeInterval, 5, 300)
 
-	want(scheduleText.MatchString(c.Backup.Schedule), "backup.schedule", "want cron(minute hour day month weekday year) or rate(n hours), have %q", c.Backup.Schedule)
+	checkSchedule(c, add)
 	checkTimezone("backup.timezone", c.Backup.Timezone, add)
 	between("backup.retention", c.Backup.Retention, 1, 3650)
 	between("backup.minimum", c.Backup.Minimum, 1, 100)
@@ -580,12 +621,36 @@ func checkNetwork(c *Config, add adder, oneOf func(path, value string, allowed .
 	if c.Network.NAT != "none" {
 		return
 	}
-	// ssmmessages: a port-forward to Prometheus is a Session Manager session; ec2, ecs: Prometheus finds tasks through their API.
-	for _, needed := range []string{"ec2", "ecr.api", "ecr.dkr", "ecs", "logs", "secretsmanager", "ssmmessages"} {
+	// ssmmessages, kms: a port-forward to Prometheus is an encrypted session; ec2, ecs: Prometheus finds tasks through their API.
+	for _, needed := range append(c.needsSSM(), "ec2", "ecr.api", "ecr.dkr", "ecs", "kms", "logs", "secretsmanager", "ssmmessages") {
 		if !endpoints[needed] {
 			add("network.endpoints", "want %s too: with network.nat none a task reaches AWS through endpoints only", needed)
 		}
 	}
+}
+
+// needsSSM names the endpoint of Parameter Store if a service has a secret there.
+func (c *Config) needsSSM() []string {
+	for _, s := range c.Services {
+		for _, reference := range s.Secrets {
+			if strings.HasPrefix(reference, "arn:aws:ssm:") {
+				return []string{"ssm"}
+			}
+		}
+	}
+	return nil
+}
+
+// commonRules are the rules of AWSManagedRulesCommonRuleSet; WAF refuses a name that is none of them.
+// https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
+var commonRules = []string{
+	"CrossSiteScripting_BODY", "CrossSiteScripting_COOKIE", "CrossSiteScripting_QUERYARGUMENTS", "CrossSiteScripting_URIPATH",
+	"EC2MetaDataSSRF_BODY", "EC2MetaDataSSRF_COOKIE", "EC2MetaDataSSRF_QUERYARGUMENTS", "EC2MetaDataSSRF_URIPATH",
+	"GenericLFI_BODY", "GenericLFI_QUERYARGUMENTS", "GenericLFI_URIPATH",
+	"GenericRFI_BODY", "GenericRFI_QUERYARGUMENTS", "GenericRFI_URIPATH",
+	"NoUserAgent_HEADER", "RestrictedExtensions_QUERYARGUMENTS", "RestrictedExtensions_URIPATH",
+	"SizeRestrictions_BODY", "SizeRestrictions_Cookie_HEADER", "SizeRestrictions_QUERYSTRING", "SizeRestrictions_URIPATH",
+	"UserAgent_BadBots_HEADER",
 }
 
 // interfaceEndpoints are those that something in this platform may need; S3 has a gateway endpoint always.
@@ -594,7 +659,7 @@ var interfaceEndpoints = []string{
 	"sns", "sqs", "ssm", "ssmmessages", "sts", "tagging",
 }
 
-func checkLoadBalancer(c *Config, add adder, between func(path string, value, low, high int)) {
+func checkLoadBalancer(c *Config, add adder, oneOf func(path, value string, allowed ...string), between func(path string, value, low, high int)) {
 	lb := c.LoadBalancer
 	if lb.Domain != "" {
 		if !domainName.MatchString(lb.Domain) {
@@ -610,7 +675,7 @@ func checkLoadBalancer(c *Config, add adder, between func(path string, value, lo
 			add("load_balancer.hosted_zone", "want a zone's name such as example.com, have %q", lb.HostedZone)
 		case lb.Domain == "":
 			add("load_balancer.hosted_zone", "want load_balancer.domain too, the name to make in it")
-		case lb.Domain != lb.HostedZone && !strings.HasSuffix(lb.Domain, "."+lb.HostedZone):
+		case domainName.MatchString(lb.Domain) && lb.Domain != lb.HostedZone && !strings.HasSuffix(lb.Domain, "."+lb.HostedZone):
 			add("load_balancer.domain", "want a name in load_balancer.hosted_zone %s, have %q", lb.HostedZone, lb.Domain)
 		}
 	}
@@ -626,6 +691,9 @@ func checkLoadBalancer(c *Config, add adder, between func(path string, value, lo
 	checkCIDRs("load_balancer.sources", lb.Sources, add)
 	between("load_balancer.idle_timeout", lb.IdleTimeout, 1, 4000)
 	between("load_balancer.access_logs_retention", lb.AccessLogsRetention, 1, 3650)
+	for i, rule := range lb.Firewall.CountOnly {
+		oneOf(fmt.Sprintf("load_balancer.firewall.count_only.%d", i), rule, commonRules...)
+	}
 	between("load_balancer.firewall.rate_limit", lb.Firewall.RateLimit, 10, 2_000_000_000)
 }
 
@@ -659,7 +727,7 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, oneOf func
 	}
 	for i, key := range s.SecretKeys {
 		if !keyARN.MatchString(key) {
-			add(fmt.Sprintf("%s.secret_keys.%d", path, i), "want the ARN of a KMS key, have %q", key)
+			add(fmt.Sprintf("%s.secret_keys.%d", path, i), "want the ARN of a KMS key, never a key itself")
 		}
 	}
 	for i, p := range s.Permissions {
@@ -667,14 +735,14 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, oneOf func
 		if len(p.Actions) == 0 || len(p.Resources) == 0 {
 			add(at, "want actions and resources, at least one of each")
 		}
-		for _, action := range p.Actions {
+		for j, action := range p.Actions {
 			if strings.Contains(action, "*") || !strings.Contains(action, ":") {
-				add(at+".actions", "want each action by its name, such as s3:GetObject, without *, have %q", action)
+				add(fmt.Sprintf("%s.actions.%d", at, j), "want each action by its name, such as s3:GetObject, without *, have %q", action)
 			}
 		}
-		for _, resource := range p.Resources {
+		for j, resource := range p.Resources {
 			if !strings.HasPrefix(resource, "arn:") {
-				add(at+".resources", "want ARNs, have %q", resource)
+				add(fmt.Sprintf("%s.resources.%d", at, j), "want ARNs, have %q", resource)
 			}
 		}
 	}
@@ -684,8 +752,22 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, oneOf func
 		values := len(s.Route.Paths) + len(s.Route.Hosts) + len(s.Route.Sources)
 		for _, header := range sortedKeys(s.Route.Headers) {
 			values += len(s.Route.Headers[header])
+			at := path + ".route.headers." + header
+			if !headerName.MatchString(header) || strings.EqualFold(header, "host") {
+				add(at, "want the name of an HTTP header, at most 40 characters, and route.hosts for Host")
+			}
 			if len(s.Route.Headers[header]) == 0 {
-				add(path+".route.headers."+header, "want at least one value")
+				add(at, "want at least one value")
+			}
+			for i, value := range s.Route.Headers[header] {
+				if len(value) == 0 || len(value) > 128 {
+					add(fmt.Sprintf("%s.%d", at, i), "want 1 to 128 characters, have %d", len(value))
+				}
+			}
+		}
+		for i, host := range s.Route.Hosts {
+			if !hostPattern.MatchString(host) || !strings.Contains(host, ".") || len(host) > 128 {
+				add(fmt.Sprintf("%s.route.hosts.%d", path, i), "want a host such as shop.example.com or *.example.com, at most 128 long, have %q", host)
 			}
 		}
 		if s.hidesMetrics() {
@@ -729,7 +811,9 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, oneOf func
 		}
 	}
 	between(path+".tasks", s.Tasks, 0, 1000)
-	between(path+".scaling.max", s.Scaling.Max, s.Tasks, 5000)
+	if s.Tasks >= 0 && s.Tasks <= 1000 {
+		between(path+".scaling.max", s.Scaling.Max, s.Tasks, 5000)
+	}
 	between(path+".scaling.cpu", s.Scaling.CPU, 10, 95)
 	between(path+".scaling.memory", s.Scaling.Memory, 10, 95)
 	between(path+".scaling.requests", s.Scaling.Requests, 0, 1_000_000)
@@ -738,14 +822,14 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, oneOf func
 		if !serviceName.MatchString(key) || len(key) > serviceNameLimit {
 			add(at, "want a name of lower-case letters and digits, at most %d long", serviceNameLimit)
 		}
-		if !scalingText.MatchString(schedule.At) {
-			add(at+".at", "want cron(minute hour day month weekday year) or at(yyyy-mm-ddThh:mm:ss), have %q", schedule.At)
+		if !isCron(schedule.At) && !atText.MatchString(schedule.At) {
+			add(at+".at", "want cron(minute hour day month weekday year), with ? for day or weekday, or at(yyyy-mm-ddThh:mm:ss), have %q", schedule.At)
 		}
 		if schedule.Timezone != "" {
 			checkTimezone(at+".timezone", schedule.Timezone, add)
 		}
 		if schedule.Min < 0 || schedule.Max < schedule.Min {
-			add(at, "want min and max in order, have %d and %d", schedule.Min, schedule.Max)
+			add(at, "want 0 or more in min and no less in max, have %d and %d", schedule.Min, schedule.Max)
 		}
 	}
 	between(path+".stop_timeout", s.StopTimeout, 2, 120)
@@ -784,19 +868,27 @@ func checkDatabase(c *Config, add adder, between func(path string, value, low, h
 	}
 	between("database.retention", d.Retention, 1, 35)
 	between("database.slow_query", d.SlowQuery, 0, 3_600_000)
-	if !backupWindow.MatchString(d.BackupWindow) {
-		add("database.backup_window", "want hh:mm-hh:mm in UTC, have %q", d.BackupWindow)
+	daily, weekly := backupWindow.MatchString(d.BackupWindow), maintenance.MatchString(d.MaintenanceWindow)
+	if !daily {
+		add("database.backup_window", "want hh:mm-hh:mm in UTC, such as 01:00-02:00, have %q", d.BackupWindow)
+	} else if _, length := dailyWindow(d.BackupWindow); length < 30 {
+		add("database.backup_window", "want 30 minutes or more, have %d (%s)", length, d.BackupWindow)
 	}
-	if !maintenance.MatchString(d.MaintenanceWindow) {
+	if !weekly {
 		add("database.maintenance_window", "want ddd:hh:mm-ddd:hh:mm in UTC, such as sun:04:30-sun:05:30, have %q", d.MaintenanceWindow)
+	} else if _, length := weeklyWindow(d.MaintenanceWindow); length < 30 || length > minutesOfDay {
+		add("database.maintenance_window", "want 30 minutes to a day, have %d minutes (%s)", length, d.MaintenanceWindow)
 	}
-	if backupWindow.MatchString(d.BackupWindow) && maintenance.MatchString(d.MaintenanceWindow) && windowsOverlap(d.BackupWindow, d.MaintenanceWindow) {
+	if daily && weekly && windowsOverlap(d.BackupWindow, d.MaintenanceWindow) {
 		add("database.maintenance_window", "want a window outside database.backup_window (%s), have %s", d.BackupWindow, d.MaintenanceWindow)
 	}
 	for _, key := range sortedKeys(d.Restores) {
 		path, restore := "database.restores."+key, d.Restores[key]
 		if !restoreName.MatchString(key) || key == mainDatabase {
 			add(path, "want a name of lower-case letters and digits, a letter first, at most 15 long, and not main")
+		}
+		if restore.Version != d.Version && !slices.Contains(postgresVersions, restore.Version) {
+			add(path+".version", "want a major version that RDS offers, one of %s in quotes, have %q", strings.Join(postgresVersions, ", "), restore.Version)
 		}
 		if (restore.Snapshot == "") == (restore.Time == "") {
 			add(path, "want either snapshot or time")
@@ -815,26 +907,37 @@ func checkDatabase(c *Config, add adder, between func(path string, value, low, h
 // postgresVersions are the majors that RDS offers and whose parameters rds.go knows.
 var postgresVersions = []string{"14", "15", "16", "17", "18"}
 
-// windowsOverlap compares a daily window (hh:mm-hh:mm) with a weekly one (ddd:hh:mm-ddd:hh:mm), minute by minute of a week.
-func windowsOverlap(daily, weekly string) bool {
-	const day, week = 24 * 60, 7 * 24 * 60
-	minute := func(text string) int {
-		var hours, minutes int
-		fmt.Sscanf(text, "%d:%d", &hours, &minutes)
-		return hours*60 + minutes
+const minutesOfDay = 24 * 60
+
+func minuteOfDay(text string) int {
+	at, err := time.Parse("15:04", text)
+	if err != nil {
+		panic(err) // the caller has matched a pattern
 	}
+	return at.Hour()*60 + at.Minute()
+}
+
+// dailyWindow gives the minute in which hh:mm-hh:mm starts, and its length.
+func dailyWindow(text string) (start, length int) {
+	start = minuteOfDay(text[:5])
+	return start, (minuteOfDay(text[6:]) - start + minutesOfDay) % minutesOfDay
+}
+
+// weeklyWindow gives the minute of the week in which ddd:hh:mm-ddd:hh:mm starts, and its length.
+func weeklyWindow(text string) (start, length int) {
+	const week = 7 * minutesOfDay
 	days := []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}
-	weekMinute := func(text string) int { return slices.Index(days, text[:3])*day + minute(text[4:]) }
-	dailyStart, dailyEnd := minute(daily[:5]), minute(daily[6:])
-	if dailyEnd <= dailyStart {
-		dailyEnd += day
-	}
-	start, end := weekMinute(weekly[:9]), weekMinute(weekly[10:])
-	if end <= start {
-		end += week
-	}
-	for at := start; at < end; at++ {
-		if today := at % day; (today >= dailyStart && today < dailyEnd) || today+day < dailyEnd {
+	minute := func(text string) int { return slices.Index(days, text[:3])*minutesOfDay + minuteOfDay(text[4:]) }
+	start = minute(text[:9])
+	return start, (minute(text[10:]) - start + week) % week
+}
+
+// windowsOverlap compares a daily window with a weekly one, minute by minute of the latter.
+func windowsOverlap(daily, weekly string) bool {
+	dailyStart, dailyLength := dailyWindow(daily)
+	start, length := weeklyWindow(weekly)
+	for at := start; at < start+length; at++ {
+		if (at-dailyStart+minutesOfDay)%minutesOfDay < dailyLength {
 			return true
 		}
 	}
@@ -891,8 +994,37 @@ func checkCIDRs(path string, blocks []string, add adder) {
 			add(fmt.Sprintf("%s.%d", path, i), "want an IPv4 CIDR block such as 203.0.113.0/24, have %q", block)
 		}
 		if slices.Contains(blocks[:i], block) {
-			add(fmt.Sprintf("%s.%d", path, i), "want each block once, %s is there already", block)
+			add(fmt.Sprintf("%s.%d", path, i), "want each block once, %q is there already", block)
 		}
+	}
+}
+
+// isCron tells whether a text is a cron expression of AWS': six fields, and ? for the day or the weekday, since the two may contradict
+// each other.
+func isCron(text string) bool {
+	fields := cronText.FindStringSubmatch(text)
+	return fields != nil && (fields[3] == "?") != (fields[5] == "?")
+}
+
+// checkSchedule looks at when snapshots are taken. RDS refuses one while it takes its own, so a fixed time of day may not lie in its window;
+// other zones than UTC move against it twice a year and are left to the reader.
+func checkSchedule(c *Config, add adder) {
+	schedule, window := c.Backup.Schedule, c.Database.BackupWindow
+	if !isCron(schedule) && !rateText.MatchString(schedule) {
+		add("backup.schedule", "want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have %q", schedule)
+		return
+	}
+	fields := cronText.FindStringSubmatch(schedule)
+	if fields == nil || c.Backup.Timezone != "UTC" || !backupWindow.MatchString(window) {
+		return
+	}
+	minute, errMinute := strconv.Atoi(fields[1])
+	hour, errHour := strconv.Atoi(fields[2])
+	if errMinute != nil || errHour != nil {
+		return // a list or a range
+	}
+	if start, length := dailyWindow(window); (hour*60+minute-start+minutesOfDay)%minutesOfDay < length {
+		add("backup.schedule", "want a time outside database.backup_window (%s), since RDS refuses a snapshot while it takes its own, have %q", window, schedule)
 	}
 }
 
@@ -902,14 +1034,14 @@ func checkTimezone(path, name string, add adder) {
 	}
 }
 
+// environmentValue is the path of what a service's variables hold.
+var environmentValue = regexp.MustCompile(`^services\.[^.]+\.environment\.`)
+
 // checkTemplates refuses what Terraform would take for an expression of its own. Environment variables may hold it: they are escaped.
 func checkTemplates(c *Config, add adder) {
 	walkStrings("", c, func(path, text string) {
-		if strings.Contains(path, ".environment.") {
-			return
-		}
-		if strings.Contains(text, "${") || strings.Contains(text, "%{") {
-			add(path, "may not contain ${ or %%{")
+		if !environmentValue.MatchString(path) && (strings.Contains(text, "${") || strings.Contains(text, "%{")) {
+			add(path, "may not contain ${ or %%{, which Terraform takes for an expression")
 		}
 	})
 }

@@ -1,28 +1,46 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
+
+// What a file may be at the most. The library's time grows with the square of the length, and its memory with that of the depth.
+const (
+	fileLimit  = 64 << 10 // bytes
+	depthLimit = 32       // lists and mappings within one another that are written in one line
+)
+
+const notPlain = "anchors, aliases, tags and merge keys are not supported: write the value out"
 
 // position is a place in a configuration file, counted from 1.
 type position struct{ line, column int }
 
-// problem is one thing wrong with the configuration: where (a dotted path such as network.zones), and what is wanted there.
-type problem struct{ path, message string }
+// problem is one thing wrong with the configuration: where (a place and a dotted path such as network.zones), and what is wanted there.
+type problem struct {
+	at            position
+	path, message string
+}
 
 // document is a parsed configuration file: what it says, and where it says it.
 type document struct {
 	file      string
 	positions map[string]position // by path; "" is the document itself
+	unread    map[string]bool     // paths whose value could not be taken, so that what stands there is a default
 	problems  []problem
 }
 
@@ -32,49 +50,138 @@ type document struct {
 //
 // The library's own strict decoder stops at its first error and knows no position of a value that is well-formed but
 // wrong; hence the walk over its syntax tree here.
-func decodeYAML(file string, text []byte, target any, element func(path string) any) *document {
-	doc := &document{file: file, positions: map[string]position{"": {1, 1}}}
-	tree, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		doc.syntaxError(err)
-		return doc
+func decodeYAML(file string, text []byte, target any, element func(path string) any) (doc *document) {
+	doc = &document{file: file, positions: map[string]position{"": {1, 1}}, unread: map[string]bool{}}
+	defer func() {
+		// The library panics on some texts that are not YAML.
+		if fault := recover(); fault != nil {
+			doc.refuse(position{1, 1}, "", "not valid YAML: %v", fault)
+		}
+	}()
+	if body := doc.parse(text); body != nil {
+		d := &decoder{doc: doc, element: element}
+		d.value("", body, reflect.ValueOf(target).Elem())
 	}
-	switch {
-	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil || tree.Docs[0].Body.Type() == ast.NullType:
-		return doc
-	case len(tree.Docs) > 1:
-		doc.add("", "want one YAML document, have %d", len(tree.Docs))
-		return doc
-	}
-	d := &decoder{doc: doc, element: element}
-	d.value("", tree.Docs[0].Body, reflect.ValueOf(target).Elem())
 	return doc
 }
 
+// parse returns what the text holds; nil, if that is nothing, or nothing that can be read.
+func (doc *document) parse(text []byte) ast.Node {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // a byte order mark, which editors on Windows write
+	if len(text) > fileLimit {
+		doc.refuse(position{1, 1}, "", "want a file of at most %d bytes, have %d", fileLimit, len(text))
+		return nil
+	}
+	if i := notUTF8(text); i >= 0 {
+		line := text[bytes.LastIndexByte(text[:i], '\n')+1 : i]
+		doc.refuse(position{1 + bytes.Count(text[:i], []byte("\n")), 1 + utf8.RuneCount(line)}, "", "want text in UTF-8")
+		return nil
+	}
+	tokens := lexer.Tokenize(string(text))
+	if deep := tooDeep(tokens); deep != nil {
+		doc.refuse(positionOfToken(deep), "", "is nested too deeply: want at most %d levels in one line", depthLimit)
+		return nil
+	}
+	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // found below, with their path
+	if err != nil {
+		doc.syntaxError(err)
+		return nil
+	}
+	for _, d := range tree.Docs {
+		if d.Body != nil && d.Body.Type() == ast.DirectiveType {
+			doc.refuse(positionOf(d.Body), "", "directives are not supported: leave the line out")
+			return nil
+		}
+	}
+	switch {
+	case len(tree.Docs) > 1:
+		at := positionOfToken(tree.Docs[1].Start)
+		if second := tree.Docs[1]; second.Start == nil && second.Body != nil {
+			at = positionOf(second.Body)
+		}
+		doc.refuse(at, "", "want one YAML document, have %d", len(tree.Docs))
+		return nil
+	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil || tree.Docs[0].Body.Type() == ast.NullType:
+		return nil
+	}
+	return tree.Docs[0].Body
+}
+
+// notUTF8 is where the first byte stands that is not, or -1.
+func notUTF8(text []byte) int {
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
+
+// tooDeep is where nesting passes the limit within a line: in a file of that size no other way leads deep.
+func tooDeep(tokens token.Tokens) *token.Token {
+	depth, entries, line := 0, 0, 0
+	for _, t := range tokens {
+		if t.Position.Line != line {
+			entries, line = 0, t.Position.Line
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		case token.SequenceEntryType, token.MappingKeyType, token.TagType:
+			entries++
+		}
+		if depth > depthLimit || entries > depthLimit {
+			return t
+		}
+	}
+	return nil
+}
+
+// add notes what is wrong with a value. It says nothing of a value that could not be taken: that is a problem already, and what stands
+// there is a default.
 func (doc *document) add(path, format string, args ...any) {
-	doc.problems = append(doc.problems, problem{path, fmt.Sprintf(format, args...)})
+	for above := path; ; above = parent(above) {
+		if doc.unread[above] {
+			return
+		}
+		if above == "" {
+			break
+		}
+	}
+	doc.note(doc.position(path), path, format, args...)
+}
+
+// refuse notes why a value cannot be taken.
+func (doc *document) refuse(at position, path, format string, args ...any) {
+	doc.unread[path] = true
+	doc.note(at, path, format, args...)
+}
+
+func (doc *document) note(at position, path, format string, args ...any) {
+	doc.problems = append(doc.problems, problem{at, path, fmt.Sprintf(format, args...)})
+}
+
+// names tells whether the file says something at a path.
+func (doc *document) names(path string) bool {
+	_, named := doc.positions[path]
+	return named
 }
 
 // syntaxError records a fault of the YAML itself under its own position.
 func (doc *document) syntaxError(err error) {
-	at := position{1, 1}
-	message := err.Error()
+	at, message := position{1, 1}, err.Error()
 	var located interface {
+		GetToken() *token.Token
 		GetMessage() string
 	}
 	if errors.As(err, &located) {
-		message = located.GetMessage()
+		at, message = positionOfToken(located.GetToken()), located.GetMessage()
 	}
-	// The library prints "[line:column] message" and then the source; only the first line is wanted here.
-	if first, _, _ := strings.Cut(err.Error(), "\n"); strings.HasPrefix(first, "[") {
-		var line, column int
-		if _, scan := fmt.Sscanf(first, "[%d:%d]", &line, &column); scan == nil {
-			at = position{line, column}
-		}
-	}
-	message, _, _ = strings.Cut(message, "\n")
-	doc.positions["\x00syntax"] = at
-	doc.add("\x00syntax", "not valid YAML: %s", message)
+	doc.refuse(at, "", "not valid YAML: %s", message)
 }
 
 // position returns where a path stands in the file; a path that the file does not name stands where its nearest named
@@ -84,9 +191,11 @@ func (doc *document) position(path string) position {
 		if at, ok := doc.positions[path]; ok {
 			return at
 		}
-		path = path[:max(0, strings.LastIndexByte(path, '.'))]
+		path = parent(path)
 	}
 }
+
+func parent(path string) string { return path[:max(0, strings.LastIndexByte(path, '.'))] }
 
 // err joins all problems, in the order in which they stand in the file, each on a line of its own.
 func (doc *document) err() error {
@@ -94,19 +203,30 @@ func (doc *document) err() error {
 		return nil
 	}
 	slices.SortStableFunc(doc.problems, func(a, b problem) int {
-		p, q := doc.position(a.path), doc.position(b.path)
-		return cmp.Or(cmp.Compare(p.line, q.line), cmp.Compare(p.column, q.column), cmp.Compare(a.path, b.path))
+		return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.column, b.at.column), cmp.Compare(a.path, b.path))
 	})
 	lines := make([]string, 0, len(doc.problems))
 	for _, p := range doc.problems {
-		at := doc.position(p.path)
 		subject := ""
-		if p.path != "" && !strings.HasPrefix(p.path, "\x00") {
+		if p.path != "" {
 			subject = p.path + ": "
 		}
-		lines = append(lines, fmt.Sprintf("%s:%d:%d: %s%s", doc.file, at.line, at.column, subject, p.message))
+		lines = append(lines, fmt.Sprintf("%s:%d:%d: %s", doc.file, p.at.line, p.at.column, visible(subject+p.message)))
 	}
 	return errors.New(strings.Join(slices.Compact(lines), "\n"))
+}
+
+// visible writes what would break a line, or move a terminal's cursor, as Go does in a text.
+func visible(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			out.WriteRune(r)
+		} else {
+			out.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return out.String()
 }
 
 type decoder struct {
@@ -120,10 +240,10 @@ func (d *decoder) value(path string, node ast.Node, into reflect.Value) {
 	}
 	switch node.Type() {
 	case ast.AnchorType, ast.AliasType, ast.TagType, ast.MergeKeyType:
-		d.doc.add(path, "anchors, aliases, tags and merge keys are not supported: write the value out")
+		d.refuse(path, notPlain)
 		return
 	case ast.NullType:
-		d.doc.add(path, "has no value: want %s, or leave the key out", kindName(into.Type()))
+		d.refuse(path, "has no value: want %s, or leave it out", kindName(into.Type()))
 		return
 	}
 	switch into.Kind() {
@@ -150,11 +270,15 @@ func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
 			fields[key] = i
 		}
 	}
+	seen := map[string]position{}
 	for _, pair := range pairs {
-		at, key := d.key(path, pair)
+		at, key, ok := d.key(path, pair, seen)
+		if !ok {
+			continue
+		}
 		i, known := fields[key]
 		if !known {
-			d.doc.add(at, "unknown key, want one of %s", strings.Join(sortedKeys(fields), ", "))
+			d.refuse(at, "unknown key, want one of %s", strings.Join(sortedKeys(fields), ", "))
 			continue
 		}
 		d.value(at, pair.Value, into.Field(i))
@@ -168,10 +292,15 @@ func (d *decoder) mapping(path string, node ast.Node, into reflect.Value) {
 		return
 	}
 	into.Set(reflect.MakeMap(into.Type()))
+	seen := map[string]position{}
 	for _, pair := range pairs {
-		at, key := d.key(path, pair)
+		at, key, ok := d.key(path, pair, seen)
+		if !ok {
+			continue
+		}
 		if strings.Contains(key, ".") && into.Type().Elem().Kind() == reflect.Struct {
-			d.doc.add(at, "a name here may not contain a dot")
+			d.refuse(at, "a name here may not contain a dot")
+			into.SetMapIndex(reflect.ValueOf(key), reflect.Zero(into.Type().Elem())) // it counts
 			continue
 		}
 		element := reflect.New(into.Type().Elem()).Elem()
@@ -215,35 +344,89 @@ func (d *decoder) scalar(path string, node ast.Node, into reflect.Value) {
 		}
 	case reflect.Int:
 		if n, ok := node.(*ast.IntegerNode); ok {
-			if i, err := strconv.Atoi(n.Token.Value); err == nil {
+			digits := n.Token.Value
+			i, err := strconv.Atoi(digits)
+			switch {
+			case !decimal.MatchString(digits):
+				d.refuse(path, "want a whole number in decimal digits, without leading zeros, have %s", digits)
+			case err != nil:
+				d.refuse(path, "want a whole number, not so large, have %s", digits)
+			default:
 				into.SetInt(int64(i))
-				return
 			}
+			return
 		}
 	}
 	d.wrongType(path, node, into.Type())
 }
 
-// key records where a mapping's key stands and returns its full path and its name.
-func (d *decoder) key(path string, pair *ast.MappingValueNode) (full, name string) {
-	name = pair.Key.GetToken().Value
+// decimal leaves out 030, which is 24 to some readers of YAML and 30 to others, and 0x1e, 0o36 and 3_0.
+var decimal = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
+
+// key records where a mapping's key stands and returns its full path and its name. It refuses what is no plain name, and a name that has
+// been seen in this mapping.
+func (d *decoder) key(path string, pair *ast.MappingValueNode, seen map[string]position) (full, name string, ok bool) {
+	at := positionOf(pair.Key)
+	switch key := pair.Key.(type) {
+	case *ast.StringNode:
+		name = key.Value
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		name = key.GetToken().Value
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
+		d.doc.refuse(at, path, notPlain)
+		return "", "", false
+	}
+	if name == "" {
+		d.doc.note(at, path, "want a plain name before the colon")
+		return "", "", false
+	}
 	full = name
 	if path != "" {
 		full = path + "." + name
 	}
-	d.doc.positions[full] = positionOf(pair.Key)
-	return full, name
+	if first, twice := seen[name]; twice {
+		d.doc.refuse(at, full, "is there already, in line %d", first.line)
+		return "", "", false
+	}
+	seen[name] = at
+	d.doc.positions[full] = at
+	return full, name, true
 }
 
+// wrongType says what is wanted, and what is there instead. It repeats a value only where numbers and switches belong: a text may be
+// a secret that somebody put there by mistake.
 func (d *decoder) wrongType(path string, node ast.Node, want reflect.Type) {
-	hint := ""
-	if want.Kind() == reflect.String {
-		switch node.Type() {
-		case ast.IntegerType, ast.FloatType, ast.BoolType:
-			hint = "; put it in quotes"
+	have := ""
+	switch node.Type() {
+	case ast.SequenceType:
+		have = "a list"
+	case ast.MappingType, ast.MappingValueType:
+		have = "a mapping"
+	case ast.IntegerType, ast.FloatType, ast.InfinityType, ast.NanType:
+		have = "a number"
+	case ast.BoolType:
+		have = "true or false"
+	default:
+		have = "text"
+	}
+	scalar := have != "a list" && have != "a mapping"
+	switch want.Kind() {
+	case reflect.String:
+		if scalar {
+			have += "; put it in quotes"
+		}
+	case reflect.Int, reflect.Bool:
+		if value := node.GetToken(); value.Type == token.SingleQuoteType || value.Type == token.DoubleQuoteType {
+			have = strconv.Quote(value.Value) + " in quotes; leave them out"
+		} else if scalar && node.Type() != ast.LiteralType {
+			have = value.Value
 		}
 	}
-	d.doc.add(path, "want %s, have %s%s", kindName(want), describe(node), hint)
+	d.refuse(path, "want %s, have %s", kindName(want), have)
+}
+
+func (d *decoder) refuse(path, format string, args ...any) {
+	d.doc.refuse(d.doc.position(path), path, format, args...)
 }
 
 // pairsOf returns a mapping's pairs; the library gives a mapping of one pair a type of its own.
@@ -261,10 +444,14 @@ func positionOf(node ast.Node) position {
 	if pairs, ok := pairsOf(node); ok && len(pairs) > 0 {
 		node = pairs[0].Key
 	}
-	if token := node.GetToken(); token != nil && token.Position != nil {
-		return position{token.Position.Line, token.Position.Column}
+	return positionOfToken(node.GetToken())
+}
+
+func positionOfToken(t *token.Token) position {
+	if t == nil || t.Position == nil {
+		return position{1, 1}
 	}
-	return position{1, 1}
+	return position{t.Position.Line, t.Position.Column}
 }
 
 func kindName(t reflect.Type) string {
@@ -279,17 +466,6 @@ func kindName(t reflect.Type) string {
 		return "a list"
 	default:
 		return "a mapping (key: value)"
-	}
-}
-
-func describe(node ast.Node) string {
-	switch node.Type() {
-	case ast.SequenceType:
-		return "a list"
-	case ast.MappingType, ast.MappingValueType:
-		return "a mapping"
-	default:
-		return strconv.Quote(node.GetToken().Value)
 	}
 }
 

@@ -28,7 +28,7 @@ type condition struct {
 
 func service(name string) []principal { return []principal{{"Service", name}} }
 
-// account stands for the account's own administrators: with it in a key's policy, IAM policies decide.
+// accountRoot stands for the account's own administrators: with it in a key's policy, IAM policies decide.
 func accountRoot(accountID string) []principal {
 	return []principal{{"AWS", "arn:aws:iam::" + accountID + ":root"}}
 }

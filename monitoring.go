@@ -55,7 +55,11 @@ func newTopic(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID str
 		Policy: newPolicy(stack, "alerts_topic_policy_document",
 			from("Alarms", "cloudwatch.amazonaws.com", "cloudwatch:"+here+":alarm:"+cfg.stack()+"-*"),
 			from("Events", "events.amazonaws.com", "events:"+here+":rule/"+cfg.stack()+"-*"),
-			from("DatabaseEvents", "events.rds.amazonaws.com", "rds:"+here+":db:"+cfg.stack()+"*"),
+			// By account alone: which ARN RDS gives as the source, the instance's or the subscription's, its documentation leaves open.
+			statement{
+				sid: "DatabaseEvents", principals: service("events.rds.amazonaws.com"), actions: []string{"sns:Publish"}, resources: []string{arn},
+				conditions: []condition{equals("aws:SourceAccount", accountID)},
+			},
 			statement{
 				sid: "TLSOnly", deny: true, principals: everyone(), actions: []string{"sns:Publish"}, resources: []string{arn},
 				conditions: []condition{{"Bool", "aws:SecureTransport", []string{"false"}}},
@@ -97,7 +101,7 @@ func prometheusConfig(cfg *Config, clusterARN string) string {
 func newPrometheus(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, cluster *Cluster, services []*Service, monitoring *Monitoring) {
 	const name, id = "prometheus", "prometheus"
 	p := cfg.Monitoring.Prometheus
-	bucket := newBucket(stack, cfg, cluster.accountID, "configuration", bucketOptions{key: keys.Services, superseded: 90})
+	bucket := newBucket(stack, cfg, cluster.accountID, "prometheus", bucketOptions{key: keys.Services, superseded: 90})
 	object := s3object.NewS3Object(stack, jsii.String(id+"_configuration"), &s3object.S3ObjectConfig{
 		Bucket: bucket.Name, Key: jsii.String("prometheus.yml"), ContentType: jsii.String("application/yaml"),
 		Content:   jsii.String(prometheusConfig(cfg, *cluster.ARN)),
@@ -124,7 +128,7 @@ func newPrometheus(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Net
 	fetch := newContainer("configuration", p.ConfigImage, *logs.Name(), cfg.Region)
 	fetch.Essential = false
 	fetch.User = "0" // the shared volume is root's, and only root may write to it; the container ends before Prometheus starts
-	fetch.LinuxParameters.Capabilities = &capabilities{Drop: []string{"ALL"}}
+	fetch.LinuxParameters.Capabilities = noCapabilities()
 	fetch.LinuxParameters.Tmpfs = []tmpfs{{"/tmp", 16, []string{"mode=1777", "nosuid", "nodev", "noexec"}}}
 	fetch.setEnvironment(map[string]string{"HOME": "/tmp", "AWS_REGION": cfg.Region})
 	fetch.Command = []string{"s3api", "get-object", "--bucket", *bucket.Name, "--key", *object.Key(), "--version-id", *object.VersionId(), "/configuration/prometheus.yml"}
@@ -156,7 +160,7 @@ func newPrometheus(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Net
 }
 
 // prometheusStatements are what Prometheus' discovery of tasks calls, read off its source (discovery/aws/ecs.go of v3.16.0), and the right to
-// read its own configuration.
+// read its own configuration. That is encrypted with the key of shell sessions, for which execStatements has the right.
 func prometheusStatements(cfg *Config, cluster *Cluster, object string) []statement {
 	arn := func(kind string) string { return "arn:aws:ecs:" + cfg.Region + ":" + cluster.accountID + ":" + kind }
 	here := []condition{{"ArnEquals", "ecs:cluster", []string{*cluster.ARN}}}

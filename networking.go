@@ -55,6 +55,7 @@ func newNetwork(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID s
 		EnableDnsSupport:   true,
 		EnableDnsHostnames: true, // interface endpoints' private names need it
 		Tags:               nameTag(cfg, "vpc"),
+		Lifecycle:          protect(cfg), // another network.cidr would take everything in it along
 	})
 	defaultsecuritygroup.NewDefaultSecurityGroup(stack, jsii.String("default_security_group"), &defaultsecuritygroup.DefaultSecurityGroupConfig{
 		VpcId:   network.Id(),
@@ -69,11 +70,12 @@ func newNetwork(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID s
 	net := &Network{VpcID: network.Id(), InternetGateway: gateway, nat: cfg.Network.NAT}
 
 	publicRoutes := newRouteTable(stack, cfg, net, "public")
-	route.NewRoute(stack, jsii.String("public_default_route"), &route.RouteConfig{
+	toInternet := route.NewRoute(stack, jsii.String("public_default_route"), &route.RouteConfig{
 		RouteTableId:         publicRoutes,
 		DestinationCidrBlock: jsii.String("0.0.0.0/0"),
 		GatewayId:            gateway.Id(),
 	})
+	net.Outside = append(net.Outside, toInternet)                // NAT gateways need it
 	databaseRoutes := newRouteTable(stack, cfg, net, "database") // only the VPC's own route, which every table has
 
 	s3 := newS3Endpoint(stack, cfg, net)
@@ -86,7 +88,7 @@ func newNetwork(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID s
 		net.PrivateSubnets = append(net.PrivateSubnets, private)
 		net.DatabaseSubnets = append(net.DatabaseSubnets, database)
 
-		associate(stack, publicTier, zone, public, publicRoutes)
+		net.Outside = append(net.Outside, associate(stack, publicTier, zone, public, publicRoutes))
 		associate(stack, databaseTier, zone, database, databaseRoutes)
 		privateRoutes[zone] = newRouteTable(stack, cfg, net, "private_"+zone)
 		net.Outside = append(net.Outside,
@@ -133,6 +135,8 @@ func newSubnet(stack cdktf.TerraformStack, cfg *Config, net *Network, zones *str
 		MapPublicIpOnLaunch: false,
 		Tags:                nameTag(cfg, t.name+"-"+zone),
 		Lifecycle: &cdktf.TerraformResourceLifecycle{
+			// Makes Terraform delete the subnet of a dropped zone after balancer and services have left it, and not before.
+			CreateBeforeDestroy: jsii.Bool(true),
 			// Which letters a region has differs from account to account: asked at plan, before anything is made.
 			Precondition: &[]*cdktf.Precondition{{
 				Condition:    jsii.String("${contains(" + *zones + ".names, \"" + full + "\")}"),
@@ -163,6 +167,7 @@ func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables 
 	}
 	gateways := map[string]*string{}
 	net.NATGateways = gateways
+	last := &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)} // a gateway that goes, goes after the routes have moved
 	for i, zone := range cfg.zones() {
 		if cfg.Network.NAT == "single" && zone != cfg.Network.Zones[0] {
 			continue
@@ -170,12 +175,14 @@ func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables 
 		address := eip.NewEip(stack, jsii.String("nat_address_"+zone), &eip.EipConfig{
 			Domain:    jsii.String("vpc"),
 			Tags:      nameTag(cfg, "nat-"+zone),
+			Lifecycle: last,
 			DependsOn: dependsOn(net.InternetGateway),
 		})
 		gateways[zone] = natgateway.NewNatGateway(stack, jsii.String("nat_gateway_"+zone), &natgateway.NatGatewayConfig{
 			AllocationId: address.Id(),
 			SubnetId:     net.PublicSubnets[i],
 			Tags:         nameTag(cfg, zone),
+			Lifecycle:    last,
 			DependsOn:    dependsOn(net.InternetGateway),
 		}).Id()
 	}

@@ -43,9 +43,15 @@ func newDatabase(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Netwo
 			SubnetIds:   &net.DatabaseSubnets,
 			Tags:        nameTag(cfg, "database"),
 		}).Name(),
-		parameters: newParameterGroup(stack, cfg),
+		parameters: map[string]*string{},
 		group:      newSecurityGroup(stack, cfg, net, "database_security_group", "database", "PostgreSQL: in from services with a database"),
 		monitoring: newDatabaseMonitoringRole(stack, cfg, accountID),
+	}
+	shared.parameters[cfg.Database.Version] = newParameterGroup(stack, cfg, "database_parameter_group", cfg.Database.Version)
+	for _, name := range sortedKeys(cfg.Database.Restores) {
+		if version := cfg.Database.Restores[name].Version; shared.parameters[version] == nil {
+			shared.parameters[version] = newParameterGroup(stack, cfg, "database_parameter_group_"+version, version)
+		}
 	}
 	main := newInstance(stack, cfg, keys, shared, mainDatabase, nil)
 	active := main
@@ -60,16 +66,18 @@ func newDatabase(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Netwo
 
 // databaseParts is what all instances have in common.
 type databaseParts struct {
-	subnets, parameters, group *string
-	monitoring                 *Role
+	subnets, group *string
+	parameters     map[string]*string // groups by major version
+	monitoring     *Role
 }
 
 // newInstance declares the main instance, or one restored from a snapshot or from the main one's past.
 func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts databaseParts, name string, main *Database) *Database {
 	d := cfg.Database
-	id, identifier := "database", cfg.stack()
+	id, identifier, version, protected := "database", cfg.stack(), d.Version, cfg.Protected
 	if main != nil {
-		id, identifier = "database_restored_"+name, cfg.named(name)
+		id, identifier, version = "database_restored_"+name, cfg.named(name), d.Restores[name].Version
+		protected = protected && d.Restores[name].Protected
 	}
 	var logGroups []cdktf.ITerraformDependable
 	var logNames []*string
@@ -80,7 +88,7 @@ func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts data
 	config := &dbinstance.DbInstanceConfig{
 		Identifier:    jsii.String(identifier),
 		Engine:        jsii.String("postgres"),
-		EngineVersion: jsii.String(d.Version), // the major alone: minor upgrades are RDS's, in the maintenance window
+		EngineVersion: jsii.String(version), // the major alone: minor upgrades are RDS's, in the maintenance window
 		InstanceClass: jsii.String(d.InstanceClass),
 		DbName:        jsii.String(d.Name),
 		Username:      jsii.String("platform"),
@@ -101,7 +109,7 @@ func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts data
 		MultiAz:             d.MultiAZ,
 		CaCertIdentifier:    jsii.String("rds-ca-rsa2048-g1"),
 
-		ParameterGroupName:               parts.parameters,
+		ParameterGroupName:               parts.parameters[version],
 		IamDatabaseAuthenticationEnabled: true,
 		AllowMajorVersionUpgrade:         true, // a new major is only ever asked for by database.version
 		AutoMinorVersionUpgrade:          true,
@@ -112,7 +120,7 @@ func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts data
 		BackupWindow:           jsii.String(d.BackupWindow),
 		CopyTagsToSnapshot:     true,
 		DeleteAutomatedBackups: !cfg.production(),
-		DeletionProtection:     cfg.Protected,
+		DeletionProtection:     protected,
 		SkipFinalSnapshot:      !cfg.production(),
 
 		EnabledCloudwatchLogsExports:       jsii.Strings("postgresql", "upgrade"),
@@ -124,7 +132,7 @@ func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts data
 		DatabaseInsightsMode:               jsii.String("standard"),
 
 		Tags:      nameTag(cfg, choose(main == nil, "database", "database-"+name)),
-		Lifecycle: protect(cfg),
+		Lifecycle: &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(protected)},
 		DependsOn: dependsOn(append(logGroups, parts.monitoring.Ready...)...),
 	}
 	if cfg.production() {
@@ -157,14 +165,13 @@ func finalSnapshot(stack cdktf.TerraformStack, id, identifier string) *string {
 }
 
 // restore makes an instance start from a snapshot or from the main instance's past. What it starts from is of no account once it is
-// there, and must not replace it.
+// there, and must not replace it; nor must its key, which is the snapshot's.
 func restore(config *dbinstance.DbInstanceConfig, from RestoreConfig, main *Database) {
 	config.DbName, config.Username = nil, nil // the snapshot's; RDS refuses others
-	ignored := []*string{jsii.String("snapshot_identifier"), jsii.String("restore_to_point_in_time")}
-	if config.Lifecycle == nil {
-		config.Lifecycle = &cdktf.TerraformResourceLifecycle{}
+	config.AllocatedStorage = nil             // the snapshot's too: it may have grown, and RDS does not shrink it to storage.initial
+	config.Lifecycle.IgnoreChanges = &[]*string{
+		jsii.String("snapshot_identifier"), jsii.String("restore_to_point_in_time"), jsii.String("kms_key_id"),
 	}
-	config.Lifecycle.IgnoreChanges = &ignored
 	if from.Snapshot != "" {
 		config.SnapshotIdentifier = jsii.String(from.Snapshot)
 		return
@@ -176,15 +183,15 @@ func restore(config *dbinstance.DbInstanceConfig, from RestoreConfig, main *Data
 
 // newParameterGroup declares what PostgreSQL itself is told. The group's name carries the family, so that the next major's
 // group is made while the old one is in use.
-func newParameterGroup(stack cdktf.TerraformStack, cfg *Config) *string {
-	family := "postgres" + cfg.Database.Version
+func newParameterGroup(stack cdktf.TerraformStack, cfg *Config, id, version string) *string {
+	family := "postgres" + version
 	var parameters []*dbparametergroup.DbParameterGroupParameter
-	for _, p := range databaseParameters(cfg.Database) {
+	for _, p := range databaseParameters(cfg.Database, version) {
 		parameters = append(parameters, &dbparametergroup.DbParameterGroupParameter{
 			Name: jsii.String(p.name), Value: jsii.String(p.value), ApplyMethod: jsii.String(p.method),
 		})
 	}
-	return dbparametergroup.NewDbParameterGroup(stack, jsii.String("database_parameter_group"), &dbparametergroup.DbParameterGroupConfig{
+	return dbparametergroup.NewDbParameterGroup(stack, jsii.String(id), &dbparametergroup.DbParameterGroupConfig{
 		Name:        jsii.String(cfg.named(family)),
 		Family:      jsii.String(family),
 		Description: jsii.String("TLS only, slow statements and connections logged"),
@@ -198,13 +205,13 @@ type parameter struct{ name, value, method string }
 
 // databaseParameters are ours, overridden and followed by the configured ones, in the order of their names. RDS refuses "immediate" for
 // a parameter that needs a restart; it takes "pending-reboot" for any.
-func databaseParameters(d DatabaseConfig) []parameter {
+func databaseParameters(d DatabaseConfig, version string) []parameter {
 	const atOnce, atRestart = "immediate", "pending-reboot"
 	all := map[string]parameter{}
 	for _, p := range []parameter{
 		{"rds.force_ssl", "1", atOnce},
 		{"log_min_duration_statement", strconv.Itoa(d.SlowQuery), atOnce},
-		{"log_connections", choose(d.Version >= "18", "all", "1"), atOnce}, // a list of stages since PostgreSQL 18
+		{"log_connections", choose(version >= "18", "all", "1"), atOnce}, // a list of stages since PostgreSQL 18
 		{"log_disconnections", "1", atOnce},
 		{"log_lock_waits", "1", atOnce},
 		{"shared_preload_libraries", "pg_stat_statements", atRestart},

@@ -123,8 +123,12 @@ func prepareNode() error {
 	if number, err := strconv.Atoi(major); err != nil || number < oldestNode {
 		return fmt.Errorf("node is version %s: want %d or later", version, oldestNode)
 	}
-	for _, kind := range []string{"END_OF_LIFE", "UNTESTED", "DEPRECATED"} {
-		os.Setenv("JSII_SILENCE_WARNING_"+kind+"_NODE_VERSION", major)
+	const banner = "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION"
+	if os.Getenv(banner) == major {
+		return nil
+	}
+	for _, variable := range []string{banner, "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION", "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION"} {
+		os.Setenv(variable, major)
 	}
 	// jsii took down the environment when its packages were initialised, for a process that it has not started yet: this makes
 	// it take it down anew.

@@ -1,0 +1,450 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var alarmInvariants = []invariant{
+	{
+		promise: "an alarm reaches people when it rings and when it stops, but those that only take a deployment back",
+		check:   alarmsReachPeople,
+		broken: []damage{
+			{"nobody hears it", "prod", unset(cpuAlarm, "alarm_actions"), cpuAlarm},
+			{"nobody hears that it is over", "prod", unset(cpuAlarm, "ok_actions"), cpuAlarm},
+			{"it is switched off", "prod", add(cpuAlarm, "actions_enabled", false), cpuAlarm},
+			{"another topic", "prod", change(cpuAlarm, "alarm_actions", []any{"arn:aws:sns:eu-central-1:123456789012:other"}), cpuAlarm},
+			{"a deployment alarm wakes people", "prod", add(deploymentAlarm, "alarm_actions", []any{"${aws_sns_topic.alerts_topic.arn}"}), deploymentAlarm},
+			{"a composite alarm, whose parts fall silent", "prod", put("aws_cloudwatch_composite_alarm.all", tree{"alarm_name": "all"}), "aws_cloudwatch_composite_alarm.all"},
+		},
+	},
+	{
+		promise: "an alarm says what is wrong and where to look first",
+		check:   alarmsSayWhatToDo,
+		broken: []damage{
+			{"nothing", "prod", unset(cpuAlarm, "alarm_description"), cpuAlarm},
+			{"too little", "prod", change(cpuAlarm, "alarm_description", "See the database."), cpuAlarm},
+			{"what is wrong alone", "prod", change(cpuAlarm, "alarm_description", "The database has used more than 90% of its CPU for 15 minutes."), cpuAlarm},
+		},
+	},
+	{
+		promise: "AWS takes the alarm: its comparison, and the time that it looks at",
+		check:   alarmsAreAccepted,
+		broken: []damage{
+			{"no such comparison", "prod", change(cpuAlarm, "comparison_operator", "MoreThan"), cpuAlarm},
+			{"more than a day of short periods", "prod", change(cpuAlarm, "evaluation_periods", 300.0), cpuAlarm},
+			{"more than a week", "prod", both(change(ageAlarm, "evaluation_periods", 170.0), change(ageAlarm, "datapoints_to_alarm", 170.0)), ageAlarm},
+			{"more than a day of short periods in a query", "prod", change(errorsAlarm, "evaluation_periods", 1441.0), errorsAlarm},
+			{"a period that there is not", "prod", change(cpuAlarm, "period", 90.0), cpuAlarm},
+			{"more points than it looks at", "prod", change(cpuAlarm, "datapoints_to_alarm", 4.0), cpuAlarm},
+			{"no threshold", "prod", unset(cpuAlarm, "threshold"), cpuAlarm},
+			{"two answers of a query", "prod", change(errorsAlarm, "metric_query.0.return_data", true), errorsAlarm},
+			{"a query that is two", "prod", add(errorsAlarm, "metric_query.0.expression", "1"), errorsAlarm},
+			{"queries of several periods", "prod", change(errorsAlarm, "metric_query.0.metric.period", 300.0), errorsAlarm},
+			{"an average and a percentile", "prod", add(cpuAlarm, "extended_statistic", "p99"), cpuAlarm},
+		},
+	},
+	{
+		promise: "silence is bad where something should report, and fine where nothing happened",
+		check:   silenceIsJudged,
+		broken: []damage{
+			{"no task at all is fine", "prod", change(tasksAlarm, "treat_missing_data", "notBreaching"), tasksAlarm},
+			{"no error is bad", "prod", change(errorsAlarm, "treat_missing_data", "breaching"), errorsAlarm},
+			{"no report of backups is fine", "prod", change(ageAlarm, "treat_missing_data", "missing"), ageAlarm},
+			{"nothing is said", "prod", unset(cpuAlarm, "treat_missing_data"), cpuAlarm},
+			{"a deployment goes back for want of traffic", "prod", change(deploymentAlarm, "treat_missing_data", "breaching"), deploymentAlarm},
+		},
+	},
+	{
+		promise: "an alarm looks at a metric by the names that AWS reports it under",
+		check:   alarmsFindTheirMetrics,
+		broken: []damage{
+			{"a dimension too few", "prod", unset("aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm", "dimensions.LoadBalancer"), "aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm"},
+			{"an ARN where the end of one is meant", "prod", change("aws_cloudwatch_metric_alarm.service_web_latency_alarm", "dimensions.LoadBalancer", "${aws_lb.load_balancer.arn}"), "aws_cloudwatch_metric_alarm.service_web_latency_alarm"},
+			{"the database's resource id", "prod", change(cpuAlarm, "dimensions.DBInstanceIdentifier", "${aws_db_instance.database.id}"), cpuAlarm},
+			{"a metric that there is not", "prod", change(cpuAlarm, "metric_name", "CPU"), cpuAlarm},
+			{"a query's dimension", "prod", unset(errorsAlarm, "metric_query.1.metric.dimensions.LoadBalancer"), errorsAlarm},
+		},
+	},
+	{
+		promise: "a deployment is taken back by errors and slowness alone, by alarms made before it",
+		check:   deploymentAlarmsAreSound,
+		broken: []damage{
+			{"by the count of tasks, which it changes itself", "prod", both(change(deploymentAlarm, "metric_name", "RunningTaskCount"), change(deploymentAlarm, "namespace", "ECS/ContainerInsights")), deploymentAlarm},
+			{"by another service's", "metrics", change(deploymentAlarm, "dimensions.TargetGroup", "${aws_lb_target_group.service_admin_target_group.arn_suffix}"), deploymentAlarm},
+			{"by one that looks back longer than a deployment takes", "prod", change(deploymentAlarm, "evaluation_periods", 30.0), deploymentAlarm},
+		},
+	},
+	{
+		promise: "whatever can fail has an alarm",
+		check:   everythingIsWatched,
+		broken: []damage{
+			{"a service's tasks", "prod", drop(tasksAlarm), webService},
+			{"Prometheus' task", "prod", drop("aws_cloudwatch_metric_alarm.prometheus_too_few_tasks_alarm"), prometheusService},
+			{"a NAT gateway", "prod", drop("aws_cloudwatch_metric_alarm.nat_ports_b_alarm"), "aws_nat_gateway.nat_gateway_b"},
+			{"the database's disk", "prod", drop("aws_cloudwatch_metric_alarm.database_storage_alarm"), database},
+			{"the function", "prod", drop("aws_cloudwatch_metric_alarm.backup_errors_alarm"), theFunction},
+			{"the scheduler", "prod", drop("aws_cloudwatch_metric_alarm.backup_schedule_dropped_alarm"), "aws_scheduler_schedule_group.backup_schedule_group"},
+			{"the age of backups", "prod", drop(ageAlarm), database},
+			{"errors of the balancer", "prod", drop(errorsAlarm), balancer},
+			{"a target group", "prod", drop("aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm"), webTargets},
+			{"deployments", "prod", drop("aws_cloudwatch_event_target.deployment_failed_target"), "aws_ecs_cluster.cluster"},
+			{"what RDS says", "prod", drop("aws_db_event_subscription.database_events"), database},
+			{"RDS says too little", "prod", change("aws_db_event_subscription.database_events", "event_categories", []any{"failover"}), database},
+		},
+	},
+	{
+		promise: "the dashboard is what CloudWatch takes, and shows every alarm",
+		check:   dashboardIsSound,
+		broken: []damage{
+			{"no JSON", "prod", change(theDashboard, "dashboard_body", `{"widgets":[}`), theDashboard},
+			{"an alarm is missing", "prod", replace(theDashboard, "dashboard_body", `"${`+cpuAlarm+`.arn}",`, ""), cpuAlarm},
+			{"a dimension without a value", "prod", replace(theDashboard, "dashboard_body", `,"DBInstanceIdentifier","${aws_db_instance.database.identifier}",{"label":"CPU"}`, `,"DBInstanceIdentifier",{"label":"CPU"}`), theDashboard},
+			{"a widget over the edge", "prod", replace(theDashboard, "dashboard_body", `"x":16`, `"x":20`), theDashboard},
+			{"metrics of no region", "prod", replace(theDashboard, "dashboard_body", `"region":"eu-central-1",`, ""), theDashboard},
+			{"nothing on it", "prod", change(theDashboard, "dashboard_body", `{"widgets":[]}`), theDashboard},
+			{"a graph of nothing", "prod", replace(theDashboard, "dashboard_body", `[["AWS/RDS","CPUUtilization","DBInstanceIdentifier","${aws_db_instance.database.identifier}",{"label":"CPU"}]]`, `[]`), theDashboard},
+			{"more alarms than it shows", "prod", replace(theDashboard, "dashboard_body", `"alarms":[`, `"alarms":[`+strings.Repeat(`"more",`, 100)), theDashboard},
+		},
+	},
+}
+
+// deploymentAlarms are the alarms that a service's deployments are watched by.
+func deploymentAlarms(stack tree, service thing) []thing {
+	var alarms []thing
+	for _, address := range service.refs("alarms.alarm_names") {
+		if alarm := get(stack, address); alarm.exists() {
+			alarms = append(alarms, alarm)
+		}
+	}
+	return alarms
+}
+
+// alarmsFor separates the alarms that people hear from those that only take deployments back.
+func alarmsFor(stack tree) (people, deployments []thing) {
+	watching := map[string]bool{}
+	for _, service := range things(stack, "aws_ecs_service") {
+		for _, alarm := range deploymentAlarms(stack, service) {
+			watching[alarm.address] = true
+		}
+	}
+	for _, alarm := range things(stack, "aws_cloudwatch_metric_alarm") {
+		if watching[alarm.address] {
+			deployments = append(deployments, alarm)
+		} else {
+			people = append(people, alarm)
+		}
+	}
+	return people, deployments
+}
+
+func alarmsReachPeople(stack tree) (v violations) {
+	people, deployments := alarmsFor(stack)
+	for _, a := range people {
+		for _, path := range []string{"alarm_actions", "ok_actions"} {
+			v.want(get(stack, a.ref(path)).kind() == "aws_sns_topic", a.address, "wants %s to be the topic, has %v", path, a.at(path))
+		}
+		v.want(!a.is("actions_enabled", false), a.address, "is switched off")
+	}
+	for _, a := range deployments {
+		v.want(!a.has("alarm_actions"), a.address, "takes a deployment back and wakes people for it")
+	}
+	// The children of a composite alarm are silent: page by one or the other, never by half of each.
+	for _, composite := range things(stack, "aws_cloudwatch_composite_alarm") {
+		v.want(false, composite.address, "hides its parts")
+	}
+	return v
+}
+
+var hint = regexp.MustCompile(`\b([Ss]ee|Raise|Look|Compare|use|log group)\b`)
+
+func alarmsSayWhatToDo(stack tree) (v violations) {
+	for _, a := range things(stack, "aws_cloudwatch_metric_alarm") {
+		text := a.text("alarm_description")
+		v.want(len(text) >= 40 && hint.MatchString(text), a.address, "does not say what to do: %q", text)
+	}
+	return v
+}
+
+// periodOf is an alarm's period in seconds; that of its longest query, where it has queries.
+func periodOf(a thing) float64 {
+	period := a.number("period")
+	for _, q := range a.parts("metric_query") {
+		if q.has("metric") && !(period > q.number("metric.period")) {
+			period = q.number("metric.period")
+		}
+	}
+	return period
+}
+
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+func alarmsAreAccepted(stack tree) (v violations) {
+	const day = 24 * 3600
+	for _, a := range things(stack, "aws_cloudwatch_metric_alarm") {
+		v.want(slices.Contains([]string{"GreaterThanThreshold", "GreaterThanOrEqualToThreshold", "LessThanThreshold", "LessThanOrEqualToThreshold"}, a.text("comparison_operator")), a.address, "compares by %v", a.at("comparison_operator"))
+		period, of := periodOf(a), a.number("evaluation_periods")
+		v.want(period == 10 || period == 30 || period >= 60 && int(period)%60 == 0, a.address, "has a period of %v seconds", period)
+		v.want(period*of <= 7*day && (period >= 3600 || period*of <= day), a.address, "looks at %v seconds: AWS allows a week, and a day for periods under an hour", period*of)
+		v.want(a.number("datapoints_to_alarm") >= 1 && a.number("datapoints_to_alarm") <= of, a.address, "rings after %v points of %v", a.at("datapoints_to_alarm"), of)
+		v.want(a.has("threshold"), a.address, "has no threshold")
+		answers := 0
+		for _, q := range a.parts("metric_query") {
+			if q.is("return_data", true) {
+				answers++
+			}
+			v.want(q.has("expression") != q.has("metric"), a.address, "has a query %s that is both or neither", q.text("id"))
+			v.want(!q.has("metric") || q.number("metric.period") == period, a.address, "has queries of several periods")
+		}
+		if a.has("metric_query") {
+			v.want(answers == 1, a.address, "has %d answers", answers)
+		} else {
+			v.want(a.has("statistic") != a.has("extended_statistic"), a.address, "wants a statistic or a percentile")
+		}
+	}
+	return v
+}
+
+// metricsOf are the metrics that an alarm looks at, as namespace and name, with their dimensions.
+func metricsOf(a thing) map[string]tree {
+	all := map[string]tree{}
+	if a.has("metric_name") {
+		all[a.text("namespace")+" "+a.text("metric_name")] = asTree(a.at("dimensions"))
+	}
+	for _, q := range a.parts("metric_query") {
+		if q.has("metric") {
+			all[q.text("metric.namespace")+" "+q.text("metric.metric_name")] = asTree(q.at("metric.dimensions"))
+		}
+	}
+	return all
+}
+
+func silenceIsJudged(stack tree) (v violations) {
+	for _, a := range things(stack, "aws_cloudwatch_metric_alarm") {
+		missing := a.text("treat_missing_data")
+		v.want(missing != "", a.address, "does not say what silence means")
+		for metric := range metricsOf(a) {
+			switch {
+			case strings.HasSuffix(metric, " RunningTaskCount"), strings.HasSuffix(metric, " NewestBackupAge"):
+				v.want(missing == "breaching", a.address, "takes silence of %s for %s: nothing runs, nothing reports", metric, missing)
+			case strings.Contains(metric, "5XX"), strings.HasSuffix(metric, " Errors"), strings.HasSuffix(metric, "Dropped"), strings.HasSuffix(metric, "DroppedCount"):
+				v.want(missing == "notBreaching", a.address, "takes silence of %s for %s: it is counted only where it happens", metric, missing)
+			}
+		}
+	}
+	_, deployments := alarmsFor(stack)
+	for _, a := range deployments {
+		v.want(a.is("treat_missing_data", "notBreaching"), a.address, "takes a deployment back for want of traffic")
+	}
+	return v
+}
+
+// reported are the dimensions that AWS reports a metric with: an alarm with others finds nothing, and never says so.
+//
+//	https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
+//	https://docs.aws.amazon.com/AmazonECS/latest/developerguide/available-metrics.html
+//	https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-metrics-ECS.html
+//	https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/dimensions.html
+//	https://docs.aws.amazon.com/vpc/latest/userguide/metrics-dimensions-nat-gateway.html
+//	https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html
+func reported(stack tree) map[string][]string {
+	const balancer, target, service = "LoadBalancer", "LoadBalancer TargetGroup", "ClusterName ServiceName"
+	all := map[string][]string{
+		"AWS/ApplicationELB HTTPCode_ELB_5XX_Count":    {balancer},
+		"AWS/ApplicationELB HTTPCode_Target_5XX_Count": {balancer, target},
+		"AWS/ApplicationELB RequestCount":              {balancer, target},
+		"AWS/ApplicationELB TargetResponseTime":        {balancer, target},
+		"AWS/ApplicationELB UnHealthyHostCount":        {target},
+		"AWS/ECS CPUUtilization":                       {service},
+		"AWS/ECS MemoryUtilization":                    {service},
+		"ECS/ContainerInsights RunningTaskCount":       {service},
+		"AWS/NATGateway ErrorPortAllocation":           {"NatGatewayId"},
+		"AWS/NATGateway PacketsDropCount":              {"NatGatewayId"},
+		"AWS/Lambda Errors":                            {"FunctionName"},
+		"AWS/Scheduler InvocationDroppedCount":         {"ScheduleGroup"},
+		stackName(stack) + "/Backup NewestBackupAge":   {"DBInstanceIdentifier"}, // functions/backup/metrics.go
+	}
+	for _, metric := range []string{"CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "FreeableMemory", "ReadLatency", "WriteLatency"} {
+		all["AWS/RDS "+metric] = []string{"DBInstanceIdentifier"}
+	}
+	return all
+}
+
+// dimensionValues are the attributes that a dimension's value is. An ARN or an id in their place names nothing; a database's id is not its name.
+var dimensionValues = map[string]*regexp.Regexp{
+	"ClusterName":          regexp.MustCompile(`^\$\{aws_ecs_cluster\.\w+\.name\}$`),
+	"DBInstanceIdentifier": regexp.MustCompile(`^\$\{aws_db_instance\.\w+\.identifier\}$`),
+	"FunctionName":         regexp.MustCompile(`^\$\{aws_lambda_function\.\w+\.function_name\}$`),
+	"LoadBalancer":         regexp.MustCompile(`^\$\{aws_lb\.\w+\.arn_suffix\}$`),
+	"NatGatewayId":         regexp.MustCompile(`^\$\{aws_nat_gateway\.\w+\.id\}$`),
+	"ScheduleGroup":        regexp.MustCompile(`^\$\{aws_scheduler_schedule_group\.\w+\.name\}$`),
+	"ServiceName":          regexp.MustCompile(`^\$\{aws_ecs_service\.\w+\.name\}$`),
+	"TargetGroup":          regexp.MustCompile(`^\$\{aws_lb_target_group\.\w+\.arn_suffix\}$`),
+}
+
+func alarmsFindTheirMetrics(stack tree) (v violations) {
+	known := reported(stack)
+	for _, a := range things(stack, "aws_cloudwatch_metric_alarm") {
+		for metric, dimensions := range metricsOf(a) {
+			names := strings.Join(slices.Sorted(maps.Keys(dimensions)), " ")
+			v.want(slices.Contains(known[metric], names), a.address, "looks at %s by %q, and it is known by %q", metric, names, known[metric])
+			for name, value := range dimensions {
+				shape := dimensionValues[name]
+				v.want(shape != nil && shape.MatchString(fmt.Sprint(value)), a.address, "takes %v for %s", value, name)
+			}
+		}
+	}
+	slices.Sort(v)
+	return v
+}
+
+// An alarm that rings when a deployment begins is not watched in it, so these look back only a few minutes.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
+func deploymentAlarmsAreSound(stack tree) (v violations) {
+	for _, service := range things(stack, "aws_ecs_service") {
+		for _, a := range deploymentAlarms(stack, service) {
+			v.want(slices.Contains([]string{"HTTPCode_Target_5XX_Count", "TargetResponseTime"}, a.text("metric_name")), a.address, "takes a deployment back by %v", a.at("metric_name"))
+			v.want(slices.Equal(a.refs("dimensions.TargetGroup"), references(dig(service.at("load_balancer"), "0.target_group_arn"))), a.address, "looks at another service than %s", service.address)
+			v.want(periodOf(a)*a.number("evaluation_periods") <= 600, a.address, "looks back %v seconds, and rings still when the next deployment begins", periodOf(a)*a.number("evaluation_periods"))
+		}
+	}
+	return v
+}
+
+// watched tells whether people hear of a metric of something.
+func watched(stack tree, metric, dimension, address string) bool {
+	people, _ := alarmsFor(stack)
+	return slices.ContainsFunc(people, func(a thing) bool {
+		for name, dimensions := range metricsOf(a) {
+			if strings.HasSuffix(name, " "+metric) && slices.Contains(references(dimensions[dimension]), address) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func everythingIsWatched(stack tree) (v violations) {
+	want := func(r thing, dimension string, metrics ...string) {
+		for _, metric := range metrics {
+			v.want(watched(stack, metric, dimension, r.address), r.address, "nobody hears of its %s", metric)
+		}
+	}
+	for _, b := range things(stack, "aws_lb") {
+		want(b, "LoadBalancer", "HTTPCode_ELB_5XX_Count", "HTTPCode_Target_5XX_Count")
+	}
+	for _, group := range things(stack, "aws_lb_target_group") {
+		want(group, "TargetGroup", "UnHealthyHostCount", "TargetResponseTime")
+	}
+	for _, s := range things(stack, "aws_ecs_service") {
+		if s.number("desired_count") > 0 {
+			want(s, "ServiceName", "RunningTaskCount")
+		}
+	}
+	for _, nat := range things(stack, "aws_nat_gateway") {
+		want(nat, "NatGatewayId", "ErrorPortAllocation", "PacketsDropCount")
+	}
+	for _, function := range things(stack, "aws_lambda_function") {
+		want(function, "FunctionName", "Errors")
+	}
+	for _, group := range things(stack, "aws_scheduler_schedule_group") {
+		want(group, "ScheduleGroup", "InvocationDroppedCount")
+	}
+	for _, cluster := range things(stack, "aws_ecs_cluster") {
+		v.want(hearsOfDeployments(stack, cluster), cluster.address, "nobody hears of its failed deployments")
+	}
+	// Of several instances, the one in use: the others wait to be looked at, or to be taken away.
+	for _, address := range databasesInUse(stack) {
+		d := get(stack, address)
+		want(d, "DBInstanceIdentifier", "CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "FreeableMemory", "ReadLatency", "WriteLatency", "NewestBackupAge")
+		heard := false
+		for _, s := range referring(things(stack, "aws_db_event_subscription"), "source_ids", address) {
+			heard = heard || !slices.ContainsFunc([]string{"availability", "failover", "failure", "low storage", "recovery"}, func(category string) bool { return !slices.Contains(s.strings("event_categories"), category) })
+		}
+		v.want(heard, address, "nobody hears what RDS says of it")
+	}
+	return v
+}
+
+// databasesInUse are those that services are told of.
+func databasesInUse(stack tree) []string {
+	var used []string
+	for _, t := range tasks(stack) {
+		if address, uses := t.usesDatabase(); uses {
+			used = append(used, address)
+		}
+	}
+	slices.Sort(used)
+	return slices.Compact(used)
+}
+
+// hearsOfDeployments looks for a rule on ECS' failed deployments of a cluster, with the topic as its target.
+func hearsOfDeployments(stack tree, cluster thing) bool {
+	for _, rule := range things(stack, "aws_cloudwatch_event_rule") {
+		var pattern struct {
+			Source    []string
+			Detail    struct{ EventName []string }
+			Resources []struct{ Prefix string }
+		}
+		if json.Unmarshal([]byte(rule.text("event_pattern")), &pattern) != nil || !slices.Contains(pattern.Detail.EventName, "SERVICE_DEPLOYMENT_FAILED") {
+			continue
+		}
+		own := len(pattern.Resources) == 1 && strings.HasSuffix(pattern.Resources[0].Prefix, ":service/${"+cluster.address+".name}/")
+		targets := referring(things(stack, "aws_cloudwatch_event_target"), "rule", rule.address)
+		if own && slices.Equal(pattern.Source, []string{"aws.ecs"}) && len(targets) == 1 && get(stack, targets[0].ref("arn")).kind() == "aws_sns_topic" {
+			return true
+		}
+	}
+	return false
+}
+
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+func dashboardIsSound(stack tree) (v violations) {
+	people, _ := alarmsFor(stack)
+	for _, d := range things(stack, "aws_cloudwatch_dashboard") {
+		var body tree
+		if err := json.Unmarshal([]byte(d.text("dashboard_body")), &body); err != nil {
+			v.want(false, d.address, "is no JSON: %v", err)
+			continue
+		}
+		var shown []string
+		widgets := thing{d.address, body}.parts("widgets")
+		v.want(len(widgets) > 0 && len(widgets) <= 500, d.address, "wants 1 to 500 widgets")
+		for _, w := range widgets {
+			v.want(w.number("x")+w.number("width") <= 24 && w.number("y") >= 0 && w.number("height") > 0, d.address, "%v is over the edge", w.at("properties.title"))
+			shown = append(shown, w.refs("properties.alarms")...)
+			v.want(len(w.strings("properties.alarms")) <= 100, d.address, "CloudWatch shows a hundred alarms in a widget")
+			if w.is("type", "metric") {
+				v.want(w.is("properties.region", region(stack)), d.address, "%v has no region", w.at("properties.title"))
+				metrics, _ := w.at("properties.metrics").([]any)
+				v.want(len(metrics) > 0, d.address, "%v shows nothing", w.at("properties.title"))
+				for _, metric := range metrics {
+					v.want(isMetric(metric), d.address, "%v has a metric that is none: %v", w.at("properties.title"), metric)
+				}
+			}
+		}
+		for _, a := range people {
+			v.want(slices.Contains(shown, a.address), a.address, "is not on %s", d.address)
+		}
+	}
+	return v
+}
+
+// isMetric tells whether an array is namespace, name, then dimensions and their values in pairs, then options or nothing.
+func isMetric(value any) bool {
+	list, _ := value.([]any)
+	if len(list) > 0 {
+		if _, options := list[len(list)-1].(tree); options {
+			list = list[:len(list)-1]
+		}
+	}
+	for _, item := range list {
+		if _, ok := item.(string); !ok {
+			return false
+		}
+	}
+	return len(list) >= 2 && len(list)%2 == 0
+}

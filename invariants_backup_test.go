@@ -1,0 +1,219 @@
+package main
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var backupInvariants = []invariant{
+	{
+		promise: "the scheduler says for which time it calls, so that a retry makes no second snapshot",
+		check:   placeholderIsLiteral,
+		broken: []damage{
+			{"its place is escaped, as JSON encoders do", "prod", change(backupSchedule, "target.input", `{"action":"backup","scheduled_time":"\u003caws.scheduler.scheduled-time\u003e"}`), backupSchedule},
+			{"it does not", "prod", change(backupSchedule, "target.input", `{"action":"backup"}`), backupSchedule},
+			{"no JSON", "prod", change(backupSchedule, "target.input", `backup`), backupSchedule},
+			{"no snapshots are asked for", "prod", drop(backupSchedule), theFunction},
+			{"nobody asks how old the newest is", "prod", drop("aws_scheduler_schedule.backup_report_schedule"), theFunction},
+			{"an action that the function does not know", "prod", change("aws_scheduler_schedule.backup_report_schedule", "target.input", `{"action":"status"}`), "aws_scheduler_schedule.backup_report_schedule"},
+			{"a time that a report does not ask for", "prod", change("aws_scheduler_schedule.backup_report_schedule", "target.input", `{"action":"report","scheduled_time":"<aws.scheduler.scheduled-time>"}`), "aws_scheduler_schedule.backup_report_schedule"},
+		},
+	},
+	{
+		promise: "schedules are written as EventBridge reads them, and call by their own role",
+		check:   schedulesAreSound,
+		broken: []damage{
+			{"cron of five fields", "prod", change(backupSchedule, "schedule_expression", "cron(0 3 * * *)"), backupSchedule},
+			{"both days given", "prod", change(backupSchedule, "schedule_expression", "cron(0 3 * * * *)"), backupSchedule},
+			{"one hours", "prod", change(backupSchedule, "schedule_expression", "rate(1 hours)"), backupSchedule},
+			{"no time zone", "prod", unset(backupSchedule, "schedule_expression_timezone"), backupSchedule},
+			{"another's role", "prod", change(backupSchedule, "target.role_arn", "${aws_iam_role.backup_function_role.arn}"), backupSchedule},
+			{"another group, which the role does not trust", "prod", unset(backupSchedule, "group_name"), backupSchedule},
+			{"no second try", "prod", change(backupSchedule, "target.retry_policy.maximum_retry_attempts", 0.0), backupSchedule},
+			{"it may be late by who knows what", "prod", unset(backupSchedule, "flexible_time_window"), backupSchedule},
+			{"one of scaling cannot be read", "a service with everything", change("aws_appautoscaling_scheduled_action.service_web_scaling_schedule_night", "schedule", "cron(0 22 * * *)"), "aws_appautoscaling_scheduled_action.service_web_scaling_schedule_night"},
+		},
+	},
+	{
+		promise: "the function is built for where it runs, and takes nothing from others",
+		check:   functionIsSound,
+		broken: []damage{
+			{"another processor", "prod", change(theFunction, "architectures", []any{"x86_64"}), theFunction},
+			{"a runtime that has no Go", "prod", change(theFunction, "runtime", "go1.x"), theFunction},
+			{"a handler that is not in the zip", "prod", change(theFunction, "handler", "main"), theFunction},
+			{"reserved concurrency, which new accounts have not", "prod", add(theFunction, "reserved_concurrent_executions", 1.0), theFunction},
+			{"longer than Lambda lets it", "prod", change(theFunction, "timeout", 901.0), theFunction},
+			{"no hash of its sources", "prod", unset(theFunction, "source_code_hash"), theFunction},
+			{"a zip of this machine", "prod", change(theFunction, "filename", "/home/me/backup.zip"), theFunction},
+			{"it stands in the VPC", "prod", add(theFunction, "vpc_config", tree{"subnet_ids": []any{id("aws_subnet.private_subnet_a")}}), theFunction},
+			{"others may call it", "prod", put("aws_lambda_permission.all", tree{"principal": "*"}), "aws_lambda_permission.all"},
+		},
+	},
+	{
+		promise: "the function deletes only what it made, by name and by tag",
+		check:   functionDeletesItsOwn,
+		broken: []damage{
+			{"by name alone", "prod", unset(functionDocument, "statement.4.condition"), functionDocument},
+			{"by tag alone", "prod", change(functionDocument, "statement.4.resources.0", "arn:aws:rds:eu-central-1:"+account+":snapshot:*"), functionDocument},
+			{"another stack's", "prod", change(functionDocument, "statement.4.condition.0.values.0", "platform-dev"), functionDocument},
+			{"it may tag what others made, and then delete it", "prod", change(functionDocument, "statement.2.resources.0", "arn:aws:rds:eu-central-1:"+account+":snapshot:*"), functionDocument},
+		},
+	},
+	{
+		promise: "the function is told what it may do, and reports what is watched",
+		check:   functionIsToldWhatItMay,
+		broken: []damage{
+			{"another prefix", "prod", change(theFunction, "environment.variables.SNAPSHOT_PREFIX", "snapshots"), theFunction},
+			{"another tag", "prod", change(theFunction, "environment.variables.BACKUP_OF", "platform"), theFunction},
+			{"another database", "a restored database", change(theFunction, "environment.variables.DB_INSTANCE_IDENTIFIER", "${aws_db_instance.database.identifier}"), theFunction},
+			{"a namespace that nobody watches", "prod", change(theFunction, "environment.variables.METRIC_NAMESPACE", "Backup"), theFunction},
+			{"it keeps nothing", "prod", change(theFunction, "environment.variables.MINIMUM_SNAPSHOTS", "0"), theFunction},
+		},
+	},
+	{
+		promise: "a backup that fails is tried again, and then somebody hears of it",
+		check:   failuresReachPeople,
+		broken: []damage{
+			{"nobody", "prod", unset(retryConfig, "destination_config"), theFunction},
+			{"a queue that nobody reads", "prod", change(retryConfig, "destination_config.on_failure.destination", "arn:aws:sqs:eu-central-1:123456789012:failures"), theFunction},
+			{"no second try", "prod", change(retryConfig, "maximum_retry_attempts", 0.0), theFunction},
+			{"nothing said", "prod", drop(retryConfig), theFunction},
+		},
+	},
+}
+
+// scheduledTime is replaced by the scheduler. https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule-context-attributes.html
+const scheduledTime = "<aws.scheduler.scheduled-time>"
+
+func placeholderIsLiteral(stack tree) (v violations) {
+	asked := map[string]bool{}
+	for _, schedule := range things(stack, "aws_scheduler_schedule") {
+		input := schedule.text("target.input")
+		var event struct {
+			Action string
+			Time   string `json:"scheduled_time"`
+		}
+		if err := json.Unmarshal([]byte(input), &event); err != nil {
+			v.want(false, schedule.address, "sends what is no JSON: %v", err)
+			continue
+		}
+		asked[event.Action] = true
+		switch event.Action {
+		case "backup":
+			v.want(event.Time == scheduledTime && strings.Contains(input, scheduledTime), schedule.address, "wants %s as it stands, sends %s", scheduledTime, input)
+		case "report":
+			v.want(event.Time == "", schedule.address, "says a time that nobody asks for")
+		default:
+			v.want(false, schedule.address, "asks for %q, which the function does not know", event.Action)
+		}
+	}
+	for _, function := range things(stack, "aws_lambda_function") {
+		v.want(asked["backup"] && asked["report"], function.address, "wants to be asked for backups and reports, is for %v", asked)
+	}
+	return v
+}
+
+var (
+	rateExpression = regexp.MustCompile(`^rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)$`)
+	cronExpression = regexp.MustCompile(`^cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)$`)
+)
+
+// readable tells whether EventBridge reads a schedule; of cron's two days, one must be "?".
+// https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+func readable(expression string) bool {
+	fields := cronExpression.FindStringSubmatch(expression)
+	return rateExpression.MatchString(expression) || fields != nil && (fields[3] == "?") != (fields[5] == "?")
+}
+
+func schedulesAreSound(stack tree) (v violations) {
+	for _, s := range things(stack, "aws_scheduler_schedule") {
+		v.want(readable(s.text("schedule_expression")), s.address, "cannot be read: %v", s.at("schedule_expression"))
+		v.want(s.text("schedule_expression_timezone") != "", s.address, "has no time zone")
+		v.want(get(stack, s.ref("group_name")).kind() == "aws_scheduler_schedule_group", s.address, "is in no group of ours, and its role trusts the group")
+		v.want(s.has("flexible_time_window.mode"), s.address, "does not say whether it may be late")
+		v.want(s.number("target.retry_policy.maximum_retry_attempts") >= 1, s.address, "tries once")
+		called := slices.ContainsFunc(permissionsOf(stack, s.ref("target.role_arn")), func(g grant) bool {
+			return g.allows("lambda:InvokeFunction") && slices.Contains(references(g.resources), s.ref("target.arn"))
+		})
+		v.want(called, s.address, "calls what its role may not")
+	}
+	for _, action := range things(stack, "aws_appautoscaling_scheduled_action") {
+		v.want(readable(action.text("schedule")) || strings.HasPrefix(action.text("schedule"), "at("), action.address, "cannot be read: %v", action.at("schedule"))
+	}
+	return v
+}
+
+func functionIsSound(stack tree) (v violations) {
+	for _, f := range things(stack, "aws_lambda_function") {
+		v.want(f.is("runtime", "provided.al2023") && slices.Equal(f.strings("architectures"), []string{"arm64"}) && f.is("handler", "bootstrap"), f.address, "runs %v on %v: %v", f.at("runtime"), f.at("architectures"), f.at("handler"))
+		v.want(!f.has("reserved_concurrent_executions"), f.address, "reserves what a new account has not")
+		v.want(f.number("timeout") > 0 && f.number("timeout") <= 900, f.address, "runs for %v seconds", f.at("timeout"))
+		v.want(f.text("source_code_hash") != "", f.address, "is not deployed when its sources change")
+		v.want(strings.HasPrefix(f.text("filename"), "assets/"), f.address, "is a file of this machine: %v", f.at("filename"))
+		v.want(!f.has("vpc_config"), f.address, "stands in the VPC, where it needs more ways than there are")
+	}
+	for _, other := range things(stack, "aws_lambda_permission") {
+		v.want(false, other.address, "lets others call a function: schedules call by a role")
+	}
+	return v
+}
+
+func functionDeletesItsOwn(stack tree) (v violations) {
+	ours := "arn:aws:rds:" + region(stack) + ":" + account + ":snapshot:" + stackName(stack) + "-scheduled-*"
+	for _, f := range things(stack, "aws_lambda_function") {
+		for _, g := range permissionsOf(stack, f.ref("role")) {
+			if g.allows("rds:DeleteDBSnapshot") {
+				v.want(slices.Equal(g.resources, []string{ours}), g.address, "may delete %v", g.resources)
+				v.want(slices.Equal(g.when, []string{"StringEquals aws:ResourceTag/BackupOf " + stackName(stack)}), g.address, "deletes on the condition %q", g.when)
+			}
+			if g.allows("rds:AddTagsToResource") {
+				v.want(slices.Equal(g.resources, []string{ours}), g.address, "may give its tag to %v, and then delete it", g.resources)
+			}
+		}
+	}
+	return v
+}
+
+func functionIsToldWhatItMay(stack tree) (v violations) {
+	for _, f := range things(stack, "aws_lambda_function") {
+		told := func(name string) string { return f.text("environment.variables." + name) }
+		identifier := references(told("DB_INSTANCE_IDENTIFIER"))
+		for _, g := range permissionsOf(stack, f.ref("role")) {
+			if g.allows("rds:CreateDBSnapshot") {
+				v.want(slices.ContainsFunc(g.resources, func(r string) bool { return strings.HasSuffix(r, ":snapshot:"+told("SNAPSHOT_PREFIX")+"-*") }), f.address, "names snapshots %s, and may make %v", told("SNAPSHOT_PREFIX"), g.resources)
+				v.want(slices.Equal(identifier, references(g.resources[:1])), f.address, "copies %v, and may copy %v", identifier, g.resources)
+			}
+			if g.allows("rds:DeleteDBSnapshot") {
+				v.want(len(g.when) == 1 && strings.HasSuffix(g.when[0], "BackupOf "+told("BACKUP_OF")), f.address, "tags by %s, and may delete %q", told("BACKUP_OF"), g.when)
+			}
+		}
+		v.want(slices.Equal(identifier, databasesInUse(stack)) || len(databasesInUse(stack)) == 0, f.address, "copies %v, and services use %v", identifier, databasesInUse(stack))
+		heard := false
+		for _, a := range things(stack, "aws_cloudwatch_metric_alarm") {
+			heard = heard || a.is("metric_name", "NewestBackupAge") && a.is("namespace", told("METRIC_NAMESPACE")) && slices.Equal(a.refs("dimensions.DBInstanceIdentifier"), identifier)
+		}
+		v.want(heard, f.address, "reports under %s, and no alarm looks there", told("METRIC_NAMESPACE"))
+		for _, name := range []string{"MINIMUM_SNAPSHOTS", "RETENTION_DAYS"} {
+			v.want(f.number("environment.variables."+name) >= 1, f.address, "keeps nothing: %s", name)
+		}
+	}
+	return v
+}
+
+func failuresReachPeople(stack tree) (v violations) {
+	for _, f := range things(stack, "aws_lambda_function") {
+		configs := referring(things(stack, "aws_lambda_function_event_invoke_config"), "function_name", f.address)
+		v.want(len(configs) == 1, f.address, "has no way for its failures")
+		for _, c := range configs {
+			topic := get(stack, c.ref("destination_config.on_failure.destination"))
+			v.want(topic.kind() == "aws_sns_topic", f.address, "sends its failures to %v", c.at("destination_config.on_failure.destination"))
+			v.want(c.number("maximum_retry_attempts") >= 1, f.address, "tries once")
+			v.want(slices.ContainsFunc(permissionsOf(stack, f.ref("role")), func(g grant) bool {
+				return g.allows("sns:Publish") && slices.Contains(references(g.resources), topic.address)
+			}), f.address, "may not publish to %s, and the function's role is who publishes", topic.address)
+		}
+	}
+	return v
+}
