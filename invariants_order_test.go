@@ -15,6 +15,8 @@ var orderInvariants = []invariant{
 		broken: []damage{
 			{"a subnet goes first", "dev", unset("aws_subnet.private_subnet_b", "lifecycle.create_before_destroy"), "aws_subnet.private_subnet_b"},
 			{"a NAT gateway does", "prod", unset("aws_nat_gateway.nat_gateway_b", "lifecycle.create_before_destroy"), "aws_nat_gateway.nat_gateway_b"},
+			{"the way of a zone's tasks does", "dev", unset("aws_route.private_default_route_b", "lifecycle.create_before_destroy"), "aws_route.private_default_route_b"},
+			{"its table does", "dev", unset("aws_route_table.private_b_route_table", "lifecycle.create_before_destroy"), "aws_route_table.private_b_route_table"},
 			{"its address does", "prod", unset("aws_eip.nat_address_b", "lifecycle.create_before_destroy"), "aws_eip.nat_address_b"},
 			{"a rule does", "dev", unset("aws_lb_listener_rule.service_web_listener_rule", "lifecycle.create_before_destroy"), "aws_lb_listener_rule.service_web_listener_rule"},
 			{"people are sent to HTTPS before it is there", "prod", undepend("aws_lb_listener.http_listener", "aws_lb_listener.https_listener"), "aws_lb_listener.http_listener"},
@@ -317,8 +319,12 @@ func schedulesComeLast(stack tree) (v violations) {
 }
 
 func goneGoesLast(stack tree) (v violations) {
-	for _, r := range things(stack, "aws_subnet", "aws_nat_gateway", "aws_eip", "aws_lb_listener_rule", "aws_lb_target_group", "aws_ecs_task_definition") {
+	for _, r := range things(stack, "aws_subnet", "aws_nat_gateway", "aws_eip", "aws_route_table", "aws_route_table_association",
+		"aws_vpc_endpoint_route_table_association", "aws_lb_listener_rule", "aws_lb_target_group", "aws_ecs_task_definition") {
 		v.want(r.is("lifecycle.create_before_destroy", true), r.address, "goes before its users have left it")
+	}
+	for _, r := range things(stack, "aws_route") {
+		v.want(r.id() == "public_default_route" || r.is("lifecycle.create_before_destroy", true), r.address, "goes before its users have left it")
 	}
 	http := get(stack, "aws_lb_listener.http_listener")
 	if get(stack, "aws_lb_listener.https_listener").body != nil {

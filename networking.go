@@ -94,13 +94,19 @@ func newNetwork(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID s
 		net.Outside = append(net.Outside,
 			associate(stack, privateTier, zone, private, privateRoutes[zone]),
 			vpcendpointroutetableassociation.NewVpcEndpointRouteTableAssociation(stack, jsii.String("s3_endpoint_route_table_association_"+zone), &vpcendpointroutetableassociation.VpcEndpointRouteTableAssociationConfig{
-				VpcEndpointId: s3, RouteTableId: privateRoutes[zone],
+				VpcEndpointId: s3, RouteTableId: privateRoutes[zone], Lifecycle: goesLast(),
 			}))
 	}
 	newNATs(stack, cfg, net, privateRoutes)
 	newEndpoints(stack, cfg, net)
 	newFlowLogs(stack, cfg, keys, net, accountID)
 	return net
+}
+
+// goesLast makes Terraform delete what a dropped zone leaves behind after balancer and services have left it. Without it, deletions come first:
+// AWS refuses to delete a subnet that a balancer is in, and tasks without their route reach nothing.
+func goesLast() *cdktf.TerraformResourceLifecycle {
+	return &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)}
 }
 
 // tier is a layer of the network: its number decides which quarter of the VPC's block it has. Once deployed neither may change.
@@ -135,8 +141,7 @@ func newSubnet(stack cdktf.TerraformStack, cfg *Config, net *Network, zones *str
 		MapPublicIpOnLaunch: false,
 		Tags:                nameTag(cfg, t.name+"-"+zone),
 		Lifecycle: &cdktf.TerraformResourceLifecycle{
-			// Makes Terraform delete the subnet of a dropped zone after balancer and services have left it, and not before.
-			CreateBeforeDestroy: jsii.Bool(true),
+			CreateBeforeDestroy: goesLast().CreateBeforeDestroy,
 			// Which letters a region has differs from account to account: asked at plan, before anything is made.
 			Precondition: &[]*cdktf.Precondition{{
 				Condition:    jsii.String("${contains(" + *zones + ".names, \"" + full + "\")}"),
@@ -148,14 +153,15 @@ func newSubnet(stack cdktf.TerraformStack, cfg *Config, net *Network, zones *str
 
 func newRouteTable(stack cdktf.TerraformStack, cfg *Config, net *Network, name string) *string {
 	return routetable.NewRouteTable(stack, jsii.String(name+"_route_table"), &routetable.RouteTableConfig{
-		VpcId: net.VpcID,
-		Tags:  nameTag(cfg, dashed(name)),
+		VpcId:     net.VpcID,
+		Tags:      nameTag(cfg, dashed(name)),
+		Lifecycle: goesLast(),
 	}).Id()
 }
 
 func associate(stack cdktf.TerraformStack, t tier, zone string, subnetID, routeTable *string) cdktf.ITerraformDependable {
 	return routetableassociation.NewRouteTableAssociation(stack, jsii.String(t.name+"_route_table_association_"+zone), &routetableassociation.RouteTableAssociationConfig{
-		SubnetId: subnetID, RouteTableId: routeTable,
+		SubnetId: subnetID, RouteTableId: routeTable, Lifecycle: goesLast(),
 	})
 }
 
@@ -167,7 +173,6 @@ func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables 
 	}
 	gateways := map[string]*string{}
 	net.NATGateways = gateways
-	last := &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)} // a gateway that goes, goes after the routes have moved
 	for i, zone := range cfg.zones() {
 		if cfg.Network.NAT == "single" && zone != cfg.Network.Zones[0] {
 			continue
@@ -175,14 +180,14 @@ func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables 
 		address := eip.NewEip(stack, jsii.String("nat_address_"+zone), &eip.EipConfig{
 			Domain:    jsii.String("vpc"),
 			Tags:      nameTag(cfg, "nat-"+zone),
-			Lifecycle: last,
+			Lifecycle: goesLast(),
 			DependsOn: dependsOn(net.InternetGateway),
 		})
 		gateways[zone] = natgateway.NewNatGateway(stack, jsii.String("nat_gateway_"+zone), &natgateway.NatGatewayConfig{
 			AllocationId: address.Id(),
 			SubnetId:     net.PublicSubnets[i],
 			Tags:         nameTag(cfg, zone),
-			Lifecycle:    last,
+			Lifecycle:    goesLast(),
 			DependsOn:    dependsOn(net.InternetGateway),
 		}).Id()
 	}
@@ -192,6 +197,7 @@ func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables 
 			RouteTableId:         routeTables[zone],
 			DestinationCidrBlock: jsii.String("0.0.0.0/0"),
 			NatGatewayId:         through,
+			Lifecycle:            goesLast(),
 		}))
 	}
 }
