@@ -17,7 +17,6 @@ import (
 type Backup struct {
 	Bucket       *string // name
 	FunctionName *string
-	ScheduleName *string
 	GroupName    *string // of the schedules
 	LogGroup     *string // name
 	Namespace    string  // of the metrics that the function reports
@@ -147,8 +146,8 @@ func newSchedules(stack cdktf.TerraformStack, cfg *Config, lambda lambdafunction
 		equals("aws:SourceArn", *group.Arn()), // the group's ARN, not the schedule's
 	}, statement{sid: "Call", actions: []string{"lambda:InvokeFunction"}, resources: []string{*lambda.Arn()}})
 
-	schedule := func(id, description, expression, timezone, input string) *string {
-		return schedulerschedule.NewSchedulerSchedule(stack, jsii.String(id), &schedulerschedule.SchedulerScheduleConfig{
+	schedule := func(id, description, expression, timezone, input string) {
+		schedulerschedule.NewSchedulerSchedule(stack, jsii.String(id), &schedulerschedule.SchedulerScheduleConfig{
 			Name:                       jsii.String(cfg.named(dashed(id))),
 			GroupName:                  group.Name(),
 			Description:                jsii.String(description),
@@ -162,10 +161,10 @@ func newSchedules(stack cdktf.TerraformStack, cfg *Config, lambda lambdafunction
 				},
 			},
 			DependsOn: dependsOn(append(append([]cdktf.ITerraformDependable{}, before...), role.Ready...)...),
-		}).Name()
+		})
 	}
 	// The scheduler puts the time for which it calls in the place of <…>: the same for every retry, which makes the call idempotent.
-	backup.ScheduleName = schedule("backup_schedule", "Snapshot of the database", cfg.Backup.Schedule, cfg.Backup.Timezone,
+	schedule("backup_schedule", "Snapshot of the database", cfg.Backup.Schedule, cfg.Backup.Timezone,
 		marshal(map[string]string{"action": "backup", "scheduled_time": "<aws.scheduler.scheduled-time>"}))
 	schedule("backup_report_schedule", "How old the newest snapshot is", "rate(1 hour)", "UTC", marshal(map[string]string{"action": "report"}))
 	backup.GroupName = group.Name()
