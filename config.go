@@ -472,6 +472,9 @@ var (
 // platformNames are what the platform calls security groups of its own: a service of the same name would ask for a second one.
 var platformNames = []string{"database", "endpoints", "prometheus"}
 
+// platformTags are on every resource already.
+var platformTags = []string{"Application", "Environment", "ManagedBy", "Name"}
+
 // stackNameLimit leaves room for the longest name made from it, the access-log bucket with noun, account and region in 63.
 const (
 	stackNameLimit   = 22
@@ -507,6 +510,7 @@ func check(c *Config, doc *document) {
 		value := c.Tags[key]
 		want(len(key) > 0 && len(key) <= 128 && len(value) <= 256 && tagText.MatchString(key+value) && !strings.HasPrefix(strings.ToLower(key), "aws:"),
 			"tags."+key, "want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, not beginning with aws:")
+		want(!slices.Contains(platformTags, key), "tags."+key, "want another key, since %s are the platform's own", strings.Join(platformTags, ", "))
 	}
 
 	want(len(c.Tags) <= tagLimit, "tags", "want at most %d: an object in S3 takes ten, and the platform has its own, have %d", tagLimit, len(c.Tags))

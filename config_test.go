@@ -34,6 +34,7 @@ func TestConfigurationIsRefused(t *testing.T) {
 		"a tag with a character too many":                {minimal + "tags: {owner: 'a;b'}\n", []string{"3:8: tags.owner: want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, not beginning with aws:"}},
 		"a tag with a long key":                          {minimal + "tags: {" + strings.Repeat("k", 129) + ": a}\n", []string{"3:8: tags." + strings.Repeat("k", 129) + ": want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, not beginning with aws:"}},
 		"a tag with a long value":                        {minimal + "tags: {owner: " + strings.Repeat("v", 257) + "}\n", []string{"3:8: tags.owner: want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, not beginning with aws:"}},
+		"a tag that the platform has":                    {minimal + "tags: {Environment: other}\n", []string{"3:8: tags.Environment: want another key, since Application, Environment, ManagedBy, Name are the platform's own"}},
 		"a tag without a key":                            {minimal + "tags: {'': a}\n", []string{"3:8: tags: want a plain name before the colon"}},
 		"seven tags":                                     {minimal + "tags: {a: '1', b: '2', c: '3', d: '4', e: '5', f: '6', g: '7'}\n", []string{"3:1: tags: want at most 6: an object in S3 takes ten, and the platform has its own, have 7"}},
 		// State.

@@ -14,7 +14,7 @@ func underscored(name string) string {
 	return strings.NewReplacer(".", "_", "-", "_").Replace(name)
 }
 
-// digestedName is an AWS name of at most limit characters (9 or more) that changes whenever one of the parts does, so that a
+// digestedName is an AWS name of at most limit characters (10 or more) that changes whenever one of the parts does, so that a
 // replacement can be made before the old one is gone. It begins with as much of name as fits.
 func digestedName(limit int, name string, parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(append([]string{name}, parts...), "\x00")))

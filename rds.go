@@ -299,7 +299,8 @@ func classMemory(class string) (int, error) {
 		return large * 2, nil
 	}
 	count, err := strconv.Atoi(strings.TrimSuffix(size, "xlarge"))
-	if err != nil || count < 2 || (family[0] == 't' && count > 2) {
+	sizes := []int{2, 4, 8, 12, 16, 24, 32, 48}
+	if err != nil || size[0] == '0' || !slices.Contains(sizes, count) || (family[0] == 't' && count > 2) {
 		return 0, fmt.Errorf("want a size that db.%s has, have %q", family, class)
 	}
 	return large * 2 * count, nil

@@ -57,6 +57,14 @@ func TestDatabaseParameters(t *testing.T) {
 }
 
 // Numbers from Amazon's table of instance classes.
+func TestClassWithASizeThatThereIsNotIsRefused(t *testing.T) {
+	for _, class := range []string{"db.m5.3xlarge", "db.m5.02xlarge", "db.t4g.4xlarge", "db.r8g.99999999999xlarge"} {
+		if gib, err := classMemory(class); err == nil {
+			t.Errorf("%s has %d GiB", class, gib)
+		}
+	}
+}
+
 func TestClassMemory(t *testing.T) {
 	for class, want := range map[string]int{
 		"db.t3.micro": 1, "db.t3.small": 2, "db.t3.medium": 4, "db.t3.large": 8, "db.t3.xlarge": 16, "db.t3.2xlarge": 32,
