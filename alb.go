@@ -223,7 +223,7 @@ func (balancer *LoadBalancer) route(stack cdktf.TerraformStack, cfg *Config, nam
 		Condition:   conditions(s.Route, s.Route.Paths),
 		Action:      &[]*lblistenerrule.LbListenerRuleAction{{Type: jsii.String("forward"), TargetGroupArn: group.Arn()}},
 		Tags:        nameTag(cfg, name),
-		Lifecycle:   movable(),
+		Lifecycle:   goesLast(), // when HTTPS comes, the rule of the new listener is there first: priorities are each listener's own
 	}))
 	ready = append(ready, allow(stack, cfg, id+"_from_load_balancer", "Requests and health checks", balancer.SecurityGroup, tasks, s.Port)...)
 	return &Route{TargetGroupARN: group.Arn(), TargetGroupARNSuffix: group.ArnSuffix(), Ready: ready}
@@ -244,13 +244,8 @@ func newHidingRule(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalanc
 			},
 		}},
 		Tags:      nameTag(cfg, name+"-metrics"),
-		Lifecycle: movable(),
+		Lifecycle: goesLast(),
 	})
-}
-
-// movable makes a rule of the new listener before the old listener's goes, when HTTPS comes: priorities are each listener's own.
-func movable() *cdktf.TerraformResourceLifecycle {
-	return &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)}
 }
 
 // conditions are a route's, with other paths where they are given.

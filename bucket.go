@@ -20,12 +20,12 @@ type Bucket struct {
 
 // bucketOptions are what differs from bucket to bucket.
 type bucketOptions struct {
-	key        *string // KMS key; nil: S3's own, which alone the balancer's access logs accept
-	protected  bool    // refuse to be destroyed; otherwise it is emptied first
-	expire     int     // days after which an object goes; 0: it stays
-	archive    int     // days after which an object moves to colder storage; 0: it does not
-	superseded int     // days that an overwritten or deleted version is kept
-	allowed    []statement
+	key        *string     // KMS key; nil: S3's own, which alone the balancer's access logs accept
+	protected  bool        // refuses at plan to be destroyed, where the stack is protected
+	expire     int         // days after which an object goes; 0: it stays
+	archive    int         // days after which an object moves to colder storage; 0: it does not
+	superseded int         // days that an overwritten or deleted version is kept
+	allowed    []statement // of its policy, with paths within the bucket as resources
 }
 
 // newBucket declares a bucket with all that belongs to it; every id begins with noun. Its name carries account and region,
@@ -33,9 +33,9 @@ type bucketOptions struct {
 func newBucket(stack cdktf.TerraformStack, cfg *Config, accountID, noun string, o bucketOptions) *Bucket {
 	id := func(part string) *string { return jsii.String(noun + "_bucket" + part) }
 	name := cfg.named(dashed(noun)) + "-" + accountID + "-" + cfg.Region
-	lifecycle := protect(cfg)
-	if !o.protected {
-		lifecycle = nil
+	var lifecycle *cdktf.TerraformResourceLifecycle
+	if o.protected {
+		lifecycle = protect(cfg)
 	}
 	bucket := s3bucket.NewS3Bucket(stack, id(""), &s3bucket.S3BucketConfig{
 		Bucket:       jsii.String(name),

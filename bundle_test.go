@@ -29,15 +29,7 @@ func helloModule(t *testing.T, changes map[string]string) string {
 		files[path] = content
 	}
 	root := t.TempDir()
-	for path, content := range files {
-		path = filepath.Join(root, filepath.FromSlash(path))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	write(t, root, files)
 	return filepath.Join(root, "functions", "hello")
 }
 

@@ -103,8 +103,8 @@ func newNetwork(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID s
 	return net
 }
 
-// goesLast makes Terraform delete what a dropped zone leaves behind after balancer and services have left it. Without it, deletions come first:
-// AWS refuses to delete a subnet that a balancer is in, and tasks without their route reach nothing.
+// goesLast makes Terraform delete what a change leaves behind, such as a dropped zone's subnets, after balancer and services have left it. Without it,
+// deletions come first: AWS refuses to delete a subnet that a balancer is in, and tasks without their route reach nothing.
 func goesLast() *cdktf.TerraformResourceLifecycle {
 	return &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)}
 }
@@ -134,20 +134,19 @@ func subnetCIDR(vpcBlock netip.Prefix, t tier, zone string) netip.Prefix {
 
 func newSubnet(stack cdktf.TerraformStack, cfg *Config, net *Network, zones *string, t tier, zone string) *string {
 	full := cfg.Region + zone
+	lifecycle := goesLast()
+	// Which letters a region has differs from account to account: asked at plan, before anything is made.
+	lifecycle.Precondition = &[]*cdktf.Precondition{{
+		Condition:    jsii.String("${contains(" + *zones + ".names, \"" + full + "\")}"),
+		ErrorMessage: jsii.String("network.zones: this account has no zone " + full + " that is available: choose another letter."),
+	}}
 	return subnet.NewSubnet(stack, jsii.String(t.name+"_subnet_"+zone), &subnet.SubnetConfig{
 		VpcId:               net.VpcID,
 		AvailabilityZone:    jsii.String(full),
 		CidrBlock:           jsii.String(subnetCIDR(netip.MustParsePrefix(cfg.Network.CIDR), t, zone).String()),
 		MapPublicIpOnLaunch: false,
 		Tags:                nameTag(cfg, t.name+"-"+zone),
-		Lifecycle: &cdktf.TerraformResourceLifecycle{
-			CreateBeforeDestroy: goesLast().CreateBeforeDestroy,
-			// Which letters a region has differs from account to account: asked at plan, before anything is made.
-			Precondition: &[]*cdktf.Precondition{{
-				Condition:    jsii.String("${contains(" + *zones + ".names, \"" + full + "\")}"),
-				ErrorMessage: jsii.String("network.zones: this account has no zone " + full + " that is available: choose another letter."),
-			}},
-		},
+		Lifecycle:           lifecycle,
 	}).Id()
 }
 
