@@ -2,19 +2,21 @@ package main
 
 import (
 	"archive/zip"
-	"bytes"
 	"compress/flate"
 	"crypto/sha256"
+	"debug/buildinfo"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/mod/modfile"
 )
 
 // bundleFunction compiles the Lambda function in dir, a folder functions/<name> beside go.mod, for provided.al2023 on arm64 and
@@ -22,16 +24,13 @@ import (
 //
 //	functions/backup ──▶ .build/functions/backup.zip, which holds bootstrap
 //
-// The hash tells whether the function changed: lower-case hex SHA-256 over its sources, go.mod and go.sum. It is the same on
-// every machine, which the compiled bytes are not, so it and not theirs is what decides on a deployment. It does not
-// cover the Go toolchain: to deploy a function anew with a newer one, raise the go line of go.mod.
+// The hash tells whether the function changed: lower-case hex SHA-256 over its sources, the modules that it is compiled from
+// and no others of the project's, and the go and godebug lines of go.mod. It is the same on every machine, which the compiled
+// bytes are not, so it and not theirs is what decides on a deployment. It does not cover the Go toolchain: to deploy a function
+// anew with a newer one, raise the go line of go.mod.
 //
 // Simultaneous calls do no harm. It needs go on PATH, and the modules in its cache or a way to fetch them.
 func bundleFunction(dir string) (zip, hash string, err error) {
-	hash, err = hashFunction(dir)
-	if err != nil {
-		return "", "", fmt.Errorf("%s: cannot be hashed: %w", dir, err)
-	}
 	out := filepath.Join(moduleOf(dir), ".build", "functions")
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return "", "", fmt.Errorf("%s: cannot be bundled: %w", dir, err)
@@ -47,6 +46,13 @@ func bundleFunction(dir string) (zip, hash string, err error) {
 	if err := compileFunction(dir, bootstrap); err != nil {
 		return "", "", fmt.Errorf("%s: %w", dir, err)
 	}
+	built, err := buildinfo.ReadFile(bootstrap)
+	if err != nil {
+		return "", "", fmt.Errorf("%s: cannot be hashed: %w", dir, err)
+	}
+	if hash, err = hashFunction(dir, built); err != nil {
+		return "", "", fmt.Errorf("%s: cannot be hashed: %w", dir, err)
+	}
 	unfinished := filepath.Join(work, "function.zip")
 	zip = filepath.Join(out, filepath.Base(dir)+".zip")
 	if err := zipBootstrap(bootstrap, unfinished); err != nil {
@@ -61,37 +67,56 @@ func bundleFunction(dir string) (zip, hash string, err error) {
 // moduleOf returns the folder of go.mod, two above a function's.
 func moduleOf(dir string) string { return filepath.Dir(filepath.Dir(filepath.Clean(dir))) }
 
-// hashFunction hashes what the function is made from. It covers the folder only: a function that imported another package
-// of the project, or embedded a file, would change without a change of its hash, which TestFunctionHashCoversAllItsSources rules out.
-func hashFunction(dir string) (string, error) {
+// hashFunction hashes what the function is made from. Of the project it covers the folder only: a function that imported another
+// package of it, or embedded a file, or a module that a folder replaces, would change without a change of its hash, which
+// TestFunctionHashCoversAllItsSources rules out.
+func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 	entries, err := os.ReadDir(dir) // sorted by name
 	if err != nil {
 		return "", err
 	}
-	var paths []string
+	h := sha256.New()
+	// The lengths make it unambiguous where a name or a content ends.
+	add := func(name, content string) { fmt.Fprintf(h, "%d %s %d %s", len(name), name, len(content), content) }
 	for _, entry := range entries {
 		name := entry.Name()
-		if strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") {
-			paths = append(paths, filepath.Join(dir, name))
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			continue
 		}
-	}
-	if len(paths) == 0 {
-		return "", errors.New("no Go files there")
-	}
-	paths = append(paths, filepath.Join(moduleOf(dir), "go.mod"), filepath.Join(moduleOf(dir), "go.sum"))
-
-	h := sha256.New()
-	for _, path := range paths {
-		content, err := os.ReadFile(path)
+		content, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return "", err
 		}
 		// A Windows checkout may have rewritten the line endings.
-		content = bytes.ReplaceAll(content, []byte("\r\n"), []byte("\n"))
-		// The lengths make it unambiguous where a name or a content ends.
-		name := filepath.Base(path)
-		fmt.Fprintf(h, "%d %s %d ", len(name), name, len(content))
-		h.Write(content)
+		add(name, strings.ReplaceAll(string(content), "\r\n", "\n"))
+	}
+
+	path := filepath.Join(moduleOf(dir), "go.mod")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	mod, err := modfile.Parse(path, content, nil)
+	if err != nil {
+		return "", err
+	}
+	if mod.Go != nil {
+		add("go", mod.Go.Version)
+	}
+	for _, setting := range mod.Godebug {
+		add("godebug", setting.Key+"="+setting.Value)
+	}
+	// Not the rest of go.mod and go.sum: a test's new module is no reason to deploy.
+	for _, dep := range built.Deps { // sorted by path
+		for m := dep; m != nil; m = m.Replace {
+			add("module", m.Path+" "+m.Version+" "+m.Sum)
+		}
+	}
+	// What compileFunction sets, and so no user's own; the others, and the toolchain's version, differ from machine to machine.
+	for _, setting := range built.Settings {
+		if slices.Contains([]string{"-tags", "CGO_ENABLED", "GOARCH", "GOARM64", "GOOS"}, setting.Key) {
+			add(setting.Key, setting.Value)
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"debug/buildinfo"
 	"debug/elf"
 	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -34,17 +36,29 @@ func helloModule(t *testing.T, changes map[string]string) string {
 }
 
 func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
-	hash := func(dir string) string {
+	// What go build writes into an executable, with one module as it is and one replaced.
+	built := func() *debug.BuildInfo {
+		return &debug.BuildInfo{
+			GoVersion: "go1.25.3",
+			Main:      debug.Module{Path: "hello", Version: "(devel)"},
+			Deps: []*debug.Module{
+				{Path: "example.com/m", Version: "v1.0.0", Sum: "h1:AAAA"},
+				{Path: "example.com/n", Version: "v1.0.0", Replace: &debug.Module{Path: "example.com/fork", Version: "v1.0.1", Sum: "h1:BBBB"}},
+			},
+			Settings: []debug.BuildSetting{{Key: "-tags", Value: "lambda.norpc"}, {Key: "GOARCH", Value: "arm64"}},
+		}
+	}
+	hash := func(dir string, built *debug.BuildInfo) string {
 		t.Helper()
-		hash, err := hashFunction(dir)
+		hash, err := hashFunction(dir, built)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return hash
 	}
 	// A pinned value: another machine, path or toolchain must not change it. One that does deploys every function anew.
-	const plain = "3f32ed501eefb7376f586f5013e2e4ef80437f2250f127c0089e09d7a9f335d6"
-	tests := []struct {
+	const plain = "66599d0bb48e41a684c6faffe4680df2baf698e3ff738d1733a87736db1b17ff"
+	files := []struct {
 		name    string
 		changes map[string]string
 		same    bool
@@ -57,19 +71,23 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 		{"a test", map[string]string{"functions/hello/main_test.go": "package main\n"}, true},
 		{"a file that is not Go", map[string]string{"functions/hello/README.md": "Greets.\n"}, true},
 		{"another function", map[string]string{"functions/other/main.go": "package main\n\nfunc main() {}\n"}, true},
+		{"a module for the tests", map[string]string{
+			"go.mod": "module hello\n\ngo 1.25.0\n\nrequire example.com/testing v1.0.0\n",
+			"go.sum": "example.com/testing v1.0.0 h1:CCCC\n",
+		}, true},
 		{"a source", map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"}, false},
 		{"a new source", map[string]string{"functions/hello/more.go": "package main\n"}, false},
-		{"go.mod", map[string]string{"go.mod": "module hello\n\ngo 1.26.0\n"}, false},
-		{"go.sum", map[string]string{"go.sum": "example.com/m v1.0.0 h1:AAAA\n"}, false},
+		{"the go line", map[string]string{"go.mod": "module hello\n\ngo 1.26.0\n"}, false},
+		{"a godebug line", map[string]string{"go.mod": "module hello\n\ngo 1.25.0\n\ngodebug madvdontneed=1\n"}, false},
 		// Without framing, text moved from the end of one file to the start of the next would be the same bytes.
 		{"a line moved to the next file", map[string]string{
 			"functions/hello/main.go": "package main\n",
 			"functions/hello/text.go": "\nfunc main() { println(greeting) }\npackage main\n\nconst greeting = \"hello\"\n",
 		}, false},
 	}
-	for _, test := range tests {
+	for _, test := range files {
 		t.Run(test.name, func(t *testing.T) {
-			if have := hash(helloModule(t, test.changes)); (have == plain) != test.same {
+			if have := hash(helloModule(t, test.changes), built()); (have == plain) != test.same {
 				t.Errorf("hash is %s, without the change it is %s", have, plain)
 			}
 		})
@@ -79,10 +97,41 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 		if err := os.Rename(filepath.Join(dir, "text.go"), filepath.Join(dir, "texts.go")); err != nil {
 			t.Fatal(err)
 		}
-		if hash(dir) == plain {
+		if hash(dir, built()) == plain {
 			t.Error("hash is the same")
 		}
 	})
+
+	builds := []struct {
+		name   string
+		change func(*debug.BuildInfo)
+		same   bool
+	}{
+		{"another toolchain", func(b *debug.BuildInfo) { b.GoVersion = "go1.26.8" }, true},
+		{"what a newer toolchain adds", func(b *debug.BuildInfo) {
+			b.Settings = append(b.Settings, debug.BuildSetting{Key: "DefaultGODEBUG", Value: "tlssha1=1"})
+		}, true},
+		{"a module's version", func(b *debug.BuildInfo) { b.Deps[0].Version = "v1.0.1" }, false},
+		{"a module's sum", func(b *debug.BuildInfo) { b.Deps[0].Sum = "h1:DDDD" }, false},
+		{"a replacement's path", func(b *debug.BuildInfo) { b.Deps[1].Replace.Path = "example.com/fork2" }, false},
+		{"a replacement's version", func(b *debug.BuildInfo) { b.Deps[1].Replace.Version = "v1.0.2" }, false},
+		{"a replacement's sum", func(b *debug.BuildInfo) { b.Deps[1].Replace.Sum = "h1:DDDD" }, false},
+		{"a new module", func(b *debug.BuildInfo) {
+			b.Deps = append(b.Deps, &debug.Module{Path: "example.com/o", Version: "v1.0.0", Sum: "h1:CCCC"})
+		}, false},
+		{"a module less", func(b *debug.BuildInfo) { b.Deps = b.Deps[:1] }, false},
+		{"another target", func(b *debug.BuildInfo) { b.Settings[1].Value = "amd64" }, false},
+		{"another build tag", func(b *debug.BuildInfo) { b.Settings[0].Value = "" }, false},
+	}
+	for _, test := range builds {
+		t.Run(test.name, func(t *testing.T) {
+			b := built()
+			test.change(b)
+			if have := hash(helloModule(t, nil), b); (have == plain) != test.same {
+				t.Errorf("hash is %s, without the change it is %s", have, plain)
+			}
+		})
+	}
 }
 
 // backupFunction is the function that the project ships.
@@ -96,9 +145,7 @@ func TestFunctionBundleIsWhatLambdaStarts(t *testing.T) {
 	if want := filepath.Join(".build", "functions", "backup.zip"); path != want {
 		t.Errorf("path is %s, want %s", path, want)
 	}
-	if want, err := hashFunction(backupFunction); err != nil || hash != want {
-		t.Errorf("hash is %s, want %s: %v", hash, want, err)
-	}
+	wantHashOf(t, path, hash)
 	archive, err := zip.OpenReader(path)
 	if err != nil {
 		t.Fatal(err)
@@ -122,8 +169,46 @@ func TestFunctionBundleIsWhatLambdaStarts(t *testing.T) {
 	wantStaticARM64(t, path)
 }
 
+// wantHashOf fails unless the hash is of the modules in the zip's bootstrap, which are those that backup imports and not the program's.
+func wantHashOf(t *testing.T, path, hash string) {
+	t.Helper()
+	built, err := buildinfo.Read(bytes.NewReader(bootstrapIn(t, path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, err := hashFunction(backupFunction, built); err != nil || hash != want {
+		t.Errorf("hash is %s, want %s: %v", hash, want, err)
+	}
+	sums := map[string]string{}
+	for _, m := range built.Deps {
+		sums[m.Path] = m.Sum
+	}
+	if sums["github.com/aws/aws-sdk-go-v2/service/rds"] == "" {
+		t.Errorf("want the RDS client with its sum among %v", sums)
+	}
+	if _, ok := sums["github.com/hashicorp/terraform-json"]; ok {
+		t.Error("a module of the tests is among the function's")
+	}
+}
+
 // wantStaticARM64 fails unless the zip's bootstrap runs on arm64 Linux without anything else on the machine.
 func wantStaticARM64(t *testing.T, path string) {
+	t.Helper()
+	executable, err := elf.NewFile(bytes.NewReader(bootstrapIn(t, path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if executable.Machine != elf.EM_AARCH64 || executable.Type != elf.ET_EXEC {
+		t.Errorf("executable is %v %v, want %v %v", executable.Machine, executable.Type, elf.EM_AARCH64, elf.ET_EXEC)
+	}
+	for _, part := range executable.Progs {
+		if part.Type == elf.PT_INTERP || part.Type == elf.PT_DYNAMIC {
+			t.Errorf("executable has %v, want it statically linked", part.Type)
+		}
+	}
+}
+
+func bootstrapIn(t *testing.T, path string) []byte {
 	t.Helper()
 	archive, err := zip.OpenReader(path)
 	if err != nil {
@@ -139,24 +224,17 @@ func wantStaticARM64(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	executable, err := elf.NewFile(bytes.NewReader(content))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if executable.Machine != elf.EM_AARCH64 || executable.Type != elf.ET_EXEC {
-		t.Errorf("executable is %v %v, want %v %v", executable.Machine, executable.Type, elf.EM_AARCH64, elf.ET_EXEC)
-	}
-	for _, part := range executable.Progs {
-		if part.Type == elf.PT_INTERP || part.Type == elf.PT_DYNAMIC {
-			t.Errorf("executable has %v, want it statically linked", part.Type)
-		}
-	}
+	return content
 }
 
 func TestFunctionHashCoversAllItsSources(t *testing.T) {
 	type goPackage struct {
-		ImportPath                            string
-		Module                                *struct{ Main bool }
+		ImportPath string
+		Module     *struct {
+			Path    string
+			Main    bool
+			Replace *struct{ Version string }
+		}
 		EmbedFiles, CFiles, SFiles, SysoFiles []string
 	}
 	cmd := exec.Command("go", "list", "-deps", "-json", "-tags", "lambda.norpc", "./"+backupFunction)
@@ -174,6 +252,9 @@ func TestFunctionHashCoversAllItsSources(t *testing.T) {
 		}
 		if p.Module != nil && p.Module.Main {
 			own = append(own, p)
+		}
+		if p.Module != nil && p.Module.Replace != nil && p.Module.Replace.Version == "" {
+			t.Errorf("%s comes from a folder, whose content the hash does not cover", p.Module.Path)
 		}
 	}
 	if len(own) != 1 || own[0].ImportPath != "platform/"+backupFunction {
@@ -271,12 +352,13 @@ func TestFunctionThatCannotBeBundledSaysWhy(t *testing.T) {
 
 	t.Run("no such function", func(t *testing.T) {
 		_, _, err := bundleFunction(filepath.Join("functions", "missing"))
-		if err == nil || !strings.Contains(err.Error(), "functions/missing: cannot be hashed: ") {
+		if err == nil || !strings.Contains(err.Error(), "functions/missing: does not compile: ") {
 			t.Errorf("error is %v", err)
 		}
 	})
 	t.Run("no sources", func(t *testing.T) {
-		_, _, err := bundleFunction(filepath.Join(filepath.Dir(helloModule(t, nil)), "..", "functions"))
+		module := moduleOf(helloModule(t, map[string]string{"functions/empty/README.md": "Says nothing.\n"}))
+		_, _, err := bundleFunction(filepath.Join(module, "functions", "empty"))
 		if err == nil || !strings.Contains(err.Error(), "no Go files") {
 			t.Errorf("error is %v", err)
 		}
