@@ -355,7 +355,7 @@ var unnarrowable = map[string]string{
 	"ec2:DescribeNetworkInterfaces":    "EC2 describes all or nothing",
 	"ecs:ListServices":                 "a list has no resource; bound by the cluster",
 	"ecs:ListTasks":                    "likewise",
-	"logs:DescribeLogGroups":           "the agent of ECS exec lists without a name",
+	"logs:DescribeLogGroups":           "a list has no resource; the agent of ECS exec gives no name",
 	"ssmmessages:CreateControlChannel": "channels have no ARN",
 	"ssmmessages:CreateDataChannel":    "likewise",
 	"ssmmessages:OpenControlChannel":   "likewise",
@@ -363,7 +363,7 @@ var unnarrowable = map[string]string{
 }
 
 // listed are those that AWS checks against all resources of a kind, in this account and region.
-var listed = []string{"rds:DescribeDBSnapshots", "logs:DescribeLogGroups"}
+var listed = []string{"rds:DescribeDBSnapshots"}
 
 var wholeKind = regexp.MustCompile(`^arn:aws:[a-z0-9-]+:[^:]*:[^:]*:[a-z-]+[:/]\*$`)
 

@@ -60,6 +60,7 @@ func invariants() []invariant {
 	return slices.Concat(
 		reachInvariants, balancerInvariants, // network, balancer
 		roleInvariants, keyInvariants, secretInvariants, // iam
+		policyInvariants,
 		orderInvariants, taskInvariants, databaseInvariants, alarmInvariants, backupInvariants,
 		storeInvariants, nameInvariants, lifeInvariants, // house
 	)

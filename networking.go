@@ -250,11 +250,11 @@ func newFlowLogs(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Netwo
 	}, statement{
 		sid:       "Write",
 		actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"},
-		resources: []string{*logs.Arn(), *logs.Arn() + ":*"},
+		resources: []string{*logs.Arn() + ":*"},
 	}, statement{
 		sid:       "Find",
 		actions:   []string{"logs:DescribeLogGroups"},
-		resources: []string{"arn:aws:logs:" + cfg.Region + ":" + accountID + ":log-group:*"}, // AWS checks a list against all groups
+		resources: []string{"*"}, // a list has no resource
 	})
 	flowlog.NewFlowLog(stack, jsii.String("flow_log"), &flowlog.FlowLogConfig{
 		VpcId:                  net.VpcID,

@@ -240,7 +240,7 @@ func newDatabaseMonitoringRole(stack cdktf.TerraformStack, cfg *Config, accountI
 		equals("aws:SourceAccount", accountID),
 		{"ArnLike", "aws:SourceArn", []string{"arn:aws:rds:" + cfg.Region + ":" + accountID + ":db:" + cfg.stack() + "*"}},
 	}, statement{
-		sid: "Group", actions: []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy"}, resources: []string{group},
+		sid: "Group", actions: []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy"}, resources: []string{group + ":*"}, // without the end it is a group's name for tagging alone
 	}, statement{
 		sid:       "Write",
 		actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:GetLogEvents"},
