@@ -456,8 +456,7 @@ var (
 	headerName      = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40}$")
 	emailAddress    = regexp.MustCompile(`^[^@\s]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}$`)
 	cronText        = regexp.MustCompile(`^cron\(([^() ]+) ([^() ]+) ([^() ]+) ([^() ]+) ([^() ]+) ([^() ]+)\)$`)
-	rateText        = regexp.MustCompile(`^rate\([1-9][0-9]* (minutes?|hours?|days?)\)$`)
-	atText          = regexp.MustCompile(`^at\([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\)$`)
+	rateText        = regexp.MustCompile(`^rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)$`)
 	databaseName    = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 	backupWindow    = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$`)
 	maintenance     = regexp.MustCompile(`^(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):([01][0-9]|2[0-3]):[0-5][0-9]$`)
@@ -826,7 +825,7 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, oneOf func
 		if !serviceName.MatchString(key) || len(key) > serviceNameLimit {
 			add(at, "want a name of lower-case letters and digits, at most %d long", serviceNameLimit)
 		}
-		if !isCron(schedule.At) && !atText.MatchString(schedule.At) {
+		if !isCron(schedule.At) && !isAt(schedule.At) {
 			add(at+".at", "want cron(minute hour day month weekday year), with ? for day or weekday, or at(yyyy-mm-ddThh:mm:ss), have %q", schedule.At)
 		}
 		if schedule.Timezone != "" {
@@ -1004,10 +1003,57 @@ func checkCIDRs(path string, blocks []string, add adder) {
 }
 
 // isCron tells whether a text is a cron expression of AWS': six fields, and ? for the day or the weekday, since the two may contradict
-// each other.
+// each other. https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
 func isCron(text string) bool {
 	fields := cronText.FindStringSubmatch(text)
-	return fields != nil && (fields[3] == "?") != (fields[5] == "?")
+	if fields == nil || (fields[3] == "?") == (fields[5] == "?") {
+		return false
+	}
+	minute, hour, day, month, weekday, year := fields[1], fields[2], fields[3], strings.ToUpper(fields[4]), strings.ToUpper(fields[5]), fields[6]
+	months := []string{"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}
+	return cronField(minute, 0, 59, nil) && cronField(hour, 0, 23, nil) && cronDay(day) && cronField(month, 1, 12, months) &&
+		cronWeekday(weekday) && cronField(year, 1970, 2199, nil)
+}
+
+// cronField tells whether a field is a list of values, ranges and steps. The names, if there are any, stand for the values from the least on.
+func cronField(text string, least, most int, names []string) bool {
+	for _, part := range strings.Split(text, ",") {
+		values, step, stepped := strings.Cut(part, "/")
+		if every, err := strconv.ParseUint(step, 10, 16); stepped && (err != nil || every == 0) {
+			return false
+		}
+		if values == "*" {
+			continue
+		}
+		for _, value := range strings.SplitN(values, "-", 2) {
+			number, err := strconv.ParseUint(value, 10, 16)
+			if !slices.Contains(names, value) && (err != nil || int(number) < least || int(number) > most) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// cronDay may be the last one, or the working day nearest to a date.
+func cronDay(text string) bool {
+	date, nearest := strings.CutSuffix(text, "W")
+	return text == "?" || text == "L" || cronField(date, 1, 31, nil) && !(nearest && strings.ContainsAny(date, ",-*/"))
+}
+
+// cronWeekday may be the last one of a month, or the nth. It has no steps.
+func cronWeekday(text string) bool {
+	names := []string{"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"}
+	day, nth, counted := strings.Cut(strings.TrimSuffix(text, "L"), "#")
+	one := counted || strings.HasSuffix(text, "L")
+	return text == "?" || text == "L" || cronField(day, 1, 7, names) && !strings.Contains(day, "/") &&
+		!(one && strings.ContainsAny(day, ",-*")) && (!counted || cronField(nth, 1, 5, nil) && len(nth) == 1)
+}
+
+// isAt tells whether a text is a single time: at(yyyy-mm-ddThh:mm:ss).
+func isAt(text string) bool {
+	_, err := time.Parse("at(2006-01-02T15:04:05)", text)
+	return err == nil
 }
 
 // checkSchedule looks at when snapshots are taken. RDS refuses one while it takes its own, so a fixed time of day may not lie in its window;

@@ -164,6 +164,7 @@ func TestConfigurationIsRefused(t *testing.T) {
 		"fewer requests than none":                     {minimal + "services: {web: {scaling: {requests: -1}}}\n", []string{"3:28: services.web.scaling.requests: want 0 to 1000000, have -1"}},
 		"a schedule with a dash":                       {minimal + "services: {web: {scaling: {schedules: {at-night: {at: 'cron(0 22 * * ? *)'}}}}}\n", []string{"3:40: services.web.scaling.schedules.at-night: want a name of lower-case letters and digits, at most 16 long"}},
 		"a schedule of five fields":                    {minimal + "services: {web: {scaling: {schedules: {night: {at: 'cron(0 22 * * *)'}}}}}\n", []string{`3:48: services.web.scaling.schedules.night.at: want cron(minute hour day month weekday year), with ? for day or weekday, or at(yyyy-mm-ddThh:mm:ss), have "cron(0 22 * * *)"`}},
+		"a schedule on the 31st of February":           {minimal + "services: {web: {scaling: {schedules: {night: {at: 'at(2027-02-31T03:00:00)'}}}}}\n", []string{`3:48: services.web.scaling.schedules.night.at: want cron(minute hour day month weekday year), with ? for day or weekday, or at(yyyy-mm-ddThh:mm:ss), have "at(2027-02-31T03:00:00)"`}},
 		"a schedule at no time":                        {minimal + "services: {web: {scaling: {schedules: {night: {at: 'at(tomorrow)'}}}}}\n", []string{`3:48: services.web.scaling.schedules.night.at: want cron(minute hour day month weekday year), with ? for day or weekday, or at(yyyy-mm-ddThh:mm:ss), have "at(tomorrow)"`}},
 		"a schedule in no time zone":                   {minimal + "services: {web: {scaling: {schedules: {night: {at: 'at(2026-11-23T03:00:00)', timezone: CET/Berlin}}}}}\n", []string{`3:79: services.web.scaling.schedules.night.timezone: want a time zone such as UTC or Europe/Berlin, have "CET/Berlin"`}},
 		"a schedule with its bounds swapped":           {minimal + "services: {web: {scaling: {schedules: {night: {at: 'cron(0 22 * * ? *)', min: 2, max: 1}}}}}\n", []string{"3:40: services.web.scaling.schedules.night: want 0 or more in min and no less in max, have 2 and 1"}},
@@ -208,19 +209,21 @@ func TestConfigurationIsRefused(t *testing.T) {
 		"metrics for no day":                {minimal + "monitoring: {prometheus: {days: 0}}\n", []string{"3:27: monitoring.prometheus.days: want 1 to 3650, have 0"}},
 		"a scrape every second":             {minimal + "monitoring: {prometheus: {scrape_interval: 1}}\n", []string{"3:27: monitoring.prometheus.scrape_interval: want 5 to 300, have 1"}},
 		// Backup.
-		"a schedule that is none":            {minimal + "backup: {schedule: daily}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "daily"`}},
-		"a schedule of a cron of Unix":       {minimal + "backup: {schedule: 'cron(0 3 * * *)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "cron(0 3 * * *)"`}},
-		"a schedule on day and weekday":      {minimal + "backup: {schedule: 'cron(0 3 * * * *)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "cron(0 3 * * * *)"`}},
-		"a schedule on neither":              {minimal + "backup: {schedule: 'cron(0 3 ? * ? *)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "cron(0 3 ? * ? *)"`}},
-		"a rate of nothing":                  {minimal + "backup: {schedule: 'rate(0 hours)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "rate(0 hours)"`}},
-		"no time zone":                       {minimal + "backup: {timezone: ''}\n", []string{`3:10: backup.timezone: want a time zone such as UTC or Europe/Berlin, have ""`}},
-		"the time zone of this machine":      {minimal + "backup: {timezone: Local}\n", []string{`3:10: backup.timezone: want a time zone such as UTC or Europe/Berlin, have "Local"`}},
-		"a time zone that there is not":      {minimal + "backup: {timezone: Europe/Bonn}\n", []string{`3:10: backup.timezone: want a time zone such as UTC or Europe/Berlin, have "Europe/Bonn"`}},
-		"a snapshot while RDS takes its own": {minimal + "backup: {schedule: 'cron(30 1 * * ? *)'}\n", []string{`3:10: backup.schedule: want a time outside database.backup_window (01:00-02:00), since RDS refuses a snapshot while it takes its own, have "cron(30 1 * * ? *)"`}},
-		"a retention of nothing":             {minimal + "backup: {retention: 0}\n", []string{"3:10: backup.retention: want 1 to 3650, have 0"}},
-		"a minimum of nothing":               {minimal + "backup: {minimum: 0}\n", []string{"3:10: backup.minimum: want 1 to 100, have 0"}},
-		"an age of months":                   {minimal + "backup: {max_age: 745}\n", []string{"3:10: backup.max_age: want 1 to 744, have 745"}},
-		"a lock below nothing":               {minimal + "backup: {object_lock: -1}\n", []string{"3:10: backup.object_lock: want 0 to 3650, have -1"}},
+		"a schedule that is none":                 {minimal + "backup: {schedule: daily}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "daily"`}},
+		"a schedule of a cron of Unix":            {minimal + "backup: {schedule: 'cron(0 3 * * *)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "cron(0 3 * * *)"`}},
+		"a schedule on day and weekday":           {minimal + "backup: {schedule: 'cron(0 3 * * * *)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "cron(0 3 * * * *)"`}},
+		"a schedule on neither":                   {minimal + "backup: {schedule: 'cron(0 3 ? * ? *)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "cron(0 3 ? * ? *)"`}},
+		"a schedule at an hour that there is not": {minimal + "backup: {schedule: 'cron(0 24 * * ? *)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "cron(0 24 * * ? *)"`}},
+		"a rate of one hours":                     {minimal + "backup: {schedule: 'rate(1 hours)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "rate(1 hours)"`}},
+		"a rate of nothing":                       {minimal + "backup: {schedule: 'rate(0 hours)'}\n", []string{`3:10: backup.schedule: want cron(minute hour day month weekday year), with ? for day or weekday, or rate(n hours), have "rate(0 hours)"`}},
+		"no time zone":                            {minimal + "backup: {timezone: ''}\n", []string{`3:10: backup.timezone: want a time zone such as UTC or Europe/Berlin, have ""`}},
+		"the time zone of this machine":           {minimal + "backup: {timezone: Local}\n", []string{`3:10: backup.timezone: want a time zone such as UTC or Europe/Berlin, have "Local"`}},
+		"a time zone that there is not":           {minimal + "backup: {timezone: Europe/Bonn}\n", []string{`3:10: backup.timezone: want a time zone such as UTC or Europe/Berlin, have "Europe/Bonn"`}},
+		"a snapshot while RDS takes its own":      {minimal + "backup: {schedule: 'cron(30 1 * * ? *)'}\n", []string{`3:10: backup.schedule: want a time outside database.backup_window (01:00-02:00), since RDS refuses a snapshot while it takes its own, have "cron(30 1 * * ? *)"`}},
+		"a retention of nothing":                  {minimal + "backup: {retention: 0}\n", []string{"3:10: backup.retention: want 1 to 3650, have 0"}},
+		"a minimum of nothing":                    {minimal + "backup: {minimum: 0}\n", []string{"3:10: backup.minimum: want 1 to 100, have 0"}},
+		"an age of months":                        {minimal + "backup: {max_age: 745}\n", []string{"3:10: backup.max_age: want 1 to 744, have 745"}},
+		"a lock below nothing":                    {minimal + "backup: {object_lock: -1}\n", []string{"3:10: backup.object_lock: want 0 to 3650, have -1"}},
 		// What Terraform would take for its own.
 		"a template in a tag's value":                                       {minimal + "tags: {owner: '${var.x}'}\n", []string{"3:8: tags.owner: want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, not beginning with aws:", "3:8: tags.owner: may not contain ${ or %{, which Terraform takes for an expression"}},
 		"a directive in a command":                                          {minimal + "services: {web: {command: ['%{if true}x%{endif}']}}\n", []string{"3:28: services.web.command.0: may not contain ${ or %{, which Terraform takes for an expression"}},
@@ -642,6 +645,80 @@ func TestWindowsOverlap(t *testing.T) {
 				t.Errorf("%s and %s: %v", c.daily, c.weekly, got)
 			}
 		})
+	}
+}
+
+// The checks of configurations and of stacks are written apart from each other, and must agree.
+func TestSchedulesAreReadAsAWSReadsThem(t *testing.T) {
+	for text, want := range map[string]bool{
+		// Examples of https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html and its sisters.
+		"cron(15 12 * * ? *)":                        true,
+		"cron(0 18 ? * MON-FRI *)":                   true,
+		"cron(0 8 1 * ? *)":                          true,
+		"cron(0/15 * * * ? *)":                       true,
+		"cron(0/10 * ? * MON-FRI *)":                 true,
+		"cron(0/5 8-17 ? * MON-FRI *)":               true,
+		"cron(15 10 ? * 6L 2022-2023)":               true,
+		"cron(0 9 ? * 2#1 *)":                        true,
+		"cron(0 0 L * ? *)":                          true,
+		"cron(0 0 15W * ? *)":                        true,
+		"cron(*/20 1,13 1,15 JAN-MAR,6 ? 2027,2028)": true,
+		"cron(0 0 ? feb mon *)":                      true,
+		"rate(1 hour)":                               true,
+		"rate(15 minutes)":                           true,
+		"rate(10 days)":                              true,
+
+		"cron(60 3 * * ? *)":        false,
+		"cron(0 24 * * ? *)":        false,
+		"cron(0 3 0 * ? *)":         false,
+		"cron(0 3 32 * ? *)":        false,
+		"cron(0 3 * 13 ? *)":        false,
+		"cron(0 3 * JANUARY ? *)":   false,
+		"cron(0 3 ? * 0 *)":         false,
+		"cron(0 3 ? * 8 *)":         false,
+		"cron(0 3 ? * MONDAY *)":    false,
+		"cron(0 3 ? * 2/2 *)":       false,
+		"cron(0 3 ? * 2#6 *)":       false,
+		"cron(0 3 ? * MON-FRI#1 *)": false,
+		"cron(0 3 ? * 2,3L *)":      false,
+		"cron(0 3 1-5W * ? *)":      false,
+		"cron(0 3 LW2 * ? *)":       false,
+		"cron(0 3 * * ? 1969)":      false,
+		"cron(0 3 * * ? 2200)":      false,
+		"cron(*/0 3 * * ? *)":       false,
+		"cron(5/ 3 * * ? *)":        false,
+		"cron(1- 3 * * ? *)":        false,
+		"cron(1,,2 3 * * ? *)":      false,
+		"cron(-5 3 * * ? *)":        false,
+		"cron(+5 3 * * ? *)":        false,
+		"cron(? 3 * * ? *)":         false,
+		"cron(L 3 * * ? *)":         false,
+		"cron(five 3 * * ? *)":      false,
+		"cron(0 3 * * * *)":         false,
+		"cron(0 3 ? * ? *)":         false,
+		"cron(0 3 * * *)":           false,
+		"cron(0 3 * * ? * )":        false,
+		"rate(1 hours)":             false,
+		"rate(2 hour)":              false,
+		"rate(0 hours)":             false,
+		"rate(02 hours)":            false,
+		"rate(1 week)":              false,
+		"at(tomorrow)":              false,
+	} {
+		if have := isCron(text) || rateText.MatchString(text); have != want {
+			t.Errorf("the configuration may say %s: %v", text, have)
+		}
+		if have := readable(text); have != want {
+			t.Errorf("a stack may have %s: %v", text, have)
+		}
+	}
+	for text, want := range map[string]bool{
+		"at(2026-11-23T03:00:00)": true, "at(2028-02-29T23:59:59)": true,
+		"at(2027-02-29T03:00:00)": false, "at(2026-13-01T03:00:00)": false, "at(2026-11-23T24:00:00)": false, "at(2026-11-23 03:00:00)": false,
+	} {
+		if have := isAt(text); have != want {
+			t.Errorf("%s is a time: %v", text, have)
+		}
 	}
 }
 

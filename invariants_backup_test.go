@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 var backupInvariants = []invariant{
@@ -33,6 +34,15 @@ var backupInvariants = []invariant{
 			{"another group, which the role does not trust", "prod", unset(backupSchedule, "group_name"), backupSchedule},
 			{"no second try", "prod", change(backupSchedule, "target.retry_policy.maximum_retry_attempts", 0.0), backupSchedule},
 			{"it may be late by who knows what", "prod", unset(backupSchedule, "flexible_time_window"), backupSchedule},
+			{"an hour that there is not", "prod", change(backupSchedule, "schedule_expression", "cron(0 24 * * ? *)"), backupSchedule},
+			{"a weekday that there is not", "prod", change(backupSchedule, "schedule_expression", "cron(0 3 ? * MONDAY *)"), backupSchedule},
+			{"a zone that there is not", "prod", change(backupSchedule, "schedule_expression_timezone", "Europe/Bonn"), backupSchedule},
+			{"a window of no length", "prod", change(backupSchedule, "flexible_time_window", tree{"mode": "FLEXIBLE"}), backupSchedule},
+			{"a word for late that AWS has not", "prod", change(backupSchedule, "flexible_time_window.mode", "NONE"), backupSchedule},
+			{"more tries than AWS makes", "prod", change(backupSchedule, "target.retry_policy.maximum_retry_attempts", 186.0), backupSchedule},
+			{"tries for more than a day", "prod", change(backupSchedule, "target.retry_policy.maximum_event_age_in_seconds", 86401.0), backupSchedule},
+			{"one of scaling is at a time that there is not", "a service with everything", change("aws_appautoscaling_scheduled_action.service_web_scaling_schedule_night", "schedule", "at(2027-02-29T22:00:00)"), "aws_appautoscaling_scheduled_action.service_web_scaling_schedule_night"},
+			{"one of scaling is in a zone that there is not", "a service with everything", change("aws_appautoscaling_scheduled_action.service_web_scaling_schedule_night", "timezone", "CET/Berlin"), "aws_appautoscaling_scheduled_action.service_web_scaling_schedule_night"},
 			{"one of scaling cannot be read", "a service with everything", change("aws_appautoscaling_scheduled_action.service_web_scaling_schedule_night", "schedule", "cron(0 22 * * *)"), "aws_appautoscaling_scheduled_action.service_web_scaling_schedule_night"},
 		},
 	},
@@ -115,32 +125,60 @@ func placeholderIsLiteral(stack tree) (v violations) {
 	return v
 }
 
+// What EventBridge reads, and Application Auto Scaling: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html and
+// https://docs.aws.amazon.com/autoscaling/application/userguide/scheduled-scaling-using-cron-expressions.html
 var (
 	rateExpression = regexp.MustCompile(`^rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)$`)
-	cronExpression = regexp.MustCompile(`^cron\((\S+) (\S+) (\S+) (\S+) (\S+) (\S+)\)$`)
+	cronExpression = regexp.MustCompile(`(?i)^cron\(` + strings.Join([]string{
+		cronList(`[0-5]?[0-9]`, true),
+		cronList(`([01]?[0-9]|2[0-3])`, true),
+		`(\?|L|` + cronDate + `W|` + cronList(cronDate, true) + `)`,
+		cronList(`(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)`, true),
+		`(\?|L|` + cronDayOfWeek + `(L|#[1-5])|` + cronList(cronDayOfWeek, false) + `)`,
+		cronList(`(19[7-9][0-9]|2[01][0-9][0-9])`, true),
+	}, " ") + `\)$`)
 )
 
-// readable tells whether EventBridge reads a schedule; of cron's two days, one must be "?".
-// https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+const cronDate, cronDayOfWeek = `(0?[1-9]|[12][0-9]|3[01])`, `([1-7]|SUN|MON|TUE|WED|THU|FRI|SAT)`
+
+// cronList is the pattern of a field: values and ranges of them, with steps if it has any.
+func cronList(value string, steps bool) string {
+	part := `(\*|` + value + `(-` + value + `)?)` + choose(steps, `(/0*[1-9][0-9]*)?`, "")
+	return `(` + part + `(,` + part + `)*)`
+}
+
+// readable tells whether a schedule that comes again can be read; of cron's two days, one must be "?".
 func readable(expression string) bool {
-	fields := cronExpression.FindStringSubmatch(expression)
-	return rateExpression.MatchString(expression) || fields != nil && (fields[3] == "?") != (fields[5] == "?")
+	day := strings.Count(expression, "?")
+	return rateExpression.MatchString(expression) || cronExpression.MatchString(expression) && day == 1
+}
+
+// isZone tells whether there is such a time zone.
+func isZone(name string) bool {
+	_, err := time.LoadLocation(name)
+	return err == nil && name != "" && name != "Local"
 }
 
 func schedulesAreSound(stack tree) (v violations) {
 	for _, s := range things(stack, "aws_scheduler_schedule") {
 		v.want(readable(s.text("schedule_expression")), s.address, "cannot be read: %v", s.at("schedule_expression"))
-		v.want(s.text("schedule_expression_timezone") != "", s.address, "has no time zone")
+		v.want(isZone(s.text("schedule_expression_timezone")), s.address, "has no time zone: %v", s.at("schedule_expression_timezone"))
 		v.want(get(stack, s.ref("group_name")).kind() == "aws_scheduler_schedule_group", s.address, "is in no group of ours, and its role trusts the group")
-		v.want(s.has("flexible_time_window.mode"), s.address, "does not say whether it may be late")
-		v.want(s.number("target.retry_policy.maximum_retry_attempts") >= 1, s.address, "tries once")
+		window := s.number("flexible_time_window.maximum_window_in_minutes")
+		v.want(s.is("flexible_time_window.mode", "OFF") || s.is("flexible_time_window.mode", "FLEXIBLE") && window >= 1 && window <= 1440, s.address, "does not say whether it may be late, and by what")
+		// https://docs.aws.amazon.com/scheduler/latest/APIReference/API_RetryPolicy.html
+		tries, age := s.number("target.retry_policy.maximum_retry_attempts"), s.number("target.retry_policy.maximum_event_age_in_seconds")
+		v.want(tries >= 1, s.address, "tries once")
+		v.want(tries <= 185 && age >= 60 && age <= 86400, s.address, "tries %v times in %v seconds, and AWS 185 times in a day", tries, age)
 		called := slices.ContainsFunc(permissionsOf(stack, s.ref("target.role_arn")), func(g grant) bool {
 			return g.allows("lambda:InvokeFunction") && slices.Contains(references(g.resources), s.ref("target.arn"))
 		})
 		v.want(called, s.address, "calls what its role may not")
 	}
 	for _, action := range things(stack, "aws_appautoscaling_scheduled_action") {
-		v.want(readable(action.text("schedule")) || strings.HasPrefix(action.text("schedule"), "at("), action.address, "cannot be read: %v", action.at("schedule"))
+		_, err := time.Parse("at(2006-01-02T15:04:05)", action.text("schedule"))
+		v.want(readable(action.text("schedule")) || err == nil, action.address, "cannot be read: %v", action.at("schedule"))
+		v.want(isZone(action.text("timezone")), action.address, "has no time zone: %v", action.at("timezone"))
 	}
 	return v
 }
