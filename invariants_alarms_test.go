@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,6 +47,15 @@ var alarmInvariants = []invariant{
 			{"a query that is two", "prod", add(errorsAlarm, "metric_query.0.expression", "1"), errorsAlarm},
 			{"queries of several periods", "prod", change(errorsAlarm, "metric_query.0.metric.period", 300.0), errorsAlarm},
 			{"an average and a percentile", "prod", add(cpuAlarm, "extended_statistic", "p99"), cpuAlarm},
+			{"a statistic that there is not", "prod", change(cpuAlarm, "statistic", "Mean"), cpuAlarm},
+			{"a percentile above all", "prod", change("aws_cloudwatch_metric_alarm.service_web_latency_alarm", "extended_statistic", "p101"), "service_web_latency_alarm"},
+			{"a percentile among the plain ones", "prod", both(unset(cpuAlarm, "statistic"), add(cpuAlarm, "extended_statistic", "Average")), cpuAlarm},
+			{"a query's statistic", "prod", change(errorsAlarm, "metric_query.0.metric.stat", "sum"), errorsAlarm},
+			{"a query called as no expression could", "prod", change(errorsAlarm, "metric_query.4.id", "Share"), errorsAlarm},
+			{"two queries of one name", "prod", change(errorsAlarm, "metric_query.1.id", "requests"), errorsAlarm},
+			{"an expression over a query that there is not", "prod", replace(errorsAlarm, "metric_query.4.expression", "targets", "services"), errorsAlarm},
+			{"queries and a metric", "prod", add(errorsAlarm, "metric_name", "RequestCount"), errorsAlarm},
+			{"no metric, and no queries", "prod", unset(cpuAlarm, "metric_name"), cpuAlarm},
 		},
 	},
 	{
@@ -56,6 +66,7 @@ var alarmInvariants = []invariant{
 			{"no error is bad", "prod", change(errorsAlarm, "treat_missing_data", "breaching"), errorsAlarm},
 			{"no report of backups is fine", "prod", change(ageAlarm, "treat_missing_data", "missing"), ageAlarm},
 			{"nothing is said", "prod", unset(cpuAlarm, "treat_missing_data"), cpuAlarm},
+			{"a word that AWS has not", "prod", change(cpuAlarm, "treat_missing_data", "non-breaching"), cpuAlarm},
 			{"a deployment goes back for want of traffic", "prod", change(deploymentAlarm, "treat_missing_data", "breaching"), deploymentAlarm},
 		},
 	},
@@ -109,6 +120,25 @@ var alarmInvariants = []invariant{
 			{"nothing on it", "prod", change(theDashboard, "dashboard_body", `{"widgets":[]}`), theDashboard},
 			{"a graph of nothing", "prod", replace(theDashboard, "dashboard_body", `[["AWS/RDS","CPUUtilization","DBInstanceIdentifier","${aws_db_instance.database.identifier}",{"label":"CPU"}]]`, `[]`), theDashboard},
 			{"more alarms than it shows", "prod", replace(theDashboard, "dashboard_body", `"alarms":[`, `"alarms":[`+strings.Repeat(`"more",`, 100)), theDashboard},
+			{"one widget on another", "prod", replace(theDashboard, "dashboard_body", `"x":8,"y":4}`, `"x":4,"y":4}`), theDashboard},
+			{"a place between two columns", "prod", replace(theDashboard, "dashboard_body", `"x":8,"y":4}`, `"x":8.5,"y":4}`), theDashboard},
+			{"a widget to the left of all", "prod", replace(theDashboard, "dashboard_body", `"x":0,"y":22}`, `"x":-1,"y":22}`), theDashboard},
+			{"a widget of no width", "prod", replace(theDashboard, "dashboard_body", `"width":8,"x":0,"y":22}`, `"width":0,"x":0,"y":22}`), theDashboard},
+			{"a kind of widget that there is not", "prod", replace(theDashboard, "dashboard_body", `"type":"alarm"`, `"type":"alarms"`), theDashboard},
+			{"a property that CloudWatch has not", "prod", replace(theDashboard, "dashboard_body", `"yAxis"`, `"axis"`), theDashboard},
+			{"an order that there is not", "prod", replace(theDashboard, "dashboard_body", `"stateUpdatedTimestamp"`, `"state"`), theDashboard},
+			{"an alarm that there is not", "prod", replace(theDashboard, "dashboard_body", `"alarms":[`, `"alarms":["${aws_cloudwatch_metric_alarm.gone_alarm.arn}",`), theDashboard},
+			{"an alarm by its name", "prod", replace(theDashboard, "dashboard_body", "${"+cpuAlarm+".arn}", "${"+cpuAlarm+".alarm_name}"), theDashboard},
+			{"a statistic that there is not", "prod", replace(theDashboard, "dashboard_body", `"stat":"Maximum"`, `"stat":"Max"`), theDashboard},
+			{"a metric's statistic", "prod", replace(theDashboard, "dashboard_body", `"stat":"p50"`, `"stat":"median"`), theDashboard},
+			{"a period that there is not", "prod", replace(theDashboard, "dashboard_body", `"period":60`, `"period":90`), theDashboard},
+			{"a metric's period", "prod", replace(theDashboard, "dashboard_body", `"period":3600`, `"period":3601`), theDashboard},
+			{"a view that there is not", "prod", replace(theDashboard, "dashboard_body", `"timeSeries"`, `"lines"`), theDashboard},
+			{"another region", "prod", replace(theDashboard, "dashboard_body", `"region":"eu-central-1"`, `"region":"us-east-1"`), theDashboard},
+			{"a metric that there is not", "prod", replace(theDashboard, "dashboard_body", `"CPUUtilization","DBInstanceIdentifier"`, `"CPU","DBInstanceIdentifier"`), theDashboard},
+			{"a metric of another namespace", "prod", replace(theDashboard, "dashboard_body", `"ECS/ContainerInsights"`, `"AWS/ECS"`), theDashboard},
+			{"a dimension too few", "prod", replace(theDashboard, "dashboard_body", `"ClusterName","${aws_ecs_cluster.cluster.name}",`, ""), theDashboard},
+			{"an ARN where the end of one is meant", "prod", replace(theDashboard, "dashboard_body", "${aws_lb.load_balancer.arn_suffix}", "${aws_lb.load_balancer.arn}"), theDashboard},
 		},
 	},
 }
@@ -181,6 +211,38 @@ func periodOf(a thing) float64 {
 	return period
 }
 
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html, of whose advanced ones percentiles are all that is used.
+var (
+	statistics = []string{"Average", "Maximum", "Minimum", "SampleCount", "Sum"}
+	percentile = regexp.MustCompile(`^p(100|[0-9]{1,2}(\.[0-9]{1,10})?)$`)
+)
+
+func isStatistic(name string) bool {
+	return slices.Contains(statistics, name) || percentile.MatchString(name)
+}
+
+var (
+	queryName   = regexp.MustCompile(`^[a-z][A-Za-z0-9_]*$`)
+	namesInside = regexp.MustCompile(`\b[a-z]\w*`) // of an expression: functions are in capitals
+)
+
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html
+func queriesAreAccepted(a thing) (v violations) {
+	var ids []string
+	for _, q := range a.parts("metric_query") {
+		id := q.text("id")
+		v.want(queryName.MatchString(id) && !slices.Contains(ids, id), a.address, "has a query called %q, which is no name, or is taken", id)
+		ids = append(ids, id)
+		v.want(!q.has("metric") || isStatistic(q.text("metric.stat")), a.address, "has a query of the statistic %q", q.text("metric.stat"))
+	}
+	for _, q := range a.parts("metric_query") {
+		for _, name := range namesInside.FindAllString(q.text("expression"), -1) {
+			v.want(slices.Contains(ids, name), a.address, "reckons with %s, which is none of %v", name, ids)
+		}
+	}
+	return v
+}
+
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 func alarmsAreAccepted(stack tree) (v violations) {
 	const day = 24 * 3600
@@ -201,9 +263,15 @@ func alarmsAreAccepted(stack tree) (v violations) {
 		}
 		if a.has("metric_query") {
 			v.want(answers == 1, a.address, "has %d answers", answers)
+			v = append(v, queriesAreAccepted(a)...)
 		} else {
 			v.want(a.has("statistic") != a.has("extended_statistic"), a.address, "wants a statistic or a percentile")
+			v.want(!a.has("statistic") || slices.Contains(statistics, a.text("statistic")), a.address, "has the statistic %v", a.at("statistic"))
+			v.want(!a.has("extended_statistic") || percentile.MatchString(a.text("extended_statistic")), a.address, "has the percentile %v", a.at("extended_statistic"))
 		}
+		single := a.has("metric_name") && a.has("namespace") && a.has("period")
+		none := !a.has("metric_name") && !a.has("namespace") && !a.has("period") && !a.has("statistic") && !a.has("extended_statistic")
+		v.want(single && !a.has("metric_query") || none && a.has("metric_query"), a.address, "wants either a metric or queries")
 	}
 	return v
 }
@@ -225,7 +293,7 @@ func metricsOf(a thing) map[string]tree {
 func silenceIsJudged(stack tree) (v violations) {
 	for _, a := range things(stack, "aws_cloudwatch_metric_alarm") {
 		missing := a.text("treat_missing_data")
-		v.want(missing != "", a.address, "does not say what silence means")
+		v.want(slices.Contains([]string{"breaching", "notBreaching", "ignore", "missing"}, missing), a.address, "does not say what silence means: %q", missing)
 		for metric := range metricsOf(a) {
 			switch {
 			case strings.HasSuffix(metric, " RunningTaskCount"), strings.HasSuffix(metric, " NewestBackupAge"):
@@ -401,6 +469,59 @@ func hearsOfDeployments(stack tree, cluster thing) bool {
 	return false
 }
 
+// widgetProperties are those of the two kinds of widgets that are used. Another kind is looked up when it is.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
+var widgetProperties = map[string][]string{
+	"alarm":  {"alarms", "sortBy", "states", "title"},
+	"metric": {"annotations", "legend", "liveData", "metrics", "period", "region", "setPeriodToTimeRange", "sparkline", "stacked", "stat", "timezone", "title", "view", "yAxis"},
+}
+
+// widgetsHaveTheirPlace looks at the grid: 24 columns, no end below, nothing on something else.
+func widgetsHaveTheirPlace(address string, widgets []thing) (v violations) {
+	for i, w := range widgets {
+		x, y, width, height := w.number("x"), w.number("y"), w.number("width"), w.number("height")
+		whole := x == math.Trunc(x) && y == math.Trunc(y) && width == math.Trunc(width) && height == math.Trunc(height)
+		v.want(whole && x >= 0 && y >= 0 && width >= 1 && x+width <= 24 && height >= 1 && height <= 1000, address, "%v is over the edge", w.at("properties.title"))
+		for _, other := range widgets[:i] {
+			beside := x >= other.number("x")+other.number("width") || other.number("x") >= x+width
+			below := y >= other.number("y")+other.number("height") || other.number("y") >= y+height
+			v.want(beside || below, address, "%v lies on %v", w.at("properties.title"), other.at("properties.title"))
+		}
+	}
+	return v
+}
+
+// graphIsSound looks at one widget of metrics. Each is written out: there are none of the dots that repeat the one before, and no expressions.
+func graphIsSound(stack tree, address string, w thing) (v violations) {
+	title := w.at("properties.title")
+	v.want(w.is("properties.region", region(stack)), address, "%v has no region, or another", title)
+	v.want(slices.Contains([]string{"bar", "gauge", "pie", "singleValue", "table", "timeSeries"}, w.text("properties.view")), address, "%v is shown as %v", title, w.at("properties.view"))
+	v.want(isStatistic(w.text("properties.stat")) && isPeriod(w.number("properties.period")), address, "%v is the %v of %v seconds", title, w.at("properties.stat"), w.at("properties.period"))
+	metrics, _ := w.at("properties.metrics").([]any)
+	v.want(len(metrics) > 0, address, "%v shows nothing", title)
+	known := reported(stack)
+	for _, metric := range metrics {
+		name, dimensions, options, ok := readMetric(metric)
+		v.want(ok, address, "%v has a metric that is none: %v", title, metric)
+		if !ok {
+			continue
+		}
+		names := strings.Join(slices.Sorted(maps.Keys(dimensions)), " ")
+		v.want(slices.Contains(known[name], names), address, "%v shows %s by %q, and it is known by %q", title, name, names, known[name])
+		for dimension, value := range dimensions {
+			shape := dimensionValues[dimension]
+			v.want(shape == nil || shape.MatchString(fmt.Sprint(value)), address, "%v takes %v for %s", title, value, dimension)
+		}
+		v.want(!options.has("stat") || isStatistic(options.text("stat")), address, "%v shows the %v of %s", title, options.at("stat"), name)
+		v.want(!options.has("period") || isPeriod(options.number("period")), address, "%v shows %s of %v seconds", title, name, options.at("period"))
+	}
+	slices.Sort(v)
+	return v
+}
+
+// isPeriod: those below a minute are for metrics of high resolution, of which there are none.
+func isPeriod(seconds float64) bool { return seconds >= 60 && math.Mod(seconds, 60) == 0 }
+
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 func dashboardIsSound(stack tree) (v violations) {
 	people, _ := alarmsFor(stack)
@@ -414,18 +535,25 @@ func dashboardIsSound(stack tree) (v violations) {
 		widgets := thing{d.address, body}.parts("widgets")
 		v.want(len(widgets) > 0 && len(widgets) <= 500, d.address, "wants 1 to 500 widgets")
 		for _, w := range widgets {
-			v.want(w.number("x")+w.number("width") <= 24 && w.number("y") >= 0 && w.number("height") > 0, d.address, "%v is over the edge", w.at("properties.title"))
-			shown = append(shown, w.refs("properties.alarms")...)
+			title, properties := w.at("properties.title"), widgetProperties[w.text("type")]
+			v.want(properties != nil, d.address, "%v is a widget of the kind %v", title, w.at("type"))
+			for name := range asTree(w.at("properties")) {
+				v.want(properties == nil || slices.Contains(properties, name), d.address, "%v has a property %s, which is not known", title, name)
+			}
+			for _, alarm := range w.strings("properties.alarms") {
+				of := get(stack, strings.Join(references(alarm), " "))
+				v.want(of.exists() && alarm == "${"+of.address+".arn}", d.address, "shows an alarm that there is not: %s", alarm)
+				shown = append(shown, of.address)
+			}
 			v.want(len(w.strings("properties.alarms")) <= 100, d.address, "CloudWatch shows a hundred alarms in a widget")
-			if w.is("type", "metric") {
-				v.want(w.is("properties.region", region(stack)), d.address, "%v has no region", w.at("properties.title"))
-				metrics, _ := w.at("properties.metrics").([]any)
-				v.want(len(metrics) > 0, d.address, "%v shows nothing", w.at("properties.title"))
-				for _, metric := range metrics {
-					v.want(isMetric(metric), d.address, "%v has a metric that is none: %v", w.at("properties.title"), metric)
-				}
+			switch w.text("type") {
+			case "alarm":
+				v.want(!w.has("properties.sortBy") || slices.Contains([]string{"default", "stateUpdatedTimestamp", "timestamp"}, w.text("properties.sortBy")), d.address, "sorts alarms by %v", w.at("properties.sortBy"))
+			case "metric":
+				v = append(v, graphIsSound(stack, d.address, w)...)
 			}
 		}
+		v = append(v, widgetsHaveTheirPlace(d.address, widgets)...)
 		for _, a := range people {
 			v.want(slices.Contains(shown, a.address), a.address, "is not on %s", d.address)
 		}
@@ -433,18 +561,26 @@ func dashboardIsSound(stack tree) (v violations) {
 	return v
 }
 
-// isMetric tells whether an array is namespace, name, then dimensions and their values in pairs, then options or nothing.
-func isMetric(value any) bool {
+// readMetric reads an array that is namespace, name, then dimensions and their values in pairs, then options or nothing.
+func readMetric(value any) (name string, dimensions tree, options thing, ok bool) {
 	list, _ := value.([]any)
 	if len(list) > 0 {
-		if _, options := list[len(list)-1].(tree); options {
-			list = list[:len(list)-1]
+		if body, is := list[len(list)-1].(tree); is {
+			list, options.body = list[:len(list)-1], body
 		}
 	}
+	var texts []string
 	for _, item := range list {
-		if _, ok := item.(string); !ok {
-			return false
+		if text, is := item.(string); is {
+			texts = append(texts, text)
 		}
 	}
-	return len(list) >= 2 && len(list)%2 == 0
+	if len(texts) < 2 || len(texts)%2 != 0 || len(texts) < len(list) {
+		return "", nil, options, false
+	}
+	dimensions = tree{}
+	for i := 2; i < len(texts); i += 2 {
+		dimensions[texts[i]] = texts[i+1]
+	}
+	return texts[0] + " " + texts[1], dimensions, options, true
 }
