@@ -866,7 +866,7 @@ func checkDatabase(c *Config, add adder, between func(path string, value, low, h
 		add("database.storage.max", "want at least a tenth more than database.storage.initial (%d) for autoscaling, or the same for none, have %d", d.Storage.Initial, d.Storage.Max)
 	}
 	between("database.storage.max", d.Storage.Max, 20, 65536)
-	if !databaseName.MatchString(d.Name) || slices.Contains([]string{"postgres", "rdsadmin", "template0", "template1"}, d.Name) {
+	if !databaseName.MatchString(d.Name) || slices.Contains(databaseWords, d.Name) {
 		add("database.name", "want lower-case letters, digits and underscores, a letter first, and no name that PostgreSQL or RDS uses, have %q", d.Name)
 	}
 	between("database.retention", d.Retention, 1, 35)
@@ -906,6 +906,18 @@ func checkDatabase(c *Config, add adder, between func(path string, value, low, h
 		add("database.active", "want main or a key of database.restores, have %q", d.Active)
 	}
 }
+
+// databaseWords cannot be a database's name nor, postgres apart, its user's. RDS refuses its own names and the engine's reserved words:
+// https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html, and
+// https://www.postgresql.org/docs/current/sql-keywords-appendix.html for the words that are reserved in PostgreSQL, of any of its versions here.
+var databaseWords = strings.Fields("admin postgres rdsadmin template0 template1 " +
+	"all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column " +
+	"concurrently constraint create cross current_catalog current_date current_role current_schema current_time " +
+	"current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from " +
+	"full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit localtime " +
+	"localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references returning " +
+	"right select session_user similar some symmetric system_user table tablesample then to trailing true union unique user " +
+	"using variadic verbose when where window with")
 
 // postgresVersions are the majors that RDS offers and whose parameters rds.go knows.
 var postgresVersions = []string{"14", "15", "16", "17", "18"}

@@ -180,6 +180,7 @@ func TestConfigurationIsRefused(t *testing.T) {
 		"a most too near to grow":                        {minimal + "database: {storage: {initial: 100, max: 109}}\n", []string{"3:36: database.storage.max: want at least a tenth more than database.storage.initial (100) for autoscaling, or the same for none, have 109"}},
 		"a most beyond AWS's":                            {minimal + "database: {storage: {max: 65537}}\n", []string{"3:22: database.storage.max: want 20 to 65536, have 65537"}},
 		"a database named as RDS' own":                   {minimal + "database: {name: rdsadmin}\n", []string{`3:12: database.name: want lower-case letters, digits and underscores, a letter first, and no name that PostgreSQL or RDS uses, have "rdsadmin"`}},
+		"a database named by a word of SQL":              {minimal + "database: {name: user}\n", []string{`3:12: database.name: want lower-case letters, digits and underscores, a letter first, and no name that PostgreSQL or RDS uses, have "user"`}},
 		"a database in capitals":                         {minimal + "database: {name: Shop}\n", []string{`3:12: database.name: want lower-case letters, digits and underscores, a letter first, and no name that PostgreSQL or RDS uses, have "Shop"`}},
 		"no point-in-time recovery":                      {minimal + "database: {retention: 0}\n", []string{"3:12: database.retention: want 1 to 35, have 0"}},
 		"a slow query below nothing":                     {minimal + "database: {slow_query: -1}\n", []string{"3:12: database.slow_query: want 0 to 3600000, have -1"}},

@@ -28,6 +28,27 @@ var databaseInvariants = []invariant{
 			{"a list where PostgreSQL 17 wants a boolean", "prod", change(parameters, "parameter.0.value", "all"), parameters},
 			{"statements are not counted", "prod", change(parameters, "parameter.5.value", "auto_explain"), parameters},
 			{"one twice", "prod", change(parameters, "parameter.1.name", "log_connections"), parameters},
+			{"one that PostgreSQL has not", "prod", change(parameters, "parameter.3.name", "log_slow_statements"), parameters},
+			{"a word where a number is meant", "prod", change(parameters, "parameter.3.value", "1s"), parameters},
+			{"a word where RDS wants 0 or 1", "prod", change(parameters, "parameter.2.value", "on"), parameters},
+			{"a stage of connecting that there is not", "a restored database", change(parameters, "parameter.0.value", "every"), parameters},
+			{"a library with a space before it", "prod", change(parameters, "parameter.5.value", "auto_explain, pg_stat_statements"), parameters},
+		},
+	},
+	{
+		promise: "the database and its user have names that RDS does not keep for itself",
+		check:   databaseNamesAreFree,
+		broken: []damage{
+			{"a user that PostgreSQL keeps", "prod", change(database, "username", "admin"), database},
+			{"RDS' own user", "prod", change(database, "username", "rdsadmin"), database},
+			{"a role of PostgreSQL's own", "prod", change(database, "username", "pg_dba"), database},
+			{"a role of RDS' own", "prod", change(database, "username", "rds_superuser"), database},
+			{"a user with a dash", "prod", change(database, "username", "my-user"), database},
+			{"a user longer than RDS takes", "prod", change(database, "username", "platform_operator"), database},
+			{"no user", "prod", unset(database, "username"), database},
+			{"a word of SQL as a database", "prod", change(database, "db_name", "order"), database},
+			{"a database with a dash", "prod", change(database, "db_name", "my-shop"), database},
+			{"a password beside the one that RDS keeps", "prod", add(database, "password", "secret"), database},
 		},
 	},
 	{
@@ -128,11 +149,25 @@ var staticParameters = []string{
 	"track_activity_query_size", "wal_buffers",
 }
 
+// parameterValues are what RDS takes for the parameters that are set. It has 0 and 1 where PostgreSQL has on and off. Another parameter is looked up by
+// aws rds describe-engine-default-parameters, whose AllowedValues these are, or in PostgreSQL's own manual:
+// https://www.postgresql.org/docs/current/runtime-config-logging.html
+var parameterValues = map[string]*regexp.Regexp{
+	"log_connections":            regexp.MustCompile(`^([01]|all|(receipt|authentication|authorization|setup_durations)(,(receipt|authentication|authorization|setup_durations))*)$`),
+	"log_disconnections":         regexp.MustCompile(`^[01]$`),
+	"log_lock_waits":             regexp.MustCompile(`^[01]$`),
+	"log_min_duration_statement": regexp.MustCompile(`^(-1|0|[1-9][0-9]{0,8}|1[0-9]{9}|20[0-9]{8})$`), // milliseconds, in 31 bits
+	"rds.force_ssl":              regexp.MustCompile(`^[01]$`),
+	"shared_preload_libraries":   regexp.MustCompile(`^[a-z_]+(,[a-z_]+)*$`),
+}
+
 func parametersFit(stack tree) (v violations) {
 	for _, group := range things(stack, "aws_db_parameter_group") {
 		of := parametersOf(group)
 		v.want(len(of) == len(group.parts("parameter")), group.address, "names a parameter twice")
 		for name, p := range of {
+			shape := parameterValues[name]
+			v.want(shape != nil && shape.MatchString(p.text("value")), group.address, "%s is %v, which is not known", name, p.at("value"))
 			v.want(p.is("apply_method", "pending-reboot") || p.is("apply_method", "immediate") && !slices.Contains(staticParameters, name), group.address, "%s is %v", name, p.at("apply_method"))
 		}
 		// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.html; 18 made it a list of stages
@@ -142,6 +177,24 @@ func parametersFit(stack tree) (v violations) {
 		v.want(strings.Contains(of["shared_preload_libraries"].text("value"), "pg_stat_statements"), group.address, "does not count statements")
 	}
 	slices.Sort(v)
+	return v
+}
+
+// https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html. Which words are reserved beside PostgreSQL's RDS does not say; of
+// names, it refuses admin and rdsadmin (https://github.com/aws-cloudformation/cfn-lint/pull/4425), and PostgreSQL roles that begin with pg_.
+func databaseNamesAreFree(stack tree) (v violations) {
+	free := func(name string, limit int) bool {
+		return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`).MatchString(name) && len(name) <= limit && !slices.Contains(databaseWords, strings.ToLower(name)) &&
+			!strings.HasPrefix(name, "pg_") && !strings.HasPrefix(name, "rds_")
+	}
+	for _, d := range things(stack, "aws_db_instance") {
+		v.want(!d.has("password") && d.is("manage_master_user_password", true), d.address, "has a password that RDS does not keep")
+		if d.has("snapshot_identifier") || d.has("restore_to_point_in_time") {
+			continue // names that come with what it is made from
+		}
+		v.want(free(d.text("username"), 16), d.address, "has a user whose name RDS refuses: %q", d.text("username"))
+		v.want(free(d.text("db_name"), 63), d.address, "has a database whose name RDS refuses: %q", d.text("db_name"))
+	}
 	return v
 }
 
