@@ -55,6 +55,10 @@ var backupInvariants = []invariant{
 			{"a handler that is not in the zip", "prod", change(theFunction, "handler", "main"), theFunction},
 			{"reserved concurrency, which new accounts have not", "prod", add(theFunction, "reserved_concurrent_executions", 1.0), theFunction},
 			{"longer than Lambda lets it", "prod", change(theFunction, "timeout", 901.0), theFunction},
+			{"less memory than Lambda gives", "prod", change(theFunction, "memory_size", 64.0), theFunction},
+			{"a variable of Lambda's own", "prod", add(theFunction, "environment.variables.AWS_REGION", "eu-central-1"), theFunction},
+			{"a variable that Lambda refuses", "prod", add(theFunction, "environment.variables._MODE", "x"), theFunction},
+			{"more variables than Lambda holds", "prod", add(theFunction, "environment.variables.TEXT", strings.Repeat("x", 4096)), theFunction},
 			{"no hash of its sources", "prod", unset(theFunction, "source_code_hash"), theFunction},
 			{"a zip of this machine", "prod", change(theFunction, "filename", "/home/me/backup.zip"), theFunction},
 			{"it stands in the VPC", "prod", add(theFunction, "vpc_config", tree{"subnet_ids": []any{id("aws_subnet.private_subnet_a")}}), theFunction},
@@ -183,11 +187,20 @@ func schedulesAreSound(stack tree) (v violations) {
 	return v
 }
 
+// https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html; those reserved begin with AWS_, but for _HANDLER and the like.
+var functionVariable = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]+$`)
+
 func functionIsSound(stack tree) (v violations) {
 	for _, f := range things(stack, "aws_lambda_function") {
 		v.want(f.is("runtime", "provided.al2023") && slices.Equal(f.strings("architectures"), []string{"arm64"}) && f.is("handler", "bootstrap"), f.address, "runs %v on %v: %v", f.at("runtime"), f.at("architectures"), f.at("handler"))
 		v.want(!f.has("reserved_concurrent_executions"), f.address, "reserves what a new account has not")
 		v.want(f.number("timeout") > 0 && f.number("timeout") <= 900, f.address, "runs for %v seconds", f.at("timeout"))
+		v.want(f.number("memory_size") >= 128 && f.number("memory_size") <= 10240, f.address, "has %v MiB of memory, and Lambda gives 128 to 10240", f.at("memory_size"))
+		variables := asTree(f.at("environment.variables"))
+		v.want(len(marshal(variables)) <= 4096, f.address, "has more variables than the 4 KiB that Lambda holds")
+		for name := range variables {
+			v.want(functionVariable.MatchString(name) && !strings.HasPrefix(name, "AWS_"), f.address, "has a variable %s, which Lambda refuses or sets itself", name)
+		}
 		v.want(f.text("source_code_hash") != "", f.address, "is not deployed when its sources change")
 		v.want(strings.HasPrefix(f.text("filename"), "assets/"), f.address, "is a file of this machine: %v", f.at("filename"))
 		v.want(!f.has("vpc_config"), f.address, "stands in the VPC, where it needs more ways than there are")
