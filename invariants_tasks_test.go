@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -25,6 +26,32 @@ var taskInvariants = []invariant{
 			{"a container stops later than Fargate waits", "dev", inContainer(webDefinition, "web", with("stopTimeout", 121.0)), webDefinition},
 			{"no architecture said", "dev", unset(webDefinition, "runtime_platform"), webDefinition},
 			{"a volume that is not there", "dev", change(prometheusDefinition, "volume", []any{}), prometheusDefinition},
+		},
+	},
+	{
+		promise: "containers name only what their task has, within ECS' bounds",
+		check:   containersAgree,
+		broken: []damage{
+			{"two of one name", "dev", inContainer(prometheusDefinition, "configuration", with("name", "prometheus")), prometheusDefinition},
+			{"a name that ECS refuses", "dev", inContainer(webDefinition, "web", with("name", "web.1")), webDefinition},
+			{"none that the task lives by", "dev", inContainer(webDefinition, "web", with("essential", false)), webDefinition},
+			{"one waits for another that there is not", "dev", replace(prometheusDefinition, "container_definitions", `"containerName":"configuration"`, `"containerName":"config"`), prometheusDefinition},
+			{"one waits for itself", "dev", replace(prometheusDefinition, "container_definitions", `"containerName":"configuration"`, `"containerName":"prometheus"`), prometheusDefinition},
+			{"two wait for each other", "dev", inContainer(prometheusDefinition, "configuration", with("dependsOn", []any{tree{"containerName": "prometheus", "condition": "START"}})), prometheusDefinition},
+			{"one waits for what does not happen", "dev", replace(prometheusDefinition, "container_definitions", `"condition":"SUCCESS"`, `"condition":"SUCCEEDED"`), prometheusDefinition},
+			{"one waits for the end of an essential one", "dev", inContainer(prometheusDefinition, "configuration", with("essential", true)), prometheusDefinition},
+			{"one waits for the health of what is not checked", "dev", replace(prometheusDefinition, "container_definitions", `"condition":"SUCCESS"`, `"condition":"HEALTHY"`), prometheusDefinition},
+			{"a check more often than ECS does", "dev", replace(prometheusDefinition, "container_definitions", `"interval":30`, `"interval":3`), prometheusDefinition},
+			{"a check that takes longer than ECS waits", "dev", replace(prometheusDefinition, "container_definitions", `"timeout":5`, `"timeout":61`), prometheusDefinition},
+			{"a check by no word that ECS has", "dev", replace(prometheusDefinition, "container_definitions", `["CMD","/bin/promtool"`, `["RUN","/bin/promtool"`), prometheusDefinition},
+			{"a check that is never given up", "dev", replace(prometheusDefinition, "container_definitions", `"retries":3`, `"retries":11`), prometheusDefinition},
+			{"a check that begins too late", "dev", replace(prometheusDefinition, "container_definitions", `"startPeriod":120`, `"startPeriod":301`), prometheusDefinition},
+			{"two on one port", "dev", inContainer(prometheusDefinition, "configuration", with("portMappings", []any{tree{"containerPort": 9090.0, "hostPort": 9090.0, "protocol": "tcp"}})), prometheusDefinition},
+			{"a log by a driver that Fargate has not", "dev", replace(webDefinition, "container_definitions", `"logDriver":"awslogs"`, `"logDriver":"journald"`), webDefinition},
+			{"a log in another region", "dev", replace(webDefinition, "container_definitions", `"awslogs-region":"eu-central-1"`, `"awslogs-region":"us-east-1"`), webDefinition},
+			{"a log without a stream's name, which Fargate wants", "dev", replace(webDefinition, "container_definitions", `"awslogs-stream-prefix":"web",`, ""), webDefinition},
+			{"a log with a mode that there is not", "dev", replace(webDefinition, "container_definitions", `"mode":"non-blocking"`, `"mode":"nonblocking"`), webDefinition},
+			{"a log with a buffer of no size", "dev", replace(webDefinition, "container_definitions", `"max-buffer-size":"25m"`, `"max-buffer-size":"25 MB"`), webDefinition},
 		},
 	},
 	{
@@ -165,6 +192,20 @@ var taskInvariants = []invariant{
 		},
 	},
 	{
+		promise: "scaling follows metrics that AWS knows, of the service that it scales",
+		check:   scalingIsAccepted,
+		broken: []damage{
+			{"a metric that there is not", "prod", change(webScaling, "target_tracking_scaling_policy_configuration.predefined_metric_specification.predefined_metric_type", "ECSServiceCPU"), webScaling},
+			{"more than all of it", "prod", change(webScaling, "target_tracking_scaling_policy_configuration.target_value", 600.0), webScaling},
+			{"a label where there is nothing to choose", "prod", add(webScaling, "target_tracking_scaling_policy_configuration.predefined_metric_specification.resource_label", "web"), webScaling},
+			{"requests of nobody", "a service with everything", unset(requestScaling, "target_tracking_scaling_policy_configuration.predefined_metric_specification.resource_label"), requestScaling},
+			{"requests by ARN", "a service with everything", replace(requestScaling, "target_tracking_scaling_policy_configuration.predefined_metric_specification.resource_label", "arn_suffix", "arn"), requestScaling},
+			{"a policy that there is not", "prod", change(webScaling, "policy_type", "Tracking"), webScaling},
+			{"a service by its ARN", "prod", change(webScalingTarget, "resource_id", "${"+webService+".id}"), webScalingTarget},
+			{"a dimension that ECS has not", "prod", change(webScalingTarget, "scalable_dimension", "ecs:service:TaskCount"), webScalingTarget},
+		},
+	},
+	{
 		promise: "a count of tasks that AWS changes is not taken back by the next deployment",
 		check:   scaledCountsAreLeft,
 		broken: []damage{
@@ -173,6 +214,34 @@ var taskInvariants = []invariant{
 			{"bounds the wrong way round", "prod", change("aws_appautoscaling_target.service_web_scaling_target", "max_capacity", 1.0), "aws_appautoscaling_target.service_web_scaling_target"},
 		},
 	},
+}
+
+// scaledBy are the metrics that Application Auto Scaling knows for ECS, and the most that each can be: a share of all, or any count.
+// https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredefinedMetricSpecification.html
+var scaledBy = map[string]float64{
+	"ALBRequestCountPerTarget": math.MaxInt32, "ECSServiceAverageCPUUtilization": 100, "ECSServiceAverageMemoryUtilization": 100,
+}
+
+var (
+	scaledService = regexp.MustCompile(`^service/\$\{aws_ecs_cluster\.\w+\.name\}/\$\{aws_ecs_service\.\w+\.name\}$`)
+	scalingLabel  = regexp.MustCompile(`^\$\{aws_lb\.\w+\.arn_suffix\}/\$\{aws_lb_target_group\.\w+\.arn_suffix\}$`)
+)
+
+func scalingIsAccepted(stack tree) (v violations) {
+	for _, target := range things(stack, "aws_appautoscaling_target") {
+		v.want(target.is("service_namespace", "ecs") && target.is("scalable_dimension", "ecs:service:DesiredCount") && scaledService.MatchString(target.text("resource_id")),
+			target.address, "scales %v of %v", target.at("scalable_dimension"), target.at("resource_id"))
+	}
+	for _, p := range things(stack, "aws_appautoscaling_policy") {
+		const of = "target_tracking_scaling_policy_configuration."
+		const metric = of + "predefined_metric_specification.predefined_metric_type"
+		value, most := p.number(of+"target_value"), scaledBy[p.text(metric)]
+		v.want(p.is("policy_type", "TargetTrackingScaling") && most > 0, p.address, "is a %v by %v", p.at("policy_type"), p.at(metric))
+		v.want(value > 0 && value <= most, p.address, "wants %v of %v", value, p.at(metric))
+		label := p.text(of + "predefined_metric_specification.resource_label")
+		v.want(scalingLabel.MatchString(label) == p.is(metric, "ALBRequestCountPerTarget") && (label == "" || scalingLabel.MatchString(label)), p.address, "counts %v of %q", p.at(metric), label)
+	}
+	return v
 }
 
 // fargateTakes tells whether Fargate has a size, in CPU units and MiB.
@@ -221,6 +290,63 @@ func definitionsFitFargate(stack tree) (v violations) {
 			v.want(!c.has("stopTimeout") || c.number("stopTimeout") <= 120, c.address, "wants to be waited for longer than Fargate's 120 seconds")
 		}
 		v.want(scratch <= d.number("memory")/2, d.address, "has %v MiB of scratch, which is memory, of %v", scratch, d.at("memory"))
+	}
+	return v
+}
+
+var (
+	containerName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)
+	bufferSize    = regexp.MustCompile(`^[1-9][0-9]*[kmg]$`)
+)
+
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html and the pages that it leads to
+func containersAgree(stack tree) (v violations) {
+	within := func(r thing, path string, least, most float64) bool {
+		return !r.has(path) || r.number(path) >= least && r.number(path) <= most
+	}
+	for _, t := range tasks(stack) {
+		d, named, ports := t.definition, map[string]thing{}, map[float64]bool{}
+		lives := false
+		for _, c := range t.containers {
+			name := c.text("name")
+			v.want(containerName.MatchString(name) && !named[name].exists(), d.address, "has a container called %q, which ECS refuses, or another of that name", name)
+			named[name] = c
+			lives = lives || c.is("essential", true)
+			for _, p := range c.parts("portMappings") {
+				v.want(!ports[p.number("containerPort")], c.address, "listens on %v, as another container of the task does", p.at("containerPort"))
+				ports[p.number("containerPort")] = true
+			}
+			if c.has("healthCheck") {
+				how := c.strings("healthCheck.command")
+				v.want(len(how) > 1 && (how[0] == "CMD" || how[0] == "CMD-SHELL"), c.address, "is checked by %v", how)
+				v.want(within(c, "healthCheck.interval", 5, 300) && within(c, "healthCheck.timeout", 2, 60) && within(c, "healthCheck.retries", 1, 10) &&
+					within(c, "healthCheck.startPeriod", 0, 300), c.address, "is checked out of ECS' bounds: %v", c.at("healthCheck"))
+			}
+			log := thing{c.address, asTree(c.at("logConfiguration.options"))}
+			v.want(c.is("logConfiguration.logDriver", "awslogs") && log.is("awslogs-region", region(stack)) && log.text("awslogs-stream-prefix") != "", c.address, "logs by %v to %v", c.at("logConfiguration.logDriver"), log.body)
+			v.want(log.is("mode", "blocking") || log.is("mode", "non-blocking") && bufferSize.MatchString(log.text("max-buffer-size")), c.address, "logs in a mode that there is not: %v", log.body)
+		}
+		v.want(lives, d.address, "has no essential container")
+		waits := order{}
+		for _, c := range t.containers {
+			for _, on := range c.parts("dependsOn") {
+				other := named[on.text("containerName")]
+				waits[c.text("name")] = append(waits[c.text("name")], on.text("containerName"))
+				v.want(other.exists(), c.address, "waits for %v, which its task has not", on.at("containerName"))
+				switch on.text("condition") {
+				case "START":
+				case "COMPLETE", "SUCCESS":
+					v.want(!other.is("essential", true), c.address, "waits for the end of %s, with which the task ends", other.address)
+				case "HEALTHY":
+					v.want(other.has("healthCheck"), c.address, "waits for the health of %s, which nobody checks", other.address)
+				default:
+					v.want(false, c.address, "waits until another is %v", on.at("condition"))
+				}
+			}
+		}
+		for _, c := range t.containers {
+			v.want(!waits.before(c.text("name"))[c.text("name")], c.address, "waits for itself")
+		}
 	}
 	return v
 }

@@ -628,6 +628,9 @@ const (
 
 	webService           = "aws_ecs_service.service_web_service"
 	webDefinition        = "aws_ecs_task_definition.service_web_task_definition"
+	webScaling           = "aws_appautoscaling_policy.service_web_scaling_cpu"
+	requestScaling       = "aws_appautoscaling_policy.service_web_scaling_requests"
+	webScalingTarget     = "aws_appautoscaling_target.service_web_scaling_target"
 	prometheusService    = "aws_ecs_service.prometheus_service"
 	prometheusDefinition = "aws_ecs_task_definition.prometheus_task_definition"
 
