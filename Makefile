@@ -8,13 +8,15 @@ export CHECKPOINT_DISABLE := 1
 # Without version control in the binaries, a copy of the files builds as well as a clone.
 build := go build -buildvcs=false
 cdktf := .build/bin/run node_modules/.bin/cdktf
+# cdktf does not know the variable that tells the program where to write.
+out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help synth deploy diff destroy test golden clean program need-go need-node need-npm
+.PHONY: help synth deploy diff destroy local local-down test golden clean program need-go need-node need-npm
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'ENVIRONMENT=prod chooses config/prod.yaml; without it, config/dev.yaml.'
 	@echo 'ARGS=... goes to cdktf: make deploy ARGS=--auto-approve'
@@ -24,13 +26,19 @@ synth: program ## write the Terraform of ENVIRONMENT to cdktf.out
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/platform
 
 diff: synth node_modules/.package-lock.json .build/bin/run ## show what deploy would change
-	@$(cdktf) diff --skip-synth --skip-provider-lock $(ARGS)
+	@$(cdktf) diff --skip-synth --skip-provider-lock $(out) $(ARGS)
 
 deploy: synth node_modules/.package-lock.json .build/bin/run ## create or change ENVIRONMENT in AWS, after asking
-	@$(cdktf) deploy --skip-synth --skip-provider-lock $(ARGS)
+	@$(cdktf) deploy --skip-synth --skip-provider-lock $(out) $(ARGS)
 
 destroy: synth node_modules/.package-lock.json .build/bin/run ## remove ENVIRONMENT from AWS, after asking
-	@$(cdktf) destroy --skip-synth --skip-provider-lock $(ARGS)
+	@$(cdktf) destroy --skip-synth --skip-provider-lock $(out) $(ARGS)
+
+local: program node_modules/.package-lock.json .build/bin/local ## deploy ENVIRONMENT to an emulator of AWS on this machine
+	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/local up
+
+local-down: .build/bin/local ## take it away again
+	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/local down
 
 test: need-node node_modules/.package-lock.json .build/bin/.tools ## run every check and every test
 	@sh tools/test.sh
@@ -49,6 +57,9 @@ program: need-go need-node
 
 .build/bin/run: $(wildcard internal/terraform/*.go internal/terraform/run/*.go) go.mod | need-go
 	@$(build) -o $@ ./internal/terraform/run
+
+.build/bin/local: $(wildcard internal/terraform/*.go internal/emulator/* internal/emulator/local/*.go) go.mod | need-go
+	@$(build) -o $@ ./internal/emulator/local
 
 .build/bin/.tools: tools/go.mod tools/go.sum $(wildcard internal/testcount/*.go) | need-go
 	@echo 'building the tools that check the code ...'

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -14,43 +13,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 	tfjson "github.com/hashicorp/terraform-json"
 
 	"platform/internal/terraform"
 )
-
-// What the tests share: a folder that is gone when they are, the program in it, and how to run terraform.
-var (
-	scratch, program string
-	tf               *terraform.Terraform
-)
-
-func TestMain(m *testing.M) {
-	code, err := setUpAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func setUpAndRun(m *testing.M) (code int, err error) {
-	if scratch, err = os.MkdirTemp("", "platform-e2e-*"); err != nil {
-		return 0, err
-	}
-	defer os.RemoveAll(scratch)
-	if tf, err = terraform.Prepare(context.Background(), scratch); err != nil {
-		return 0, err
-	}
-	program = filepath.Join(scratch, "platform")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "..").CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("building the program: %w\n%s", err, out)
-	}
-	return m.Run(), nil
-}
 
 func TestTerraformAcceptsTheStack(t *testing.T) {
 	for _, environment := range environments(t) {
@@ -130,60 +98,6 @@ func TestCdktfSynthWritesTheSameBytes(t *testing.T) {
 	}
 }
 
-// environments are the shipped ones, as config/ has them.
-func environments(t *testing.T) []string {
-	t.Helper()
-	names, err := filepath.Glob("../config/*.yaml")
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no configuration in config/: %v", err)
-	}
-	for i, name := range names {
-		names[i] = strings.TrimSuffix(filepath.Base(name), ".yaml")
-	}
-	return names
-}
-
-// synth returns the folder to which the program wrote an environment. It does so once; nobody may change what is in there.
-func synth(t *testing.T, environment string) string {
-	t.Helper()
-	folder := filepath.Join(scratch, "synth", environment)
-	if _, err := os.Stat(folder); err == nil {
-		return folder
-	}
-	defer step(t, "synth")()
-	cmd := exec.Command(program)
-	cmd.Dir = ".."
-	cmd.Env = append(environ(), "ENVIRONMENT="+environment, "CDKTF_OUTDIR="+folder)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		os.RemoveAll(folder)
-		t.Fatalf("the program, for %s: %v\n%s", environment, err, out)
-	}
-	return folder
-}
-
-// readStack returns the one file that terraform reads.
-func readStack(t *testing.T, environment string) []byte {
-	t.Helper()
-	stacks, err := filepath.Glob(filepath.Join(synth(t, environment), "stacks", "*", "cdk.tf.json"))
-	if err != nil || len(stacks) != 1 {
-		t.Fatalf("want one stack, have %v (%v)", stacks, err)
-	}
-	stack, err := os.ReadFile(stacks[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return stack
-}
-
-func parse(t *testing.T, text []byte) map[string]any {
-	t.Helper()
-	var stack map[string]any
-	if err := json.Unmarshal(text, &stack); err != nil {
-		t.Fatal(err)
-	}
-	return stack
-}
-
 // validate returns all that terraform has to say against a stack, warnings too.
 func validate(t *testing.T, stack []byte) []string {
 	t.Helper()
@@ -239,13 +153,6 @@ func sentence(d tfjson.Diagnostic) string {
 	return fmt.Sprintf("%s: %s: %s: %s", d.Severity, place, d.Summary, d.Detail)
 }
 
-// environ is that of this process without what would change the shipped environments: settings that somebody deploys with.
-func environ() []string {
-	return slices.DeleteFunc(os.Environ(), func(e string) bool {
-		return strings.HasPrefix(e, "INFRA_") || strings.HasPrefix(e, "CDKTF_")
-	})
-}
-
 // files returns what is in each file below a folder.
 func files(t *testing.T, folder string) map[string]string {
 	t.Helper()
@@ -266,13 +173,4 @@ func files(t *testing.T, folder string) map[string]string {
 		t.Fatal(err)
 	}
 	return contents
-}
-
-// step logs how long something took, when the function that it returns is called.
-func step(t *testing.T, name string) (done func()) {
-	start := time.Now()
-	return func() {
-		t.Helper()
-		t.Logf("%s took %.1f s", name, time.Since(start).Seconds())
-	}
 }

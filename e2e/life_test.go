@@ -1,0 +1,205 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// stage is a part of an environment's life: a change of the configuration, and all that it may change.
+type stage struct {
+	name string
+
+	// patch is laid over the configuration as the stages before left it; "shipped" brings the shipped one back.
+	patch string
+
+	// want are the changes, as changes writes them, in any order.
+	want []string
+
+	// budget is what the stage is expected to take. Nothing fails when it takes longer; the test's own time limit does that.
+	budget time.Duration
+}
+
+// The first and the last stage, and that nothing is to change in between, are the same for all and not in the table.
+var lives = map[string][]stage{
+	"dev": {
+		{"a new image", `services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`, []string{
+			"± aws_ecs_task_definition.service_web_task_definition",
+			"~ aws_ecs_service.service_web_service",
+		}, minute},
+		{"more tasks", `services: {web: {tasks: 2}}`, []string{
+			"~ aws_ecs_service.service_web_service",
+			"~ aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm",
+		}, minute},
+		{"a zone added", `network: {zones: [a, b, c]}`, nil, 2 * minute},
+		{"that zone dropped", `network: {zones: [a, b]}`, nil, 2 * minute},
+		{"a larger instance class", `database: {instance_class: db.t4g.small}`, nil, 2 * minute},
+		{"a longer retention", `backup: {retention: 14}`, nil, 2 * minute},
+		{"an e-mail address for alarms", `monitoring: {emails: [night@example.com]}`, nil, minute},
+		{"the schedule moved", `backup: {schedule: cron(30 2 * * ? *)}`, nil, minute},
+		{"another priority", `services: {web: {route: {priority: 70}}}`, nil, minute},
+		{"as it was shipped", "shipped", nil, 3 * minute},
+	},
+	"prod": {
+		{"a new image", `services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`, nil, minute},
+		{"more tasks", `services: {web: {tasks: 3}}`, nil, minute},
+		// The region has three zones, so one goes first.
+		{"a zone dropped", `network: {zones: [a, b]}`, nil, 2 * minute},
+		{"that zone added", `network: {zones: [a, b, c]}`, nil, 2 * minute},
+		{"a larger instance class", `database: {instance_class: db.m7g.xlarge}`, nil, 2 * minute},
+		{"a longer retention", `backup: {retention: 70}`, nil, 2 * minute},
+		{"an e-mail address for alarms", `monitoring: {emails: [alerts@example.com, night@example.com]}`, nil, minute},
+		{"the schedule moved", `backup: {schedule: cron(30 2 * * ? *)}`, nil, minute},
+		{"another priority", `services: {web: {route: {priority: 70}}}`, nil, minute},
+		{"as it was shipped", "shipped", nil, 3 * minute},
+	},
+}
+
+const minute = time.Minute
+
+func TestLifeOfAnEnvironment(t *testing.T) {
+	for _, environment := range environments(t) {
+		stages, ok := lives[environment]
+		if !ok {
+			t.Errorf("%s is shipped, and nobody knows its life", environment)
+		}
+		t.Run(environment, func(t *testing.T) {
+			t.Parallel()
+			live(t, environment, stages)
+		})
+	}
+}
+
+func live(t *testing.T, environment string, stages []stage) {
+	s := newSite(t, environment)
+	configuration := s.shipped(t)
+	empty := s.holdings(t)
+
+	within(t, "the first deployment", 6*minute, func() string {
+		s.synthesise(t, configuration)
+		summary := summaryOf(t, s.deploy(t))
+		if !strings.HasSuffix(summary, " added, 0 changed, 0 destroyed") {
+			t.Errorf("the first deployment: %s", summary)
+		}
+		return summary
+	})
+	within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
+	s.inspect(t)
+
+	for _, stage := range stages {
+		within(t, stage.name, stage.budget, func() string {
+			if stage.patch == "shipped" {
+				configuration = s.shipped(t)
+			} else {
+				configuration = patched(configuration, document(t, stage.patch))
+			}
+			s.synthesise(t, configuration)
+			have := changes(s.plan(t))
+			if missing, extra := difference(stage.want, have); len(missing)+len(extra) > 0 {
+				t.Errorf("%s:\nshould change, too:\n\t%s\nshould not change:\n\t%s", stage.name, strings.Join(missing, "\n\t"), strings.Join(extra, "\n\t"))
+			}
+			for _, change := range have {
+				// A task definition never changes: a new revision takes its place.
+				if strings.HasPrefix(change, "±") && !strings.HasPrefix(change, "± aws_ecs_task_definition.") {
+					t.Errorf("%s: another one takes the place of %s", stage.name, change)
+				}
+			}
+			summary := summaryOf(t, s.deploy(t))
+			if summary != count(have) {
+				t.Errorf("%s: the plan was %s, and it did %s", stage.name, count(have), summary)
+			}
+			return summary
+		})
+	}
+	within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
+
+	if s.isProtected(t) {
+		within(t, "destroying is refused", minute, func() string { return s.refusesToGo(t) })
+		within(t, "unprotected", 3*minute, func() string {
+			s.synthesise(t, patched(configuration, document(t, "protected: false")))
+			return summaryOf(t, s.deploy(t))
+		})
+	}
+	within(t, "the destruction", 5*minute, func() string { return s.goes(t, empty) })
+}
+
+// nothingToChange says what a plan would do if there is anything.
+func (s *site) nothingToChange(t *testing.T) string {
+	t.Helper()
+	if left := changes(s.plan(t)); len(left) > 0 {
+		t.Errorf("there should be nothing to change:\n\t%s", strings.Join(left, "\n\t"))
+	}
+	return "0 added, 0 changed, 0 destroyed"
+}
+
+// within prints what a part did and took. The budget is printed beside it.
+func within(t *testing.T, name string, budget time.Duration, part func() string) {
+	t.Helper()
+	start := time.Now()
+	did := part()
+	fmt.Printf("%s: %s: %s; %.0f s of %.0f\n", t.Name(), name, did, time.Since(start).Seconds(), budget.Seconds())
+}
+
+// difference are the entries of want that have lacks, and the other way round.
+func difference(want, have []string) (missing, extra []string) {
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			missing = append(missing, w)
+		}
+	}
+	for _, h := range have {
+		if !slices.Contains(want, h) {
+			extra = append(extra, h)
+		}
+	}
+	return missing, extra
+}
+
+// summaryOf is what terraform says at the end of a deployment.
+func summaryOf(t *testing.T, output string) string {
+	t.Helper()
+	summary := complete.FindStringSubmatch(output)
+	if summary == nil {
+		t.Fatalf("terraform does not say how it ended:\n%s", tail(output, 40))
+	}
+	return summary[1]
+}
+
+var complete = regexp.MustCompile(`(?:Apply|Destroy) complete! Resources: (.*?)\.`)
+
+// isProtected tells whether the shipped configuration keeps the environment from being destroyed.
+func (s *site) isProtected(t *testing.T) bool {
+	t.Helper()
+	return s.shipped(t)["profile"] == "production"
+}
+
+// refusesToGo wants a destruction to be refused with a clear message, before anything has changed.
+func (s *site) refusesToGo(t *testing.T) string {
+	t.Helper()
+	before := s.holdings(t)
+	out, err := s.cdktf(t, nil, "destroy", "--auto-approve")
+	if err == nil {
+		t.Fatal("a protected environment was destroyed")
+	}
+	if !strings.Contains(out, "Instance cannot be destroyed") || !strings.Contains(out, "has lifecycle.prevent_destroy set") {
+		t.Errorf("the refusal is not clear:\n%s", tail(out, 40))
+	}
+	compareHoldings(t, "the refused destruction", before, s.holdings(t))
+	return "nothing changed"
+}
+
+// goes takes the environment down, and wants the account to be as it was before it came.
+func (s *site) goes(t *testing.T, empty holdings) string {
+	t.Helper()
+	out, err := s.cdktf(t, nil, "destroy", "--auto-approve")
+	if err != nil {
+		t.Fatalf("cdktf destroy: %v\n%s", err, tail(out, 60))
+	}
+	compareHoldings(t, "the destruction", empty, s.holdings(t))
+	return summaryOf(t, out)
+}

@@ -1,0 +1,278 @@
+// Package emulator runs an AWS of one's own: moto, a Python program that answers AWS's API out of its memory, with the gaps
+// filled that this platform meets (gaps.py). A stack that is deployed to it costs nothing, stands on this machine only, and is gone
+// when it stops.
+//
+// moto comes from the Python on PATH if that has it in the version pinned in requirements.txt, else from a virtual
+// environment in the user's cache folder, made the first time.
+package emulator
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Account is the number of the account that everything in an emulator belongs to, unless Options say otherwise.
+const Account = "123456789012"
+
+// cacheName is our folder in the user's cache folder.
+const cacheName = "cdktf-aws-platform"
+
+// patience is how long an emulator may take from its start until it answers. It takes 3 s where nothing else runs.
+const patience = 2 * time.Minute
+
+var (
+	//go:embed gaps.py
+	gaps []byte
+
+	//go:embed requirements.txt
+	requirements []byte
+)
+
+// Emulator is a Python that can run moto.
+type Emulator struct {
+	python string
+
+	// Source says in words where moto comes from.
+	Source string
+}
+
+// Prepare finds a Python with moto, or makes a virtual environment that has it; that takes a package index and up to a minute, once.
+// What it has to say meanwhile goes to progress.
+func Prepare(ctx context.Context, progress io.Writer) (*Emulator, error) {
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		return nil, errors.New("emulator: python3 is not on PATH: install Python 3.10 or later")
+	}
+	want := pinned("moto")
+	if have, err := versionOfMoto(ctx, python); err == nil && have == want {
+		return &Emulator{python, "moto " + have + " of the Python on PATH"}, nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("emulator: no folder to keep moto in: set HOME: %w", err)
+	}
+	sum := sha256.Sum256(requirements)
+	folder := filepath.Join(cache, cacheName, "moto-"+want+"-"+hex.EncodeToString(sum[:4]))
+	if err := makeEnvironment(ctx, python, folder, progress); err != nil {
+		return nil, fmt.Errorf("emulator: moto %s is not there and cannot be installed: %w", want, err)
+	}
+	return &Emulator{inEnvironment(folder), "moto " + want + " in a virtual environment of its own"}, nil
+}
+
+// pinned returns the version that requirements.txt has of a package.
+func pinned(name string) string {
+	version := regexp.MustCompile(`(?m)^` + name + `==(\S+)`).FindSubmatch(requirements)
+	return string(version[1])
+}
+
+// versionOfMoto returns the version of moto that a Python has, together with what its server needs.
+func versionOfMoto(ctx context.Context, python string) (string, error) {
+	version, err := exec.CommandContext(ctx, python, "-c", "import docker, flask, flask_cors, moto; print(moto.__version__)").Output()
+	return strings.TrimSpace(string(version)), err
+}
+
+// makeEnvironment makes a virtual environment unless it is there. It is made beside its place and moved there when it
+// is whole, so that of two who make it at once none sees the other's half.
+func makeEnvironment(ctx context.Context, python, folder string, progress io.Writer) error {
+	if _, err := os.Stat(inEnvironment(folder)); err == nil {
+		return nil
+	}
+	fmt.Fprintln(progress, "installing the AWS emulator (moto), once ...")
+	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
+		return err
+	}
+	unfinished, err := os.MkdirTemp(filepath.Dir(folder), "moto-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(unfinished)
+	if err := quietly(exec.CommandContext(ctx, python, "-m", "venv", unfinished)); err != nil {
+		return err
+	}
+	list := filepath.Join(unfinished, "requirements.txt")
+	if err := os.WriteFile(list, requirements, 0o644); err != nil {
+		return err
+	}
+	// Wheels alone: nothing is compiled, and no package's set-up code runs.
+	install := exec.CommandContext(ctx, inEnvironment(unfinished), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+		"--require-hashes", "--only-binary", ":all:", "--requirement", list)
+	if err := quietly(install); err != nil {
+		return err
+	}
+	if err := os.Rename(unfinished, folder); err != nil {
+		if _, there := os.Stat(inEnvironment(folder)); there != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inEnvironment is the path of a virtual environment's Python.
+func inEnvironment(folder string) string {
+	if runtime.GOOS == "windows" {
+		return filepath.Join(folder, "Scripts", "python.exe")
+	}
+	return filepath.Join(folder, "bin", "python")
+}
+
+// quietly runs a command that has nothing to say unless it fails; then it is the last line that says why.
+func quietly(cmd *exec.Cmd) error {
+	output, err := cmd.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if text := strings.TrimSpace(string(output)); text != "" {
+		return errors.New(text[strings.LastIndexByte(text, '\n')+1:])
+	}
+	return err
+}
+
+// Options of an emulator.
+type Options struct {
+	// Folder is where the emulator's log (emulator.log) and what it needs to run go. It has to stay while the emulator runs.
+	Folder string
+
+	// Account is the number of the account that everything belongs to.
+	Account string
+
+	// Functions is the folder of the programs that answer for Lambda functions. One named backup, built for this
+	// machine, answers for the functions whose names end in -backup. Without it an invocation fails.
+	Functions string
+
+	// Stay lets the emulator run on when the process that started it ends.
+	Stay bool
+}
+
+// Server is an emulator that runs.
+type Server struct {
+	// URL of its API, on this machine only.
+	URL string
+
+	// PID is its process.
+	PID int
+
+	process *exec.Cmd
+	alive   io.Closer
+}
+
+// Start starts an emulator without anything in it, and returns when it answers. It ends with Stop; and, unless it is to
+// stay, when the process that started it does, in whichever way.
+func (e *Emulator) Start(ctx context.Context, o Options) (*Server, error) {
+	server, err := e.start(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("emulator: %w", err)
+	}
+	return server, nil
+}
+
+func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
+	script := filepath.Join(o.Folder, "gaps.py")
+	if err := os.WriteFile(script, gaps, 0o644); err != nil {
+		return nil, err
+	}
+	logName := filepath.Join(o.Folder, "emulator.log")
+	logFile, err := os.Create(logName)
+	if err != nil {
+		return nil, err
+	}
+	defer logFile.Close()
+
+	arguments := []string{script}
+	if o.Functions != "" {
+		arguments = append(arguments, "--functions", o.Functions)
+	}
+	if o.Stay {
+		arguments = append(arguments, "--stay")
+	}
+	cmd := exec.Command(e.python, arguments...)
+	cmd.Stderr = logFile
+	cmd.Env = append(Environ(os.Environ(), ""), "PYTHONDONTWRITEBYTECODE=1",
+		"MOTO_ACCOUNT_ID="+o.Account,
+		"MOTO_ACM_VALIDATION_WAIT=1", // seconds until a certificate is valid
+	)
+	// An interrupt from the terminal is for terraform, which still needs the emulator then to end in good order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	alive, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	server := &Server{PID: cmd.Process.Pid, process: cmd, alive: alive}
+
+	address := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(stdout).ReadString('\n')
+		address <- strings.TrimSpace(line)
+	}()
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	select {
+	case server.URL = <-address:
+	case <-ctx.Done():
+		server.Stop()
+		return nil, fmt.Errorf("moto does not start: %w", ctx.Err())
+	}
+	if server.URL == "" {
+		server.Stop()
+		return nil, fmt.Errorf("moto does not start: %s", lastLine(logName))
+	}
+	return server, nil
+}
+
+// Stop ends the emulator, and with it all that stands in it.
+func (s *Server) Stop() {
+	s.alive.Close()
+	s.process.Process.Kill()
+	s.process.Wait()
+}
+
+func lastLine(file string) string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err.Error()
+	}
+	text = bytes.TrimSpace(text)
+	return string(text[bytes.LastIndexByte(text, '\n')+1:])
+}
+
+// Environ is an environment in which whatever talks to AWS talks to the emulator at a URL, and to nothing else: the user's own AWS
+// settings, credentials above all, are taken out of base, and none is looked for elsewhere.
+func Environ(base []string, url string) []string {
+	var env []string
+	for _, e := range base {
+		if name, _, _ := strings.Cut(e, "="); !strings.HasPrefix(name, "AWS_") {
+			env = append(env, e)
+		}
+	}
+	return append(env,
+		"AWS_ENDPOINT_URL="+url,
+		"AWS_ACCESS_KEY_ID=emulator",
+		"AWS_SECRET_ACCESS_KEY=emulator",
+		"AWS_CONFIG_FILE="+os.DevNull,
+		"AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
+		"AWS_EC2_METADATA_DISABLED=true",
+		"NO_PROXY=127.0.0.1",
+		"no_proxy=127.0.0.1",
+	)
+}

@@ -1,0 +1,412 @@
+"""The emulator: moto 5.2.1 with the gaps filled that this platform meets.
+
+    python gaps.py [--stay] [--functions FOLDER]
+    python gaps.py --list
+
+It listens on a free port of 127.0.0.1 and writes the address as one line to standard output. It ends when its standard
+input does, so that nobody who starts it can leave it behind; with --stay it goes on until it is told to end.
+
+A gap is a call that moto lacks, or whose arguments it forgets, so that terraform sees a difference in every plan; or a check of
+AWS's own that moto does not make and that the order of our deployment depends on. Each says which call it stands for and why;
+--list prints them. What AWS checks and neither moto nor this file does is held by the invariants beside the stack.
+"""
+
+import argparse
+import copy
+import http.server
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+GAPS = []
+
+
+def gap(owner, method, call, why):
+    """Puts the decorated function in the place of owner.method and gives it the original as its first argument. An owner that
+    has no such method (another version of moto, say) is an error, unless the gap is that there is none: then method ends in "?".
+    """
+    missing = method.endswith("?")
+    method = method.rstrip("?")
+
+    def fill(function):
+        original = getattr(owner, method, None)
+        if (original is None) != missing:
+            raise SystemExit(f"moto {'already has' if missing else 'has no'} {owner.__name__}.{method}, which stands for {call}")
+
+        def filled(*args, **kwargs):
+            return function(original, *args, **kwargs)
+
+        setattr(owner, method, filled)
+        GAPS.append((call, why))
+        return function
+
+    return fill
+
+
+# ---- Application Auto Scaling ----------------------------------------------------------------------------------------
+
+from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
+
+target_tags = {}
+
+
+@gap(ApplicationAutoScalingResponse, "list_tags_for_resource?", "application-autoscaling ListTagsForResource", "missing")
+def _(_, self):
+    return json.dumps({"Tags": target_tags.get(self._get_param("ResourceARN"), {})})
+
+
+@gap(ApplicationAutoScalingResponse, "tag_resource?", "application-autoscaling TagResource", "missing")
+def _(_, self):
+    target_tags.setdefault(self._get_param("ResourceARN"), {}).update(self._get_param("Tags") or {})
+    return "{}"
+
+
+@gap(ApplicationAutoScalingResponse, "untag_resource?", "application-autoscaling UntagResource", "missing")
+def _(_, self):
+    for key in self._get_param("TagKeys") or []:
+        target_tags.get(self._get_param("ResourceARN"), {}).pop(key, None)
+    return "{}"
+
+
+@gap(ApplicationAutoScalingResponse, "register_scalable_target", "application-autoscaling RegisterScalableTarget", "forgets the tags")
+def _(original, self):
+    answer = original(self)
+    if self._get_param("Tags"):
+        target_tags[json.loads(answer)["ScalableTargetARN"]] = dict(self._get_param("Tags"))
+    return answer
+
+
+# ---- EC2 -------------------------------------------------------------------------------------------------------------
+
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.responses.subnets import Subnets
+from moto.ecs import ecs_backends
+from moto.elbv2 import elbv2_backends
+
+
+@gap(Subnets, "delete_subnet", "ec2 DeleteSubnet", "deletes a subnet that a load balancer or a service uses; AWS refuses")
+def _(original, self):
+    subnet, account, region = self._get_param("SubnetId"), self.current_account, self.region
+    balancers = elbv2_backends[account][region].load_balancers.values()
+    services = ecs_backends[account][region].services.values()
+    if any(subnet in [getattr(s, "id", s) for s in balancer.subnets] for balancer in balancers) or any(
+        subnet in json.dumps(getattr(service, "network_configuration", None) or {}) for service in services if service.status == "ACTIVE"
+    ):
+        raise EC2ClientError("DependencyViolation", f"The subnet '{subnet}' has dependencies and cannot be deleted.")
+    return original(self)
+
+
+def rule_description(self):
+    for source in (self.ip_range, self.source_group, self.prefix_list_id):
+        if isinstance(source, dict) and source.get("Description"):
+            return source["Description"]
+    return None
+
+
+SecurityGroupRule.description = property(rule_description)
+GAPS.append(("ec2 DescribeSecurityGroupRules", "no description of a rule that names a group or a prefix list"))
+
+
+# ---- ECS -------------------------------------------------------------------------------------------------------------
+
+from moto.ecs.responses import EC2ContainerServiceResponse
+
+SERVICE = {
+    "availabilityZoneRebalancing": "availability_zone_rebalancing",
+    "capacityProviderStrategy": "capacity_provider_strategy",
+    "deploymentConfiguration": "deployment_configuration",
+    "enableECSManagedTags": "enable_ecs_managed_tags",
+    "enableExecuteCommand": "enable_execute_command",
+    "healthCheckGracePeriodSeconds": "health_check_grace_period_seconds",
+}
+
+
+def remember_service(original, self):
+    sent = {name: self._get_param(name) for name in SERVICE}
+    answer = original(self)
+    service = answer.result["service"]
+    for name, attribute in SERVICE.items():
+        if sent[name] is not None:
+            setattr(service, attribute, sent[name])
+            setattr(service, name, sent[name])
+    if sent["capacityProviderStrategy"]:
+        service.launch_type = None
+    service.running_count, service.pending_count = service.desired_count, 0
+    for deployment in service.deployments:
+        deployment.update(
+            taskDefinition=service.task_definition,
+            desiredCount=service.desired_count,
+            runningCount=service.desired_count,
+            pendingCount=0,
+            rolloutState="COMPLETED",
+        )
+        if service.launch_type is None:
+            deployment.pop("launchType", None)
+            deployment["capacityProviderStrategy"] = service.capacity_provider_strategy
+    return answer
+
+
+for call in ("CreateService", "UpdateService"):
+    method = {"CreateService": "create_service", "UpdateService": "update_service"}[call]
+    gap(EC2ContainerServiceResponse, method, f"ecs {call}", "forgets " + ", ".join(SERVICE) + "; never reaches a steady state")(remember_service)
+
+
+@gap(EC2ContainerServiceResponse, "describe_task_definition", "ecs DescribeTaskDefinition", "AWS lists capabilities.add, empty, where drop was sent")
+def _(original, self):
+    answer = original(self)
+    definition = copy.deepcopy(answer.result["taskDefinition"])
+    containers = definition["containerDefinitions"] if isinstance(definition, dict) else definition.container_definitions
+    for container in containers:
+        capabilities = (container.get("linuxParameters") or {}).get("capabilities")
+        if capabilities is not None:
+            capabilities.setdefault("add", [])
+    answer.result["taskDefinition"] = definition
+    return answer
+
+
+# ---- KMS -------------------------------------------------------------------------------------------------------------
+
+from moto.kms.responses import KmsResponse
+
+rotation_periods = {}
+
+
+@gap(KmsResponse, "enable_key_rotation", "kms EnableKeyRotation", "forgets RotationPeriodInDays")
+def _(original, self):
+    rotation_periods[self._get_param("KeyId")] = self._get_param("RotationPeriodInDays") or 365
+    return original(self)
+
+
+@gap(KmsResponse, "get_key_rotation_status", "kms GetKeyRotationStatus", "does not tell RotationPeriodInDays")
+def _(original, self):
+    answer = json.loads(original(self))
+    if answer["KeyRotationEnabled"]:
+        answer["RotationPeriodInDays"] = rotation_periods.get(self._get_param("KeyId"), 365)
+    return json.dumps(answer)
+
+
+# ---- Lambda ----------------------------------------------------------------------------------------------------------
+
+from moto.awslambda.models import LambdaFunction
+
+FUNCTION = ("DeadLetterConfig", "KMSKeyArn", "LoggingConfig")
+FUNCTIONS = None  # the folder of the functions' executables, built for this machine
+
+
+@gap(LambdaFunction, "__init__", "lambda CreateFunction", "forgets " + ", ".join(FUNCTION))
+def _(original, self, *args, **kwargs):
+    original(self, *args, **kwargs)
+    spec = kwargs.get("spec") or next(a for a in args if isinstance(a, dict))
+    self.remembered = {name: spec[name] for name in FUNCTION if spec.get(name)}
+
+
+@gap(LambdaFunction, "get_configuration", "lambda GetFunctionConfiguration", "does not tell " + ", ".join(FUNCTION))
+def _(original, self, *args, **kwargs):
+    return {**original(self, *args, **kwargs), **getattr(self, "remembered", {})}
+
+
+@gap(LambdaFunction, "update_configuration", "lambda UpdateFunctionConfiguration", "forgets the same, TracingConfig and Architectures")
+def _(original, self, updates):
+    self.remembered = {**getattr(self, "remembered", {}), **{name: updates[name] for name in FUNCTION if name in updates}}
+    for name, attribute in (("TracingConfig", "tracing_config"), ("Architectures", "architectures")):
+        if name in updates:
+            setattr(self, attribute, updates[name])
+    return original(self, updates)
+
+
+@gap(LambdaFunction, "invoke", "lambda Invoke", "needs Docker; here the function's own program answers, built for this machine")
+def _(_, self, body, request_headers, response_headers):
+    name = self.function_name.rsplit("-", 1)[-1]
+    program = FUNCTIONS and pathlib.Path(FUNCTIONS, name)
+    if not program or not program.is_file():
+        raise RuntimeError(f"the emulator was given no program for the function {name}")
+    answer, failed = Runtime(self, body).run(program)
+    response_headers["x-amz-executed-version"] = "$LATEST"
+    if failed:
+        response_headers["x-amz-function-error"] = "Unhandled"
+    return answer
+
+
+class Runtime:
+    """What a function's program finds in Lambda: the runtime API, for one invocation."""
+
+    def __init__(self, function, event):
+        self.function, self.event = function, event if isinstance(event, bytes) else (event or "{}").encode()
+        self.answer, self.answered = None, threading.Event()
+
+    def run(self, program):
+        runtime = self
+        request, deadline = str(uuid.uuid4()), time.time() + int(self.function.timeout)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                if runtime.event is None:
+                    runtime.answered.wait()
+                    return
+                event, runtime.event = runtime.event, None
+                self.send_response(200)
+                self.send_header("Lambda-Runtime-Aws-Request-Id", request)
+                self.send_header("Lambda-Runtime-Deadline-Ms", str(int(deadline * 1000)))
+                self.send_header("Lambda-Runtime-Invoked-Function-Arn", runtime.function.function_arn)
+                self.send_header("Content-Length", str(len(event)))
+                self.end_headers()
+                self.wfile.write(event)
+
+            def do_POST(self):
+                text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                if runtime.answer is None:
+                    runtime.answer = (text, self.path.endswith("/error"))
+                runtime.answered.set()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        process = subprocess.Popen([program], stdout=sys.stderr, stderr=sys.stderr, env=self.environment(server.server_port))
+        try:
+            while not self.answered.wait(0.05):
+                if process.poll() is not None:
+                    return json.dumps({"errorMessage": f"exit status {process.returncode}", "errorType": "Runtime.ExitError"}), True
+                if time.time() > deadline:
+                    return json.dumps({"errorMessage": "Task timed out", "errorType": "Sandbox.Timedout"}), True
+            return self.answer
+        finally:
+            self.answered.set()
+            process.kill()
+            process.wait()
+            server.shutdown()
+            server.server_close()
+
+    def environment(self, port):
+        return {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
+            "AWS_ACCESS_KEY_ID": "emulator",
+            "AWS_SECRET_ACCESS_KEY": "emulator",
+            "AWS_REGION": self.function.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['MOTO_PORT']}",
+            "NO_PROXY": "127.0.0.1",
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
+            "AWS_LAMBDA_FUNCTION_NAME": self.function.function_name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.function.memory_size),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            **(self.function.environment_vars or {}),
+        }
+
+
+# ---- RDS -------------------------------------------------------------------------------------------------------------
+
+from moto.core.responses import ActionResult
+from moto.rds.models import RDSBackend
+from moto.rds.responses import RDSResponse
+
+INSTANCE = {
+    "DatabaseInsightsMode": "database_insights_mode",
+    "EnablePerformanceInsights": "performance_insights_enabled",
+    "MonitoringInterval": "monitoring_interval",
+    "MonitoringRoleArn": "monitoring_role_arn",
+    "PerformanceInsightsKMSKeyId": "performance_insights_kms_key_id",
+    "PerformanceInsightsRetentionPeriod": "performance_insights_retention_period",
+}
+
+
+def remember_instance(original, self):
+    answer = original(self)
+    for name, attribute in INSTANCE.items():
+        if name in self.params:
+            setattr(answer.result["DBInstance"], attribute, self.params[name])
+    return answer
+
+
+def new_instance(original, self):
+    answer = remember_instance(original, self)
+    instance = answer.result["DBInstance"]
+    instance.dbi_resource_id = "db-" + uuid.uuid4().hex[:26].upper()
+    if self.params.get("CACertificateIdentifier"):
+        instance.ca_certificate_identifier = self.params["CACertificateIdentifier"]
+    return answer
+
+
+gap(RDSResponse, "modify_db_instance", "rds ModifyDBInstance", "forgets " + ", ".join(INSTANCE))(remember_instance)
+gap(RDSResponse, "create_db_instance", "rds CreateDBInstance", "forgets the same and the CA; one DbiResourceId for all")(new_instance)
+for call, method in (
+    ("RestoreDBInstanceFromDBSnapshot", "restore_db_instance_from_db_snapshot"),
+    ("RestoreDBInstanceToPointInTime", "restore_db_instance_to_point_in_time"),
+):
+    gap(RDSResponse, method, f"rds {call}", "the same")(new_instance)
+
+
+@gap(RDSResponse, "describe_db_parameters", "rds DescribeDBParameters", "tells no source, so that the provider takes all for defaults")
+def _(original, self):
+    return ActionResult({"Parameters": [{**p, "Source": "user"} for p in original(self).result["Parameters"]]})
+
+
+@gap(RDSBackend, "modify_db_subnet_group", "rds ModifyDBSubnetGroup", "loses the group")
+def _(original, self, subnet_name, *args, **kwargs):
+    group = original(self, subnet_name, *args, **kwargs)
+    self.subnet_groups[subnet_name] = group
+    return group
+
+
+# ---- S3 --------------------------------------------------------------------------------------------------------------
+
+from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.s3.models import FakeDeleteMarker
+
+
+@gap(IAMPolicyStatement, "is_action_permitted", "s3 (all)", "a bucket policy's conditions do not count, so that a denial of plain HTTP denies all")
+def _(original, self, *args, **kwargs):
+    condition = self._statement.get("Condition") or {}
+    secure = str(condition.get("Bool", {}).get("aws:SecureTransport", "")).strip("[]'\"").lower()
+    if self._statement.get("Effect") == "Deny" and secure == "false":
+        return PermissionResult.NEUTRAL
+    return original(self, *args, **kwargs)
+
+
+@gap(FakeDeleteMarker, "dispose?", "s3 DeleteObjects", "fails where the newest version is a delete marker")
+def _(_, self, *args, **kwargs):
+    pass
+
+
+# ---- the server ------------------------------------------------------------------------------------------------------
+
+
+def main():
+    global FUNCTIONS
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--stay", action="store_true", help="go on when standard input ends")
+    arguments.add_argument("--functions", help="folder of the programs that answer for the Lambda functions")
+    arguments.add_argument("--list", action="store_true", help="print the gaps that are filled")
+    options = arguments.parse_args()
+    if options.list:
+        for call, why in GAPS:
+            print(f"{call}: {why}")
+        return
+    FUNCTIONS = options.functions
+
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
+    os.environ["MOTO_PORT"] = str(server.server_port)  # moto makes addresses with it
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
+    if not options.stay:
+        threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
