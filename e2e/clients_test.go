@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/acm"
 	"github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	cloudwatchschemas "github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -23,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/servicediscovery"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
+	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
 	"platform/internal/emulator"
 )
@@ -56,7 +58,7 @@ func (s *site) clients(region string) *clients {
 	return &clients{
 		acm:              acm.NewFromConfig(config),
 		autoscaling:      applicationautoscaling.NewFromConfig(config),
-		cloudwatch:       cloudwatch.NewFromConfig(config),
+		cloudwatch:       cloudwatch.NewFromConfig(config, speakQuery),
 		ec2:              ec2.NewFromConfig(config),
 		ecr:              ecr.NewFromConfig(config),
 		ecs:              ecs.NewFromConfig(config),
@@ -75,4 +77,9 @@ func (s *site) clients(region string) *clients {
 		sns:              sns.NewFromConfig(config),
 		wafv2:            wafv2.NewFromConfig(config),
 	}
+}
+
+// speakQuery makes the client speak what CloudWatch has always understood. The SDK's own choice is CBOR, which moto does not know.
+func speakQuery(o *cloudwatch.Options) {
+	o.Protocol = awsquery.New(cloudwatchschemas.GraniteServiceVersion20100801)
 }
