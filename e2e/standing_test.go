@@ -582,7 +582,8 @@ func (w *standing) domainLeadsToTheBalancer() {
 		return
 	}
 	_, parent, _ := strings.Cut(w.domain, ".")
-	zone := said(w.route53.ListHostedZonesByName(alive, &route53.ListHostedZonesByNameInput{DNSName: &parent}))(w.T).HostedZones[0]
+	byName := &route53.ListHostedZonesByNameInput{DNSName: &parent, MaxItems: aws.Int32(1)}
+	zone := only(w.T, "zone "+parent, said(w.route53.ListHostedZonesByName(alive, byName))(w.T).HostedZones)
 	var have []string
 	for p := range pages(w.T, route53.NewListResourceRecordSetsPaginator(w.route53, &route53.ListResourceRecordSetsInput{HostedZoneId: zone.Id})) {
 		for _, r := range p.ResourceRecordSets {
@@ -595,19 +596,14 @@ func (w *standing) domainLeadsToTheBalancer() {
 }
 
 func (w *standing) firewallStandsBeforeTheBalancer() {
-	have := ""
 	acl := said(w.wafv2.GetWebACLForResource(alive, &wafv2.GetWebACLForResourceInput{ResourceArn: w.balancer.LoadBalancerArn}))(w.T).WebACL
-	if acl != nil {
-		have = aws.ToString(acl.Name)
-	}
-	if !w.firewall {
-		w.equal("the firewall before the balancer", have, "")
-		return
-	}
-	w.equal("the firewall before the balancer", have, w.stack)
-	logging := said(w.wafv2.GetLoggingConfiguration(alive, &wafv2.GetLoggingConfigurationInput{ResourceArn: acl.ARN}))(w.T).LoggingConfiguration
-	for _, destination := range logging.LogDestinationConfigs {
-		w.logGroupStands("the firewall's log group", destination[strings.LastIndex(destination, ":")+1:])
+	if stands := acl != nil && acl.ARN != nil; stands != w.firewall {
+		w.Errorf("that a firewall stands before the balancer: have %t, want %t", stands, w.firewall)
+	} else if stands {
+		logging := said(w.wafv2.GetLoggingConfiguration(alive, &wafv2.GetLoggingConfigurationInput{ResourceArn: acl.ARN}))(w.T).LoggingConfiguration
+		for _, destination := range logging.LogDestinationConfigs {
+			w.logGroupStands("the firewall's log group", destination[strings.LastIndex(destination, ":")+1:])
+		}
 	}
 }
 
@@ -628,8 +624,8 @@ func (w *standing) servicesRunTheNewestInPrivate() {
 		name := *service.ServiceName
 		w.equal(name+": status", *service.Status, "ACTIVE")
 		family := w.stack + "-" + name
-		newest := said(w.ecs.ListTaskDefinitions(alive, &ecs.ListTaskDefinitionsInput{FamilyPrefix: &family, Sort: ecstypes.SortOrderDesc}))(w.T).TaskDefinitionArns
-		w.equal(name+": task definition", []string{*service.TaskDefinition}, newest)
+		active := said(w.ecs.ListTaskDefinitions(alive, &ecs.ListTaskDefinitionsInput{FamilyPrefix: &family}))(w.T).TaskDefinitionArns
+		w.same(name+": task definition, of which one revision alone is active", []string{*service.TaskDefinition}, active)
 
 		network := service.NetworkConfiguration.AwsvpcConfiguration
 		w.same(name+": subnets", network.Subnets, w.tier("private"))
@@ -804,10 +800,9 @@ func (w *standing) databaseIsKeptSafe() {
 	w.equal("the database's protection", *db.DeletionProtection, w.protected)
 	w.equal("days for which the database can be taken back", *db.BackupRetentionPeriod, int32(w.snapshotDays))
 	if db.MasterUserSecret == nil {
-		w.Errorf("the master's password is in Terraform's state")
-	} else {
-		w.equal("the key of the master's password", *db.MasterUserSecret.KmsKeyId, w.key("database"))
+		w.Fatalf("the master's password is in Terraform's state")
 	}
+	w.equal("the key of the master's password", *db.MasterUserSecret.KmsKeyId, w.key("database"))
 	w.trusts(aws.ToString(db.MonitoringRoleArn), "monitoring.rds.amazonaws.com")
 
 	var subnets []string
@@ -855,14 +850,12 @@ func (w *standing) bucketsAreClosed() {
 
 func (w *standing) bucketIsClosed(bucket, key string) {
 	w.Helper()
-	yes := aws.Bool(true)
 	block, err := w.s3.GetPublicAccessBlock(alive, &s3.GetPublicAccessBlockInput{Bucket: &bucket})
 	if err != nil {
 		w.Errorf("bucket %s may be opened to the public: %v", bucket, err)
 	} else {
-		w.equal(bucket+": what is blocked", block.PublicAccessBlockConfiguration, &s3types.PublicAccessBlockConfiguration{
-			BlockPublicAcls: yes, BlockPublicPolicy: yes, IgnorePublicAcls: yes, RestrictPublicBuckets: yes,
-		})
+		b := block.PublicAccessBlockConfiguration
+		w.equal(bucket+": what is blocked", []bool{*b.BlockPublicAcls, *b.BlockPublicPolicy, *b.IgnorePublicAcls, *b.RestrictPublicBuckets}, []bool{true, true, true, true})
 	}
 	w.equal(bucket+": versions", said(w.s3.GetBucketVersioning(alive, &s3.GetBucketVersioningInput{Bucket: &bucket}))(w.T).Status, s3types.BucketVersioningStatusEnabled)
 	if owner, err := w.s3.GetBucketOwnershipControls(alive, &s3.GetBucketOwnershipControlsInput{Bucket: &bucket}); err != nil {
@@ -974,7 +967,7 @@ func (w *standing) functionMakesOneSnapshotForATime() {
 			w.Errorf("the backup failed: %s", answer.Payload)
 			return
 		}
-		var result struct {
+		var result struct { // as functions/backup has it
 			Snapshot string
 			Created  bool
 			Kept     int
