@@ -497,7 +497,8 @@ func (w *standing) balancerAnswersAndForwards() {
 		string(group.TargetType), string(group.Protocol), fmt.Sprint(*group.Port), *group.VpcId,
 		string(group.HealthCheckProtocol), *group.HealthCheckPort, *group.HealthCheckPath, *group.Matcher.HttpCode,
 	}, []string{"ip", "HTTP", "8080", w.vpc, "HTTP", "traffic-port", "/", "200-299"})
-	w.same("balancers of the target group", group.LoadBalancerArns, []string{*w.balancer.LoadBalancerArn})
+	// moto names a balancer once for each of its rules
+	w.same("balancers of the target group", slices.Compact(group.LoadBalancerArns), []string{*w.balancer.LoadBalancerArn})
 
 	var listeners, rules []string
 	for _, l := range w.listeners() {
@@ -602,7 +603,7 @@ func (w *standing) firewallStandsBeforeTheBalancer() {
 	} else if stands {
 		logging := said(w.wafv2.GetLoggingConfiguration(alive, &wafv2.GetLoggingConfigurationInput{ResourceArn: acl.ARN}))(w.T).LoggingConfiguration
 		for _, destination := range logging.LogDestinationConfigs {
-			w.logGroupStands("the firewall's log group", destination[strings.LastIndex(destination, ":")+1:])
+			w.logGroup("the firewall's log group", destination[strings.LastIndex(destination, ":")+1:])
 		}
 	}
 }
@@ -670,7 +671,7 @@ func (w *standing) tasksFindWhatTheyName() {
 		for _, container := range definition.ContainerDefinitions {
 			what := name + ": " + *container.Name
 			group := container.LogConfiguration.Options["awslogs-group"]
-			arn := w.logGroupStands(what+"'s log group", group)
+			arn := w.logGroup(what+"'s log group", group)
 			if !slices.Contains(may["logs:PutLogEvents"], arn) {
 				w.Errorf("%s: nobody may write to %s", what, group)
 			}
@@ -821,7 +822,7 @@ func (w *standing) databaseIsKeptSafe() {
 	}
 	w.equal("that the database refuses who comes without TLS", parameters["rds.force_ssl"], "1")
 	for _, log := range db.EnabledCloudwatchLogsExports {
-		w.logGroupStands("the database's log group", "/aws/rds/instance/"+*db.DBInstanceIdentifier+"/"+log)
+		w.logGroup("the database's log group", "/aws/rds/instance/"+*db.DBInstanceIdentifier+"/"+log)
 	}
 	subscription := only(w.T, "event subscription", said(w.rds.DescribeEventSubscriptions(alive, nil))(w.T).EventSubscriptionsList)
 	w.equal("where the database's events go", *subscription.SnsTopicArn, w.topic)
@@ -890,7 +891,9 @@ func (w *standing) bucketIsClosed(bucket, key string) {
 func (w *standing) logsAreEncryptedAndEnd() {
 	for p := range pages(w.T, cloudwatchlogs.NewDescribeLogGroupsPaginator(w.logs, nil)) {
 		for _, group := range p.LogGroups {
-			w.logGroupStands("a log group", *group.LogGroupName)
+			name := *group.LogGroupName
+			w.equal("key of "+name, aws.ToString(group.KmsKeyId), w.key("logs"))
+			w.equal("days for which "+name+" keeps its lines", aws.ToInt32(group.RetentionInDays), int32(w.logDays))
 		}
 	}
 	flow := only(w.T, "flow log", said(w.ec2.DescribeFlowLogs(alive, &ec2.DescribeFlowLogsInput{
@@ -898,20 +901,18 @@ func (w *standing) logsAreEncryptedAndEnd() {
 	}))(w.T).FlowLogs)
 	w.equal("what the flow log records", flow.TrafficType, ec2types.TrafficTypeAll)
 	w.trusts(*flow.DeliverLogsPermissionArn, "vpc-flow-logs.amazonaws.com")
-	arn := w.logGroupStands("the flow log's log group", (*flow.LogDestination)[strings.LastIndex(*flow.LogDestination, ":")+1:])
+	arn := w.logGroup("the flow log's log group", (*flow.LogDestination)[strings.LastIndex(*flow.LogDestination, ":")+1:])
 	if !slices.Contains(w.permissions(*flow.DeliverLogsPermissionArn)["logs:PutLogEvents"], arn) {
 		w.Errorf("nobody may write the flow log to %s", arn)
 	}
 }
 
-// logGroupStands wants a log group to be there, with our key and an end, and returns its ARN.
-func (w *standing) logGroupStands(what, name string) (arn string) {
+// logGroup wants a log group to be there, and returns its ARN.
+func (w *standing) logGroup(what, name string) (arn string) {
 	w.Helper()
 	for p := range pages(w.T, cloudwatchlogs.NewDescribeLogGroupsPaginator(w.logs, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name})) {
 		for _, group := range p.LogGroups {
 			if *group.LogGroupName == name {
-				w.equal("key of "+name, aws.ToString(group.KmsKeyId), w.key("logs"))
-				w.equal("days for which "+name+" keeps its lines", aws.ToInt32(group.RetentionInDays), int32(w.logDays))
 				return *group.LogGroupArn
 			}
 		}
@@ -997,7 +998,7 @@ func (w *standing) functionMakesOneSnapshotForATime() {
 
 // ---- Alarms --------------------------------------------------------------------------------------------------------------
 
-// ours are the alarms of the stack, without those that scaling has made for itself.
+// alarms are the stack's, without those that scaling has made for itself.
 func (w *standing) alarms() map[string]alarmOf {
 	w.Helper()
 	alarms := map[string]alarmOf{}
@@ -1220,6 +1221,6 @@ func (s *site) outputsNameWhatStands(t *testing.T, w *standing) {
 		w.equal("output "+name, string(had), string(text))
 	}
 	for name, group := range want["log_group_names"].(map[string]string) {
-		w.logGroupStands("the log group of output "+name, group)
+		w.logGroup("the log group of output "+name, group)
 	}
 }
