@@ -43,12 +43,25 @@ type site struct {
 // synthesised.
 func newSite(t *testing.T, environment string) *site {
 	t.Helper()
-	// Not t.TempDir: what was being killed may still write when the test ends, and an error of a removal is no finding.
-	folder, err := os.MkdirTemp(scratch, environment+"-*")
+	s := &site{environment: environment, folder: layOut(t, environment)}
+	var err error
+	s.server, err = moto.Start(alive, emulator.Options{Folder: s.folder, Account: emulator.Account, Functions: functions})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{environment: environment, folder: folder}
+	t.Cleanup(s.server.Stop)
+	s.url = s.server.URL
+	return s
+}
+
+// layOut makes a folder that has what the program reads in the project's folder.
+func layOut(t *testing.T, name string) string {
+	t.Helper()
+	// Not t.TempDir: what is being killed may still write when the test ends, and that a removal fails is no finding.
+	folder, err := os.MkdirTemp(scratch, name+"-*")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{"functions", "config"} {
 		if err := os.CopyFS(filepath.Join(folder, name), os.DirFS(filepath.Join("..", name))); err != nil {
 			t.Fatal(err)
@@ -63,13 +76,7 @@ func newSite(t *testing.T, environment string) *site {
 			t.Fatal(err)
 		}
 	}
-	s.server, err = moto.Start(alive, emulator.Options{Folder: folder, Account: emulator.Account, Functions: functions})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.server.Stop)
-	s.url = s.server.URL
-	return s
+	return folder
 }
 
 // shipped is the configuration of the site's environment as the project ships it.
@@ -150,6 +157,11 @@ func (s *site) run(t *testing.T, onLine func(string), path string, args ...strin
 // command is what run runs, for who wants to do something to it meanwhile; text is what it has said so far.
 func (s *site) command(t *testing.T, onLine func(string), path string, args ...string) (cmd *exec.Cmd, text func() string) {
 	t.Helper()
+	return command(t, s.folder, s.environ(), onLine, path, args...)
+}
+
+func command(t *testing.T, folder string, env []string, onLine func(string), path string, args ...string) (cmd *exec.Cmd, text func() string) {
+	t.Helper()
 	ctx := alive
 	if deadline, ok := t.Deadline(); ok {
 		// Before go test's own limit, at which nothing would be cleaned up.
@@ -158,8 +170,7 @@ func (s *site) command(t *testing.T, onLine func(string), path string, args ...s
 		ctx = limited
 	}
 	cmd = exec.CommandContext(ctx, path, args...)
-	cmd.Dir = s.folder
-	cmd.Env = s.environ()
+	cmd.Dir, cmd.Env = folder, env
 	// A group of its own, which is killed as one. cdktf's terraform has a terminal and a session of its own, and ends when the terminal does.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

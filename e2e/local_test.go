@@ -1,0 +1,124 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// What `make local` runs: everything comes up without an AWS account, stays, and goes, and what the user has in AWS is not touched.
+func TestLocal(t *testing.T) {
+	t.Parallel()
+	folder := layOut(t, "local")
+	modules, err := filepath.Abs("../node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(modules, filepath.Join(folder, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(folder, ".build", "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, filepath.Join(bin, "platform")); err != nil {
+		t.Fatal(err)
+	}
+	local := filepath.Join(bin, "local")
+	build, said := command(t, "..", os.Environ(), nil, "go", "build", "-buildvcs=false", "-o", local, "./internal/emulator/local")
+	if err := build.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, said())
+	}
+	run := func(argument string) string {
+		t.Helper()
+		// Were any of these used, nothing would come of it.
+		user := append(environ(), "AWS_PROFILE=production", "AWS_ACCESS_KEY_ID=mine", "AWS_ENDPOINT_URL_S3=http://127.0.0.1:1", "ENVIRONMENT=dev")
+		cmd, said := command(t, folder, user, nil, local, argument)
+		if err := cmd.Run(); err != nil {
+			t.Errorf("local %s: %v\n%s", argument, err, tail(said(), 60))
+		}
+		return said()
+	}
+	before := filesBeside(t, folder)
+	down := false
+	defer func() {
+		if !down {
+			run("down")
+		}
+	}()
+
+	within(t, "up", 6*minute, func() string {
+		out := run("up")
+		if !strings.Contains(out, "url = http://") {
+			t.Errorf("local up shows no outputs:\n%s", tail(out, 60))
+		}
+		return summaryOf(t, out)
+	})
+	server := runningEmulator(t, folder)
+	if !answers(server.URL) {
+		t.Error("the emulator does not stay")
+	}
+	within(t, "up again", minute, func() string {
+		summary := summaryOf(t, run("up"))
+		if summary != "0 added, 0 changed, 0 destroyed" {
+			t.Errorf("a second local up: %s", summary)
+		}
+		return summary
+	})
+	within(t, "down", minute, func() string {
+		run("down")
+		down = true
+		if answers(server.URL) {
+			t.Error("the emulator goes on after local down")
+		}
+		return "gone"
+	})
+	if after := filesBeside(t, folder); strings.Join(after, " ") != strings.Join(before, " ") {
+		t.Errorf("local leaves %v, where %v was", after, before)
+	}
+	if out := run("down"); !strings.Contains(out, "nothing stands here") {
+		t.Errorf("a second local down says %q", out)
+	}
+}
+
+// filesBeside are the names in a folder and in its .build: a state anywhere else could be one of the user's.
+func filesBeside(t *testing.T, folder string) []string {
+	t.Helper()
+	var names []string
+	for _, pattern := range []string{"*", ".build/local/*"} {
+		found, err := filepath.Glob(filepath.Join(folder, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, found...)
+	}
+	return names
+}
+
+func runningEmulator(t *testing.T, folder string) (server struct{ URL string }) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, ".build", "local", "dev", "emulator.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &server); err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+func answers(url string) bool {
+	client := http.Client{Timeout: 5 * time.Second}
+	answer, err := client.Get(url + "/moto-api/")
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return true
+}
