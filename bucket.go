@@ -83,7 +83,7 @@ func newBucket(stack cdktf.TerraformStack, cfg *Config, accountID, noun string, 
 	}
 	policy := s3bucketpolicy.NewS3BucketPolicy(stack, id("_policy"), &s3bucketpolicy.S3BucketPolicyConfig{
 		Bucket:    bucket.Id(),
-		Policy:    newPolicy(stack, noun+"_bucket_policy_document", statements...),
+		Policy:    policyJSON(statements...),
 		DependsOn: dependsOn(closed), // S3 refuses two changes of a bucket's access at the same time
 	})
 	return &Bucket{Name: bucket.Id(), ARN: bucket.Arn(), Ready: []cdktf.ITerraformDependable{ownership, versioning, encryption, policy}}

@@ -63,7 +63,7 @@ func newKey(stack cdktf.TerraformStack, cfg *Config, accountID, noun, purpose st
 		Description:          jsii.String(cfg.stack() + ": " + purpose),
 		EnableKeyRotation:    true,
 		DeletionWindowInDays: jsii.Number(choose(cfg.Protected, 30.0, 7.0)),
-		Policy:               newPolicy(stack, noun+"_key_policy", statements...),
+		Policy:               policyJSON(statements...),
 		Tags:                 nameTag(cfg, noun),
 		Lifecycle:            protect(cfg),
 	})

@@ -2,7 +2,6 @@ package main
 
 import (
 	"github.com/aws/jsii-runtime-go"
-	policydocument "github.com/cdktf/cdktf-provider-aws-go/aws/v19/dataawsiampolicydocument"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/iamrole"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/iamrolepolicy"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
@@ -18,7 +17,7 @@ type statement struct {
 	conditions []condition
 }
 
-// principal is a Service, an AWS account or role, or "*" of type "*", for denials.
+// principal is a Service, or an AWS account or role, or everyone: AWS of "*", for denials.
 type principal struct{ kind, name string }
 
 type condition struct {
@@ -33,47 +32,55 @@ func accountRoot(accountID string) []principal {
 	return []principal{{"AWS", "arn:aws:iam::" + accountID + ":root"}}
 }
 
-func everyone() []principal { return []principal{{"*", "*"}} }
+func everyone() []principal { return []principal{{"AWS", "*"}} }
 
 func equals(key string, values ...string) condition {
 	return condition{"StringEquals", key, values}
 }
 
-// newPolicy declares a policy document and returns its JSON.
-func newPolicy(stack cdktf.TerraformStack, id string, statements ...statement) *string {
-	var blocks []*policydocument.DataAwsIamPolicyDocumentStatement
+// policyDocument and its parts are JSON as IAM reads it.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
+type policyDocument struct {
+	Version   string
+	Statement []policyStatement
+}
+
+type policyStatement struct {
+	Sid       string
+	Effect    string
+	Principal map[string][]string            `json:",omitempty"` // by kind
+	Action    []string                       `json:",omitempty"`
+	Resource  []string                       `json:",omitempty"`
+	Condition map[string]map[string][]string `json:",omitempty"` // by test, then key
+}
+
+// policyJSON writes statements as JSON. Terraform's own document, a data source, is not used: whenever a resource changes that one names,
+// even if it is only the size of a database, Terraform reads the document late, and the plan says of every policy made from it that it may become anything.
+func policyJSON(statements ...statement) *string {
+	document := policyDocument{Version: "2012-10-17"}
 	for _, s := range statements {
-		block := &policydocument.DataAwsIamPolicyDocumentStatement{
-			Sid:     jsii.String(s.sid),
-			Effect:  jsii.String(choose(s.deny, "Deny", "Allow")),
-			Actions: jsii.Strings(s.actions...),
-		}
-		if len(s.resources) > 0 {
-			block.Resources = jsii.Strings(s.resources...)
-		}
-		if len(s.principals) > 0 {
-			var principals []*policydocument.DataAwsIamPolicyDocumentStatementPrincipals
-			for _, p := range s.principals {
-				principals = append(principals, &policydocument.DataAwsIamPolicyDocumentStatementPrincipals{
-					Type: jsii.String(p.kind), Identifiers: jsii.Strings(p.name),
-				})
+		written := policyStatement{Sid: s.sid, Effect: choose(s.deny, "Deny", "Allow"), Action: s.actions, Resource: s.resources}
+		for _, p := range s.principals {
+			if written.Principal == nil {
+				written.Principal = map[string][]string{}
 			}
-			block.Principals = &principals
+			written.Principal[p.kind] = append(written.Principal[p.kind], p.name)
 		}
-		if len(s.conditions) > 0 {
-			var conditions []*policydocument.DataAwsIamPolicyDocumentStatementCondition
-			for _, c := range s.conditions {
-				conditions = append(conditions, &policydocument.DataAwsIamPolicyDocumentStatementCondition{
-					Test: jsii.String(c.test), Variable: jsii.String(c.key), Values: jsii.Strings(c.values...),
-				})
+		for _, c := range s.conditions {
+			if written.Condition == nil {
+				written.Condition = map[string]map[string][]string{}
 			}
-			block.Condition = &conditions
+			if written.Condition[c.test] == nil {
+				written.Condition[c.test] = map[string][]string{}
+			}
+			if _, ok := written.Condition[c.test][c.key]; ok {
+				panic("two conditions of " + s.sid + " compare " + c.key) // a fault of this program: JSON would keep one of them
+			}
+			written.Condition[c.test][c.key] = c.values
 		}
-		blocks = append(blocks, block)
+		document.Statement = append(document.Statement, written)
 	}
-	return policydocument.NewDataAwsIamPolicyDocument(stack, jsii.String(id), &policydocument.DataAwsIamPolicyDocumentConfig{
-		Statement: &blocks,
-	}).Json()
+	return jsii.String(marshal(document))
 }
 
 // Role is an IAM role together with its one policy.
@@ -87,7 +94,7 @@ type Role struct {
 func newRole(stack cdktf.TerraformStack, cfg *Config, id, noun, trusted string, trust []condition, allowed ...statement) *Role {
 	role := iamrole.NewIamRole(stack, jsii.String(id), &iamrole.IamRoleConfig{
 		Name: jsii.String(cfg.namedInIAM(noun)),
-		AssumeRolePolicy: newPolicy(stack, id+"_trust", statement{
+		AssumeRolePolicy: policyJSON(statement{
 			sid: "Trust", principals: service(trusted), actions: []string{"sts:AssumeRole"}, conditions: trust,
 		}),
 		Tags: nameTag(cfg, noun),
@@ -95,12 +102,12 @@ func newRole(stack cdktf.TerraformStack, cfg *Config, id, noun, trusted string, 
 	if len(allowed) == 0 {
 		return &Role{ARN: role.Arn()}
 	}
-	policy := iamrolepolicy.NewIamRolePolicy(stack, jsii.String(id+"_policy"), &iamrolepolicy.IamRolePolicyConfig{
+	permissions := iamrolepolicy.NewIamRolePolicy(stack, jsii.String(id+"_policy"), &iamrolepolicy.IamRolePolicyConfig{
 		Name:   jsii.String(noun),
 		Role:   role.Name(),
-		Policy: newPolicy(stack, id+"_permissions", allowed...),
+		Policy: policyJSON(allowed...),
 	})
-	return &Role{ARN: role.Arn(), Ready: []cdktf.ITerraformDependable{policy}}
+	return &Role{ARN: role.Arn(), Ready: []cdktf.ITerraformDependable{permissions}}
 }
 
 // nameTag is what the console shows; the provider adds the tags that every resource has.

@@ -290,8 +290,95 @@ func stackOf(t *testing.T, name string) tree {
 			t.Fatal(err)
 		}
 	}
+	readPolicies(t, stack)
 	synthesised[name] = stack
 	return stack
+}
+
+// policyNames say for each kind of resource that has a policy where that is, and how a document that holds it is called: the resource's
+// name without the one ending and with the other.
+var policyNames = map[string]struct{ path, without, with string }{
+	"aws_iam_role":         {"assume_role_policy", "", "_trust"},
+	"aws_iam_role_policy":  {"policy", "_policy", "_permissions"},
+	"aws_kms_key":          {"policy", "", "_policy"},
+	"aws_s3_bucket_policy": {"policy", "", "_document"},
+	"aws_sns_topic_policy": {"policy", "", "_document"},
+}
+
+// readPolicies puts a document into a stack for each policy written as JSON, in the form of Terraform's aws_iam_policy_document, and a reference
+// to it in the policy's place: so one can look into it, and break it, by a path.
+func readPolicies(t *testing.T, stack tree) {
+	t.Helper()
+	documents := tree{}
+	for kind, of := range policyNames {
+		for _, r := range things(stack, kind) {
+			if !r.has(of.path) {
+				continue
+			}
+			name := strings.TrimSuffix(strings.TrimPrefix(r.address, kind+"."), of.without) + of.with
+			documents[name] = readPolicy(t, r.address, r.text(of.path))
+			r.body[of.path] = "${data.aws_iam_policy_document." + name + ".json}"
+		}
+	}
+	stack["data"].(tree)["aws_iam_policy_document"] = documents
+}
+
+func readPolicy(t *testing.T, address, text string) tree {
+	t.Helper()
+	var policy struct {
+		Version   string
+		Statement []struct {
+			Sid, Effect                              string
+			Principal, NotPrincipal                  map[string][]any
+			Action, NotAction, Resource, NotResource []any
+			Condition                                map[string]map[string][]any
+		}
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&policy); err != nil || policy.Version != "2012-10-17" {
+		t.Fatalf("%s: not a policy of this form: %v\n%s", address, err, text)
+	}
+	var statements []any
+	for _, s := range policy.Statement {
+		statement := tree{"sid": s.Sid, "effect": s.Effect}
+		for name, list := range map[string][]any{"actions": s.Action, "not_actions": s.NotAction, "resources": s.Resource, "not_resources": s.NotResource} {
+			if list != nil {
+				statement[name] = list
+			}
+		}
+		for name, who := range map[string]map[string][]any{"principals": s.Principal, "not_principals": s.NotPrincipal} {
+			var list []any
+			kinds := slices.Sorted(maps.Keys(who))
+			slices.Reverse(kinds) // services first
+			for _, kind := range kinds {
+				for _, one := range who[kind] {
+					of := kind
+					if one == "*" {
+						of = "*" // everyone
+					}
+					list = append(list, tree{"type": of, "identifiers": []any{one}})
+				}
+			}
+			if list != nil {
+				statement[name] = list
+			}
+		}
+		var conditions []any
+		for _, test := range slices.Sorted(maps.Keys(s.Condition)) {
+			for _, key := range slices.Sorted(maps.Keys(s.Condition[test])) {
+				conditions = append(conditions, tree{"test": test, "variable": key, "values": s.Condition[test][key]})
+			}
+		}
+		slices.SortFunc(conditions, func(a, b any) int {
+			return strings.Compare(a.(tree)["variable"].(string), b.(tree)["variable"].(string))
+		})
+		if conditions != nil {
+			statement["condition"] = conditions
+		}
+		statements = append(statements, statement)
+	}
+	return tree{"statement": statements}
 }
 
 func cloned(value any) any {

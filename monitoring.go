@@ -52,7 +52,7 @@ func newTopic(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID str
 	here := cfg.Region + ":" + accountID
 	policy := snstopicpolicy.NewSnsTopicPolicy(stack, jsii.String("alerts_topic_policy"), &snstopicpolicy.SnsTopicPolicyConfig{
 		Arn: topic.Arn(),
-		Policy: newPolicy(stack, "alerts_topic_policy_document",
+		Policy: policyJSON(
 			from("Alarms", "cloudwatch.amazonaws.com", "cloudwatch:"+here+":alarm:"+cfg.stack()+"-*"),
 			from("Events", "events.amazonaws.com", "events:"+here+":rule/"+cfg.stack()+"-*"),
 			// By account alone: which ARN RDS gives as the source, the instance's or the subscription's, its documentation leaves open.

@@ -183,6 +183,7 @@ func TestExecutionRoleReadsTheConfiguredSecretsAlone(t *testing.T) {
       C: 'arn:aws:ssm:eu-central-1:123456789012:parameter/two'
     secret_keys: ['arn:aws:kms:eu-central-1:123456789012:key/0a-1']
 `), placeholder(t))
+	readPolicies(t, stack)
 	got := map[string][]any{}
 	for id, document := range stack["data"].(tree)["aws_iam_policy_document"].(tree) {
 		if !strings.HasPrefix(id, "service_web_execution_role") {

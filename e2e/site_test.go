@@ -142,7 +142,8 @@ func (s *site) synthesise(t *testing.T, configuration map[string]any) {
 // environ is the environment in which the site's commands run: all of AWS is the site's, and no setting of the user's counts.
 func (s *site) environ() []string {
 	env := append(emulator.Environ(environ(), s.url), tf.Env...)
-	return append(env, "ENVIRONMENT="+s.environment, "FORCE_COLOR=0")
+	// The provider describes 1,500 kinds of resources to each terraform command: with less collection of garbage that takes a quarter less.
+	return append(env, "ENVIRONMENT="+s.environment, "FORCE_COLOR=0", "GOGC=400")
 }
 
 // run runs a command in the site's folder and returns what it says. It is killed with all that it started when the tests are
