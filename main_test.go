@@ -21,7 +21,12 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	code := m.Run()
+	code := 0
+	if folder := os.Getenv(stockFolder); folder != "" {
+		code = writeStock(folder)
+	} else {
+		code = m.Run()
+	}
 	closeJSII()
 	os.Exit(code)
 }
