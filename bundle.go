@@ -6,8 +6,11 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,12 +32,20 @@ import (
 // bytes are not, so it and not theirs is what decides on a deployment. It does not cover the Go toolchain: to deploy a function
 // anew with a newer one, raise the go line of go.mod.
 //
+// A zip that is there and was made from the same, by the same go with the same settings, is left as it is (see recipe).
+//
 // Simultaneous calls do no harm. It needs go on PATH, and the modules in its cache or a way to fetch them.
 func bundleFunction(dir string) (zip, hash string, err error) {
 	out := filepath.Join(moduleOf(dir), ".build", "functions")
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return "", "", fmt.Errorf("%s: cannot be bundled: %w", dir, err)
 	}
+	zip = filepath.Join(out, filepath.Base(dir)+".zip")
+	stamp, recipe := filepath.Join(moduleOf(dir), ".build", "stamps", filepath.Base(dir)), recipe(dir)
+	if hash, ok := stamped(stamp, recipe, zip); ok {
+		return zip, hash, nil
+	}
+	defer slowly("compiling " + dir)()
 	// Beside the result, since only within one file system a rename is atomic.
 	work, err := os.MkdirTemp(out, "bundle-*")
 	if err != nil {
@@ -54,14 +65,87 @@ func bundleFunction(dir string) (zip, hash string, err error) {
 		return "", "", fmt.Errorf("%s: cannot be hashed: %w", dir, err)
 	}
 	unfinished := filepath.Join(work, "function.zip")
-	zip = filepath.Join(out, filepath.Base(dir)+".zip")
 	if err := zipBootstrap(bootstrap, unfinished); err != nil {
 		return "", "", fmt.Errorf("%s: cannot be zipped: %w", dir, err)
 	}
 	if err := os.Rename(unfinished, zip); err != nil {
 		return "", "", fmt.Errorf("%s: cannot be zipped: %w", dir, err)
 	}
+	writeStamp(stamp, recipe, hash, zip)
 	return zip, hash, nil
+}
+
+// recipe is the SHA-256 of all that a function's zip comes from: its sources, go.mod and go.sum, this package's way of making it, the go
+// command (the file's path, size and time) and every setting of go's, from the environment and from the file that `go env -w` writes. It
+// is "" if some of it cannot be known. Where go is a script that picks a toolchain, another pick does not change it: remove .build.
+func recipe(dir string) string {
+	h := sha256.New()
+	if err := hashSources(h, dir); err != nil {
+		return ""
+	}
+	for _, name := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(moduleOf(dir), name))
+		if err != nil {
+			return ""
+		}
+		fmt.Fprintf(h, "%q\n", content)
+	}
+	tool, err := exec.LookPath("go")
+	if err != nil {
+		return ""
+	}
+	if tool, err = filepath.EvalSymlinks(tool); err != nil {
+		return ""
+	}
+	info, err := os.Stat(tool)
+	if err != nil {
+		return ""
+	}
+	fmt.Fprintf(h, "1 %q %d %d\n", tool, info.Size(), info.ModTime().UnixNano())
+	for _, setting := range slices.Sorted(slices.Values(os.Environ())) {
+		if strings.HasPrefix(setting, "GO") {
+			fmt.Fprintf(h, "%q\n", setting)
+		}
+	}
+	settings := os.Getenv("GOENV")
+	if folder, err := os.UserConfigDir(); settings == "" && err == nil {
+		settings = filepath.Join(folder, "go", "env")
+	}
+	content, err := os.ReadFile(settings)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && settings != "" {
+		return ""
+	}
+	fmt.Fprintf(h, "%q\n", content)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// stamped tells whether a zip is there as it was made by a recipe, and the function's hash.
+func stamped(stamp, recipe, zip string) (hash string, ok bool) {
+	noted, err := os.ReadFile(stamp)
+	if err != nil || recipe == "" {
+		return "", false
+	}
+	content, err := os.ReadFile(zip)
+	if err != nil {
+		return "", false
+	}
+	if fields := strings.Fields(string(noted)); len(fields) == 3 {
+		hash = fields[1]
+	}
+	return hash, string(noted) == stampOf(recipe, hash, content)
+}
+
+func stampOf(recipe, hash string, zip []byte) string {
+	return fmt.Sprintf("%s %s %x\n", recipe, hash, sha256.Sum256(zip))
+}
+
+// writeStamp notes what a zip was made from. A note that cannot be written, or only in part, costs the next synth a compilation.
+func writeStamp(stamp, recipe, hash, zip string) {
+	content, err := os.ReadFile(zip)
+	if err != nil || os.MkdirAll(filepath.Dir(stamp), 0o755) != nil {
+		return
+	}
+	os.WriteFile(stamp, []byte(stampOf(recipe, hash, content)), 0o644)
 }
 
 // moduleOf returns the folder of go.mod, two above a function's.
@@ -71,26 +155,11 @@ func moduleOf(dir string) string { return filepath.Dir(filepath.Dir(filepath.Cle
 // package of it, or embedded a file, or a module that a folder replaces, would change without a change of its hash, which
 // TestFunctionHashCoversAllItsSources rules out.
 func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
-	entries, err := os.ReadDir(dir) // sorted by name
-	if err != nil {
+	h := sha256.New()
+	if err := hashSources(h, dir); err != nil {
 		return "", err
 	}
-	h := sha256.New()
-	// The lengths make it unambiguous where a name or a content ends.
-	add := func(name, content string) { fmt.Fprintf(h, "%d %s %d %s", len(name), name, len(content), content) }
-	for _, entry := range entries {
-		name := entry.Name()
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		content, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			return "", err
-		}
-		// A Windows checkout may have rewritten the line endings.
-		add(name, strings.ReplaceAll(string(content), "\r\n", "\n"))
-	}
-
+	add := func(name, content string) { addTo(h, name, content) }
 	path := filepath.Join(moduleOf(dir), "go.mod")
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -119,6 +188,32 @@ func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// hashSources adds a function's own files.
+func hashSources(h hash.Hash, dir string) error {
+	entries, err := os.ReadDir(dir) // sorted by name
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		content, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return err
+		}
+		// A Windows checkout may have rewritten the line endings.
+		addTo(h, name, strings.ReplaceAll(string(content), "\r\n", "\n"))
+	}
+	return nil
+}
+
+// addTo adds a text under a name. The lengths make it unambiguous where either ends.
+func addTo(h hash.Hash, name, content string) {
+	fmt.Fprintf(h, "%d %s %d %s", len(name), name, len(content), content)
 }
 
 // compileFunction builds the function's executable. The user's GOFLAGS, GOPROXY and the like stay in force; what decides where

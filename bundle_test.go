@@ -313,6 +313,82 @@ func TestFunctionBundleSurvivesTheUsersGoSettings(t *testing.T) {
 	})
 }
 
+// Compiling takes a second; a zip that would come out the same is kept.
+func TestFunctionIsCompiledAgainOnlyWhenSomethingChanged(t *testing.T) {
+	dir := helloModule(t, nil)
+	settings := filepath.Join(t.TempDir(), "env")
+	t.Setenv("GOENV", settings)
+	t.Setenv("GOFLAGS", "")
+	zip, _, err := bundleFunction(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(zip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamp := filepath.Join(moduleOf(dir), ".build", "stamps", "hello")
+	old := time.Now().Add(-time.Hour).Truncate(time.Second)
+	for _, c := range []struct {
+		name   string
+		change map[string]string // files, below the module
+		goes   string            // GOFLAGS
+		kept   bool
+	}{
+		{"nothing", nil, "", true},
+		{"a test", map[string]string{"functions/hello/main_test.go": "package main\n"}, "", true},
+		{"a source", map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"}, "", false},
+		{"go.sum", map[string]string{"go.sum": "\n"}, "", false},
+		{"a setting in the environment", nil, "-tags=netgo", false},
+		{"the zip, cut short", map[string]string{".build/functions/hello.zip": string(good[:1000])}, "", false},
+		{"the zip, of the same size", map[string]string{".build/functions/hello.zip": string(good[:len(good)-1]) + "x"}, "", false},
+		{"the note, cut short", map[string]string{".build/stamps/hello": "ab"}, "", false},
+		{"a note that is another's", map[string]string{".build/stamps/hello": stampOf(strings.Repeat("0", 64), "0", good)}, "", false},
+		{"nothing again", nil, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Setenv("GOFLAGS", c.goes)
+			write(t, moduleOf(dir), c.change)
+			if err := os.Chtimes(zip, old, old); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := bundleFunction(dir); err != nil {
+				t.Fatal(err)
+			}
+			info, err := os.Stat(zip)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kept := info.ModTime().Equal(old); kept != c.kept {
+				t.Errorf("is kept: %v", kept)
+			}
+			if !c.kept {
+				wantStaticARM64(t, zip)
+			}
+			// Back to the settings that the next case starts from.
+			t.Setenv("GOFLAGS", "")
+			if _, _, err := bundleFunction(dir); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	t.Run("go env -w", func(t *testing.T) {
+		if err := os.WriteFile(settings, []byte("GOFLAGS=-tags=netgo\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		before, err := os.ReadFile(stamp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := bundleFunction(dir); err != nil {
+			t.Fatal(err)
+		}
+		if after, err := os.ReadFile(stamp); err != nil || bytes.Equal(before, after) {
+			t.Errorf("is not compiled again: %v", err)
+		}
+	})
+}
+
 func TestFunctionThatCannotBeBundledSaysWhy(t *testing.T) {
 	tests := []struct {
 		name    string

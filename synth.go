@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
@@ -32,7 +34,10 @@ func synthesise(cfg *Config, function bundle, outdir string) error {
 		return fmt.Errorf("%s: cannot be written to: %w", parent, reason(err))
 	}
 	defer os.RemoveAll(scratch)
-	if err := build(cfg, function, scratch); err != nil {
+	ended := slowly("starting Node.js with the AWS provider, which is unpacked the first time")
+	err = build(cfg, function, scratch)
+	ended()
+	if err != nil {
 		return err
 	}
 	if err := publish(scratch, outdir); err != nil {
@@ -144,6 +149,32 @@ func closeJSII() {
 	}
 	defer func() { _ = recover() }()
 	jsii.Close()
+}
+
+// patience is how long a step may be silent.
+var patience = 3 * time.Second
+
+// slowly says what is going on, on standard error, if it goes on for longer than patience, and again as long as it does. The function that it
+// returns ends that.
+func slowly(what string) (ended func()) {
+	began, done := time.Now(), make(chan struct{})
+	var reporter sync.WaitGroup
+	reporter.Go(func() {
+		ticks := time.NewTicker(patience)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticks.C:
+				fmt.Fprintf(os.Stderr, "%s ... %.0f s\n", what, time.Since(began).Seconds())
+			}
+		}
+	})
+	return func() {
+		close(done)
+		reporter.Wait()
+	}
 }
 
 // reason strips a file error of its operation and path, which the sentence around it names already.
