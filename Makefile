@@ -55,10 +55,10 @@ program: need-go need-node
 	@echo 'building the program (some minutes the first time) ...'
 	@$(build) -o .build/bin/platform .
 
-.build/bin/run: $(wildcard internal/terraform/*.go internal/terraform/run/*.go) go.mod | need-go
+.build/bin/run: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/terraform/run/*.go) go.mod | need-go
 	@$(build) -o $@ ./internal/terraform/run
 
-.build/bin/local: $(wildcard internal/terraform/*.go internal/emulator/* internal/emulator/local/*.go) go.mod | need-go
+.build/bin/local: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/emulator/* internal/emulator/local/*.go) go.mod | need-go
 	@$(build) -o $@ ./internal/emulator/local
 
 .build/bin/.tools: tools/go.mod tools/go.sum $(wildcard internal/testcount/*.go) | need-go

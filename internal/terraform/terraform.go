@@ -13,6 +13,7 @@ package terraform
 import (
 	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,6 +48,11 @@ const (
 	cacheName = "cdktf-aws-platform"
 )
 
+// onInterrupt is a module of Node's that lets terraform end in good order under cdktf.
+//
+//go:embed interrupt.js
+var onInterrupt string
+
 // Terraform says how to run terraform so that it finds its provider.
 type Terraform struct {
 	// Path of the program.
@@ -61,7 +67,8 @@ type Terraform struct {
 }
 
 // Prepare finds terraform and its provider. The folder scratch holds the configuration that tells terraform of the
-// provider, for as long as terraform is to run; without one it is kept in the user's cache folder.
+// provider, and what keeps cdktf from cutting terraform off, for as long as they are to run; without one they are kept in
+// the user's cache folder.
 func Prepare(ctx context.Context, scratch string) (*Terraform, error) {
 	m := thisMachine()
 	if scratch == "" {
@@ -113,10 +120,16 @@ func (m *machine) prepare(ctx context.Context, scratch string) (*Terraform, erro
 	if err != nil {
 		return nil, fmt.Errorf("terraform: the AWS provider: %w", err)
 	}
+	module := filepath.Join(scratch, "interrupt.js")
+	if err := writeFile(module, onInterrupt); err != nil {
+		return nil, fmt.Errorf("terraform: %w", err)
+	}
+	// In Node's own quotes, since the folder's name may hold spaces; what the user has set stays.
+	node := strings.TrimSpace(m.getenv("NODE_OPTIONS") + " --require=" + strconv.Quote(module))
 	return &Terraform{
 		Path: path,
-		// Without the last one terraform and cdktf ask HashiCorp for news on every run, and complain where there is no network.
-		Env:    append(env, "TERRAFORM_BINARY_NAME="+path, "CHECKPOINT_DISABLE=1"),
+		// Without CHECKPOINT_DISABLE terraform and cdktf ask HashiCorp for news on every run, and complain where there is no network.
+		Env:    append(env, "TERRAFORM_BINARY_NAME="+path, "CHECKPOINT_DISABLE=1", "NODE_OPTIONS="+node),
 		Source: pathSource + "; AWS provider " + providerSource,
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -363,6 +364,45 @@ func TestPrepareTellsAllThatCommandsNeed(t *testing.T) {
 	}
 	if want := "terraform 1.12.1 from PATH; AWS provider from its registry"; tf.Source != want {
 		t.Errorf("source %q, want %q", tf.Source, want)
+	}
+}
+
+// The script stands for cdktf: it gives up when it is interrupted. Its terminal tells what is typed there, and ends when it is told to.
+func TestAnInterruptIsTerraformsWhileItRuns(t *testing.T) {
+	m, env, _ := made(t)
+	program(t, filepath.Join(env["PATH"], "terraform"), "1.12.1")
+	tf, err := m.prepare(t.Context(), filepath.Join(t.TempDir(), "a folder"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "node_modules", "@cdktf", "node-pty-prebuilt-multiarch", "index.js"), `
+		exports.spawn = () => {
+			let end;
+			return {
+				write: (keys) => { console.log("typed", JSON.stringify(keys)); end(); },
+				onExit: (listener) => { const before = end; end = () => { before?.(); listener(); }; },
+			};
+		};`)
+	write(t, filepath.Join(folder, "cdktf.js"), `
+		const pty = require("@cdktf/node-pty-prebuilt-multiarch");
+		process.on("SIGINT", () => { console.log("gave up"); process.exit(3); });
+		const terraform = pty.spawn("terraform");
+		terraform.onExit(() => {
+			console.log("terraform ended");
+			process.kill(process.pid, "SIGINT");
+		});
+		process.kill(process.pid, "SIGINT");
+		setTimeout(() => console.log("nobody interrupts"), 20_000);`)
+	cmd := exec.CommandContext(t.Context(), "node", filepath.Join(folder, "cdktf.js"))
+	cmd.Env = append(os.Environ(), tf.Env...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
+		t.Errorf("have %v, want exit status 3", err)
+	}
+	if want := "typed \"\\u0003\"\nterraform ended\ngave up\n"; string(out) != want {
+		t.Errorf("have %q, want %q", out, want)
 	}
 }
 
