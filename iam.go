@@ -48,10 +48,20 @@ type policyDocument struct {
 type policyStatement struct {
 	Sid       string
 	Effect    string
-	Principal map[string][]string            `json:",omitempty"` // by kind
-	Action    []string                       `json:",omitempty"`
-	Resource  []string                       `json:",omitempty"`
-	Condition map[string]map[string][]string `json:",omitempty"` // by test, then key
+	Principal map[string]oneOrMore            `json:",omitempty"` // by kind
+	Action    oneOrMore                       `json:",omitempty"`
+	Resource  oneOrMore                       `json:",omitempty"`
+	Condition map[string]map[string]oneOrMore `json:",omitempty"` // by test, then key
+}
+
+// oneOrMore is a list that is written as its only value if it has one, as IAM gives it back.
+type oneOrMore []string
+
+func (list oneOrMore) MarshalJSON() ([]byte, error) {
+	if len(list) == 1 {
+		return []byte(marshal(list[0])), nil
+	}
+	return []byte(marshal([]string(list))), nil
 }
 
 // policyJSON writes statements as JSON. Terraform's own document, a data source, is not used: whenever a resource changes that one names,
@@ -62,16 +72,16 @@ func policyJSON(statements ...statement) *string {
 		written := policyStatement{Sid: s.sid, Effect: choose(s.deny, "Deny", "Allow"), Action: s.actions, Resource: s.resources}
 		for _, p := range s.principals {
 			if written.Principal == nil {
-				written.Principal = map[string][]string{}
+				written.Principal = map[string]oneOrMore{}
 			}
 			written.Principal[p.kind] = append(written.Principal[p.kind], p.name)
 		}
 		for _, c := range s.conditions {
 			if written.Condition == nil {
-				written.Condition = map[string]map[string][]string{}
+				written.Condition = map[string]map[string]oneOrMore{}
 			}
 			if written.Condition[c.test] == nil {
-				written.Condition[c.test] = map[string][]string{}
+				written.Condition[c.test] = map[string]oneOrMore{}
 			}
 			if _, ok := written.Condition[c.test][c.key]; ok {
 				panic("two conditions of " + s.sid + " compare " + c.key) // a fault of this program: JSON would keep one of them

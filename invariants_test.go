@@ -323,15 +323,26 @@ func readPolicies(t *testing.T, stack tree) {
 	stack["data"].(tree)["aws_iam_policy_document"] = documents
 }
 
+// oneOrMany are the values of a policy's element, which may be one that stands alone.
+type oneOrMany []any
+
+func (values *oneOrMany) UnmarshalJSON(text []byte) error {
+	if text[0] == '[' {
+		return json.Unmarshal(text, (*[]any)(values))
+	}
+	*values = make(oneOrMany, 1)
+	return json.Unmarshal(text, &(*values)[0])
+}
+
 func readPolicy(t *testing.T, address, text string) tree {
 	t.Helper()
 	var policy struct {
 		Version   string
 		Statement []struct {
 			Sid, Effect                              string
-			Principal, NotPrincipal                  map[string][]any
-			Action, NotAction, Resource, NotResource []any
-			Condition                                map[string]map[string][]any
+			Principal, NotPrincipal                  map[string]oneOrMany
+			Action, NotAction, Resource, NotResource oneOrMany
+			Condition                                map[string]map[string]oneOrMany
 		}
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
@@ -342,12 +353,12 @@ func readPolicy(t *testing.T, address, text string) tree {
 	var statements []any
 	for _, s := range policy.Statement {
 		statement := tree{"sid": s.Sid, "effect": s.Effect}
-		for name, list := range map[string][]any{"actions": s.Action, "not_actions": s.NotAction, "resources": s.Resource, "not_resources": s.NotResource} {
+		for name, list := range map[string]oneOrMany{"actions": s.Action, "not_actions": s.NotAction, "resources": s.Resource, "not_resources": s.NotResource} {
 			if list != nil {
-				statement[name] = list
+				statement[name] = []any(list)
 			}
 		}
-		for name, who := range map[string]map[string][]any{"principals": s.Principal, "not_principals": s.NotPrincipal} {
+		for name, who := range map[string]map[string]oneOrMany{"principals": s.Principal, "not_principals": s.NotPrincipal} {
 			var list []any
 			kinds := slices.Sorted(maps.Keys(who))
 			slices.Reverse(kinds) // services first
@@ -367,7 +378,7 @@ func readPolicy(t *testing.T, address, text string) tree {
 		var conditions []any
 		for _, test := range slices.Sorted(maps.Keys(s.Condition)) {
 			for _, key := range slices.Sorted(maps.Keys(s.Condition[test])) {
-				conditions = append(conditions, tree{"test": test, "variable": key, "values": s.Condition[test][key]})
+				conditions = append(conditions, tree{"test": test, "variable": key, "values": []any(s.Condition[test][key])})
 			}
 		}
 		slices.SortFunc(conditions, func(a, b any) int {

@@ -260,13 +260,22 @@ class Runtime:
                 self.wfile.write(event)
 
             def do_POST(self):
-                text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+                text = self.body().decode()
                 self.send_response(202)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 if runtime.answer is None:
                     runtime.answer = (text, self.path.endswith("/error"))
                 runtime.answered.set()
+
+            def body(self):
+                if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                whole = b""
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    whole += self.rfile.read(size)
+                    self.rfile.readline()
+                return whole
 
             def log_message(self, *_):
                 pass
