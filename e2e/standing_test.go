@@ -750,6 +750,12 @@ func (w *standing) policy(text string) policy {
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
 		w.Fatalf("%v\n%s", err, text)
 	}
+	for i, s := range p.Statement {
+		// Two ways to write the same.
+		if who, ok := s.Principal.(map[string]any); ok && who["AWS"] == "*" {
+			p.Statement[i].Principal = "*"
+		}
+	}
 	return p
 }
 
