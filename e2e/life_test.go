@@ -125,10 +125,10 @@ func TestLifeOfAnEnvironment(t *testing.T) {
 func live(t *testing.T, environment string, stages []stage) {
 	s := newSite(t, environment)
 	configuration := s.shipped(t)
+	s.synthesise(t, configuration) // which makes what the stack takes for granted, too
 	empty := s.holdings(t)
 
 	within(t, "the first deployment", 6*minute, func() string {
-		s.synthesise(t, configuration)
 		summary := summaryOf(t, s.deploy(t))
 		if !strings.HasSuffix(summary, " added, 0 changed, 0 destroyed") {
 			t.Errorf("the first deployment: %s", summary)

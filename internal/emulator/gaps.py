@@ -392,6 +392,34 @@ def _(_, self, *args, **kwargs):
 # ---- the server ------------------------------------------------------------------------------------------------------
 
 
+def one_at_a_time(application):
+    """moto's backends are not made for several requests at the same time. And where a client repeats a call, having lost the answer
+    on a busy machine, it gets the answer again: without that a subnet that was made conflicts with itself."""
+    lock, answers = threading.Lock(), {}
+
+    def serve(environ, start_response):
+        if environ["PATH_INFO"].endswith("/invocations"):  # of a function, which itself calls
+            return application(environ, start_response)
+        call = environ.get("HTTP_AMZ_SDK_INVOCATION_ID")
+        with lock:
+            if call in answers:
+                print("repeated:", environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("HTTP_AMZ_SDK_REQUEST"), file=sys.stderr)
+                status, headers, body = answers[call]
+            else:
+                begun = []
+                body = b"".join(application(environ, lambda status, headers, *_: begun.append((status, headers))))
+                status, headers = begun[-1]
+                if call and status.startswith("2") and len(body) < 1 << 16:
+                    answers[call] = status, headers, body
+                    if len(answers) > 1000:
+                        del answers[next(iter(answers))]
+        start_response(status, headers)
+        return [body]
+
+    return serve
+
+
+
 def main():
     global FUNCTIONS
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -408,7 +436,7 @@ def main():
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
-    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
+    server = make_server("127.0.0.1", 0, one_at_a_time(DomainDispatcherApplication(create_backend_app)), threaded=True)
     os.environ["MOTO_PORT"] = str(server.server_port)  # moto makes addresses with it
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
