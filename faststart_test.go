@@ -98,11 +98,11 @@ func everyConfig(seed uint64) map[string]namedConfig {
 		content, _ := os.ReadFile(file)
 		configs[environment] = namedConfig{environment, string(content)}
 	}
-	for _, name := range []string{"metrics", "NAT and endpoints", "a service with everything", "production over HTTP", "a restored database"} {
+	for _, name := range []string{"NAT and endpoints", "a service with everything", "production over HTTP"} {
 		configs[name] = namedConfig{otherStacks[name].environment, "name: platform\nregion: eu-central-1\n" + otherStacks[name].config}
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
-	for i := range 4 {
+	for i := range 2 {
 		configs[fmt.Sprint("random", i)] = namedConfig{"dev", randomConfig(random)}
 	}
 	return configs

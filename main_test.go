@@ -15,7 +15,14 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
+// asProgram, in the environment, makes the test binary the program.
+const asProgram = "PLATFORM_TEST_AS_PROGRAM"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
 	flag.Parse()
 	if err := prepareNode(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

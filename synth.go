@@ -34,7 +34,7 @@ func synthesise(cfg *Config, function bundle, outdir string) error {
 		return fmt.Errorf("%s: cannot be written to: %w", parent, reason(err))
 	}
 	defer os.RemoveAll(scratch)
-	ended := slowly("starting Node.js with the AWS provider, which is unpacked the first time")
+	ended := slowly("synthesising; the first time on a machine, this unpacks the AWS provider")
 	err = build(cfg, function, scratch)
 	ended()
 	if err != nil {

@@ -424,15 +424,8 @@ func TestOldestNodeThatIsSupportedWillDo(t *testing.T) {
 
 // ---- The program -----------------------------------------------------------------------------------------------------
 
-// One run of the built program for each thing that can go wrong around it: one problem on standard error, exit code 1, nothing else.
+// One run of the program for each thing that can go wrong around it: one problem on standard error, exit code 1, nothing else.
 func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "platform")
-	if runtime.GOOS == "windows" {
-		program += ".exe"
-	}
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
-		t.Fatalf("does not build: %v\n%s", err, out)
-	}
 	goTool, err := exec.LookPath("go")
 	if err != nil {
 		t.Fatal(err)
@@ -472,9 +465,9 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 			})
 			write(t, root, c.files)
 			before := contents(t, root)
-			cmd := exec.Command(program)
+			cmd := exec.Command(os.Args[0])
 			cmd.Dir = root
-			cmd.Env = append(os.Environ(), "ENVIRONMENT=", "CDKTF_OUTDIR=", "TMPDIR="+temporary)
+			cmd.Env = append(os.Environ(), asProgram+"=yes", "ENVIRONMENT=", "CDKTF_OUTDIR=", "TMPDIR="+temporary)
 			if c.withoutNode {
 				tools := t.TempDir()
 				if runtime.GOOS == "windows" {

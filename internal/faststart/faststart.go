@@ -28,7 +28,7 @@
 //   - Only a kernel whose files have a known SHA-256 is changed, and only if each place to change is in it exactly once. Another
 //     version of jsii starts as ever; TestThisJsiiIsKnown then says that preload.js should learn it.
 //   - An index holds places, not content: a type always comes from the assembly itself. Making the index proves that the assembly is those
-//     types and nothing else. A type that is not where the index says, or not in it, makes the kernel parse the whole assembly.
+//     types and nothing else, listed once. A type that is not where the index says, or not in it, makes the kernel parse the whole assembly.
 //   - An index carries the size and the fingerprint of its assembly and a checksum of itself. One that does not fit, or is damaged, is made
 //     anew. It is written beside its place and renamed, so that no other process reads half of it; where it cannot be written,
 //     each start makes its own.
@@ -58,10 +58,23 @@ import (
 var preload []byte
 
 func init() {
-	if value := os.Getenv("FASTSTART"); value != "" && value != "on" {
+	if wanted() {
+		enable()
+	}
+}
+
+func wanted() bool {
+	value := os.Getenv("FASTSTART")
+	return value == "" || value == "on"
+}
+
+// enable makes the Node processes that jsii starts from now on load preload.js. Where that cannot be, nothing changes.
+func enable() {
+	cache, err := os.UserCacheDir()
+	if err != nil {
 		return
 	}
-	file, err := place()
+	file, err := place(cache)
 	if err != nil {
 		return
 	}
@@ -71,13 +84,9 @@ func init() {
 	jsii.Close()
 }
 
-// place puts preload.js into the user's cache folder, if it is not there whole, and gives its path. The folder is one for each content of it:
+// place puts preload.js below a cache folder, if it is not there whole, and gives its path. The folder is one for each content of it:
 // another version of this package has another, and indexes of its own.
-func place() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
+func place(cache string) (string, error) {
 	sum := sha256.Sum256(preload)
 	folder := filepath.Join(cache, "jsii-faststart", hex.EncodeToString(sum[:8]))
 	file := filepath.Join(folder, "preload.js")

@@ -11,9 +11,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -23,28 +25,28 @@ import (
 
 // ---- A package and a kernel to load it -------------------------------------------------------------------------------
 
-// The package `big` has as many submodules, m0 to m39, each with a class that can be asked for its label and says on standard output when it is
+// A package has as many submodules, m0 to m39, each with a class that can be asked for its label and says on standard output when it is
 // loaded. Its assembly is large enough for an index.
 const submodules = 40
 
 // npm is a package's files, by path.
-func npm() map[string]string {
+func npm(pkg string) map[string]string {
 	types := map[string]any{}
 	entry := "\"use strict\";\n/**\n * A licence.\n */\nObject.defineProperty(exports, \"__esModule\", { value: true });\n"
-	files := map[string]string{"package.json": `{"name":"big","version":"1.0.0","main":"lib/index.js"}`}
+	files := map[string]string{"package.json": `{"name":"` + pkg + `","version":"1.0.0","main":"lib/index.js"}`}
 	for i := range submodules {
 		name, class := fmt.Sprintf("m%d", i), fmt.Sprintf("T%d", i)
-		fqn := "big." + name + "." + class
+		fqn := pkg + "." + name + "." + class
 		types[fqn] = map[string]any{
-			"assembly": "big", "fqn": fqn, "kind": "class", "name": class, "namespace": name,
+			"assembly": pkg, "fqn": fqn, "kind": "class", "name": class, "namespace": name,
 			"docs":       map[string]any{"summary": strings.Repeat("Ω braces } { and \"quotes\"\n    }\n", 800)},
-			"properties": []any{map[string]any{"name": "label", "static": true, "immutable": true, "type": map[string]any{"primitive": "string"}}},
+			"properties": []any{map[string]any{"name": fmt.Sprint("label", i), "static": true, "immutable": true, "type": map[string]any{"primitive": "string"}}},
 		}
 		entry += fmt.Sprintf("exports.%s = require(\"./%s\");\n", name, name)
-		files["lib/"+name+"/index.js"] = fmt.Sprintf("console.log('loaded %s');\nclass %s { static get label() { return 'größer %d'; } }\nexports.%s = %s;\n", name, class, i, class, class)
+		files["lib/"+name+"/index.js"] = fmt.Sprintf("console.log('loaded %s/%s');\nclass %s { static get label%d() { return 'größer %d'; } }\nexports.%s = %s;\n", pkg, name, class, i, i, class, class)
 	}
 	assembly, err := json.MarshalIndent(map[string]any{ // keys in alphabetical order, as jsii has them but for the fingerprint
-		"author": map[string]any{"name": "x", "roles": []string{"author"}}, "jsiiVersion": "5.6.17 (build x)", "name": "big", "schema": "jsii/0.10.0",
+		"author": map[string]any{"name": "x", "roles": []string{"author"}}, "jsiiVersion": "5.6.17 (build x)", "name": pkg, "schema": "jsii/0.10.0",
 		"targets": map[string]any{"go": map[string]any{"moduleName": "x"}}, "types": types, "version": "1.0.0",
 	}, "", "  ")
 	if err != nil {
@@ -122,21 +124,29 @@ func put(t *testing.T, file, content string) {
 	}
 }
 
-// machine is one user's: a cache folder for this package, one for jsii's, and a kernel.
-type machine struct{ cache, packages, kernel, tarball string }
+// machine is one user's: a cache folder for this package, one for jsii's, a kernel, and the tarballs of packages by their names.
+type machine struct {
+	cache, packages, kernel string
+	tarballs                map[string]string
+}
 
-func newMachine(t *testing.T, files map[string]string) machine {
+// newMachine has these packages, made by their functions, or `big` as npm gives it.
+func newMachine(t *testing.T, packages map[string]map[string]string) machine {
 	t.Helper()
-	return machine{t.TempDir(), t.TempDir(), kernel(t), tarball(t, files)}
+	if packages == nil {
+		packages = map[string]map[string]string{"big": npm("big")}
+	}
+	m := machine{t.TempDir(), t.TempDir(), kernel(t), map[string]string{}}
+	for name, files := range packages {
+		m.tarballs[name] = tarball(t, files)
+	}
+	return m
 }
 
 // ours is NODE_OPTIONS as this package sets it on that machine.
 func (m machine) ours(t *testing.T, users string) string {
 	t.Helper()
-	for _, variable := range []string{"XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"} {
-		t.Setenv(variable, m.cache)
-	}
-	file, err := place()
+	file, err := place(m.cache)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,13 +179,19 @@ func (m machine) assembly(t *testing.T) string {
 	return found[0]
 }
 
-// talk is what a kernel answers, and what it prints.
-type talk struct{ answers, printed string }
+// talk is what a kernel answers, by package, and what it prints.
+type talk struct {
+	answers map[string]string
+	printed string
+}
 
-// everything is printed where every submodule is loaded.
-func (k talk) everything() bool { return strings.Count(k.printed, "loaded ") == submodules }
+// loaded is how many submodules of a package were.
+func (k talk) loaded(pkg string) int { return strings.Count(k.printed, "loaded "+pkg+"/") }
 
-// run loads the package, asks for some of it, for things that are not there, and ends the kernel.
+// everything tells whether all were, as jsii alone does it.
+func (k talk) everything() bool { return k.loaded("big") == submodules }
+
+// run loads each package, asks for some of it and for things that are not there, and ends the kernel.
 func (m machine) run(t *testing.T, nodeOptions string, environment ...string) talk {
 	t.Helper()
 	cmd := exec.Command("node", filepath.Join(m.kernel, "bin", "jsii-runtime.js"))
@@ -195,38 +211,41 @@ func (m machine) run(t *testing.T, nodeOptions string, environment ...string) ta
 		t.Fatal(err)
 	}
 	answers := bufio.NewReader(stdout)
-	var got talk
-	next := func() {
+	got := talk{answers: map[string]string{}}
+	next := func(pkg string) {
 		line, err := answers.ReadBytes('\n')
 		var answer map[string]any
 		if json.Unmarshal(line, &answer) != nil {
 			cmd.Process.Kill()
 			cmd.Wait()
-			t.Fatalf("answers %q, %v, after\n%s\nand prints\n%s", line, err, got.answers, stderr.String())
+			t.Fatalf("%s: answers %q, %v, after\n%s\nand prints\n%s", pkg, line, err, got.answers[pkg], stderr.String())
 		}
 		delete(answer, "stack")
 		text, _ := json.Marshal(answer)
-		got.answers += string(text) + "\n"
+		got.answers[pkg] += string(text) + "\n"
 	}
-	next() // hello
-	load, _ := json.Marshal(map[string]string{"api": "load", "name": "big", "version": "1.0.0", "tarball": m.tarball})
-	for _, request := range []string{
-		string(load),
-		`{"api":"sget","fqn":"big.m7.T7","property":"label"}`,
-		`{"api":"sget","fqn":"big.m39.T39","property":"label"}`,
-		`{"api":"sget","fqn":"big.m0.T0","property":"label"}`,
-		`{"api":"sget","fqn":"big.m7.T7","property":"label"}`,
-		`{"api":"sget","fqn":"big.m1.T1","property":"missing"}`,
-		`{"api":"sget","fqn":"big.m1.T","property":"label"}`,
-		`{"api":"sget","fqn":"big.__proto__.T","property":"label"}`,
-		`{"api":"sget","fqn":"big.toString","property":"label"}`,
-		`{"api":"create","fqn":"big.m2.T2","args":[]}`,
-		`{"api":"naming","assembly":"big"}`,
-		string(load),
-		`{"api":"stats"}`,
-	} {
-		io.WriteString(stdin, request+"\n")
-		next()
+	next("hello")
+	for _, pkg := range slices.Sorted(maps.Keys(m.tarballs)) {
+		load, _ := json.Marshal(map[string]string{"api": "load", "name": pkg, "version": "1.0.0", "tarball": m.tarballs[pkg]})
+		for _, request := range []string{
+			string(load),
+			`{"api":"sget","fqn":"big.m7.T7","property":"label7"}`,
+			`{"api":"sget","fqn":"big.m39.T39","property":"label39"}`,
+			`{"api":"sget","fqn":"big.m0.T0","property":"label0"}`,
+			`{"api":"sget","fqn":"big.m7.T7","property":"label7"}`,
+			`{"api":"sget","fqn":"big.m1.T1","property":"missing"}`,
+			`{"api":"sget","fqn":"big.m1.T","property":"label"}`,
+			`{"api":"sget","fqn":"big.m5.T5","property":"label5"}`,
+			`{"api":"sget","fqn":"big.__proto__.T","property":"label"}`,
+			`{"api":"sget","fqn":"big.toString","property":"label"}`,
+			`{"api":"create","fqn":"big.m2.T2","args":[]}`,
+			`{"api":"naming","assembly":"big"}`,
+			string(load),
+			`{"api":"stats"}`,
+		} {
+			io.WriteString(stdin, strings.Replace(strings.Replace(request, `"big.`, `"`+pkg+".", 1), `"assembly":"big"`, `"assembly":"`+pkg+`"`, 1)+"\n")
+			next(pkg)
+		}
 	}
 	io.WriteString(stdin, "{\"exit\":0}\n")
 	stdin.Close()
@@ -251,13 +270,27 @@ var nodeMajor = sync.OnceValue(func() string {
 	return major
 })
 
+// usual is what jsii alone answers for the package as npm gives it, which is the same on each machine.
+var usual struct {
+	sync.Once
+	talk
+}
+
+func (m machine) usual(t *testing.T) talk {
+	t.Helper()
+	usual.Do(func() { usual.talk = m.run(t, stock) })
+	return usual.talk
+}
+
 const stock = "--max-old-space-size=4069"
 
 // same fails unless two kernels answered alike.
 func same(t *testing.T, want, got talk) {
 	t.Helper()
-	if want.answers != got.answers {
-		t.Errorf("answers\n%s\njsii alone\n%s", got.answers, want.answers)
+	for pkg := range want.answers {
+		if want.answers[pkg] != got.answers[pkg] {
+			t.Errorf("%s: answers\n%s\njsii alone\n%s", pkg, got.answers[pkg], want.answers[pkg])
+		}
 	}
 }
 
@@ -282,9 +315,10 @@ func TestThisJsiiIsKnown(t *testing.T) {
 }
 
 func TestKernelAnswersAlikeAndLoadsWhatIsAskedForOnly(t *testing.T) {
-	m := newMachine(t, npm())
+	t.Parallel()
+	m := newMachine(t, nil)
 	want := m.run(t, stock)
-	if !want.everything() || strings.Count(want.answers, "größer") != 4 || strings.Count(want.answers, `"error"`) != 4 {
+	if !want.everything() || strings.Count(want.answers["big"], "größer") != 5 || strings.Count(want.answers["big"], `"error"`) != 4 {
 		t.Fatalf("jsii alone answers\n%s\nand prints\n%s", want.answers, want.printed)
 	}
 	ours := m.ours(t, "")
@@ -292,7 +326,7 @@ func TestKernelAnswersAlikeAndLoadsWhatIsAskedForOnly(t *testing.T) {
 		t.Run(start, func(t *testing.T) {
 			got := m.run(t, ours)
 			same(t, want, got)
-			if got.everything() || strings.Count(got.printed, "loaded ") != 4 { // m7, m39, m0 and m2: what is not there is known without loading
+			if got.everything() || got.loaded("big") != 5 { // m7, m39, m0, m5 and m2: what is not there is known without loading
 				t.Errorf("prints\n%s", got.printed)
 			}
 			if got := m.indexes(t); len(got) != 1 {
@@ -304,65 +338,85 @@ func TestKernelAnswersAlikeAndLoadsWhatIsAskedForOnly(t *testing.T) {
 
 // What is wrong with an index costs time and nothing else: it is made anew.
 func TestDamagedIndexIsMadeAnew(t *testing.T) {
-	m := newMachine(t, npm())
-	want, ours := m.run(t, stock), m.ours(t, "")
-	m.run(t, ours)
-	file := m.indexes(t)[0]
-	good, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.SplitAfter(string(good), "\n")
+	t.Parallel()
 	sealed := func(rest string) string {
 		sum := sha256.Sum256([]byte(rest))
 		return hex.EncodeToString(sum[:]) + "\n" + rest
 	}
-	for name, damaged := range map[string]string{
-		"empty":                            "",
-		"cut short":                        string(good[:len(good)/2]),
-		"cut at a line's end":              strings.Join(lines[:20], ""),
-		"one byte less":                    string(good[:len(good)-1]),
-		"one digit other":                  strings.Replace(string(good), "big.m7.T7 1", "big.m7.T7 2", 1),
-		"not an index":                     "<html>",
-		"NULs, as after a power failure":   strings.Repeat("\x00", len(good)),
-		"another assembly's":               sealed(strings.Replace(strings.Join(lines[1:], ""), `"size":`, `"size":1`, 1)),
-		"of another format":                sealed(strings.Replace(strings.Join(lines[1:], ""), `"format":`, `"format":9`, 1)),
-		"sealed, and not what an index is": sealed("[]"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			put(t, file, damaged)
-			got := m.run(t, ours)
-			same(t, want, got)
-			if got.everything() {
-				t.Error("is left to jsii")
-			}
-			if now, err := os.ReadFile(file); err != nil || !bytes.Equal(now, good) {
-				t.Errorf("there is now %.200q: %v", now, err)
-			}
-		})
+	rest := func(good string) string { return good[strings.Index(good, "\n")+1:] }
+	damages := map[string]func(good string) string{ // by the package that has it
+		"empty":   func(string) string { return "" },
+		"half":    func(good string) string { return good[:len(good)/2] },
+		"lines":   func(good string) string { return strings.Join(strings.SplitAfter(good, "\n")[:20], "") },
+		"byte":    func(good string) string { return good[:len(good)-1] },
+		"digit":   func(good string) string { return strings.Replace(good, ".m7.T7 1", ".m7.T7 2", 1) },
+		"html":    func(string) string { return "<html>" },
+		"zeros":   func(good string) string { return strings.Repeat("\x00", len(good)) },
+		"another": func(good string) string { return sealed(strings.Replace(rest(good), `"size":`, `"size":1`, 1)) },
+		"format":  func(good string) string { return sealed(strings.Replace(rest(good), `"format":`, `"format":9`, 1)) },
+		"list":    func(string) string { return sealed("[]") },
 	}
-	// Whoever makes up a checksum still gets no wrong type: each says its name.
-	t.Run("sealed, with the places of types exchanged", func(t *testing.T) {
-		place := func(name string) string {
-			for _, line := range lines {
-				if rest, ok := strings.CutPrefix(line, name+" "); ok {
-					return strings.TrimSuffix(rest, "\n")
-				}
-			}
-			t.Fatalf("%s is not in the index", name)
-			return ""
+	// Whoever makes up a checksum still gets no wrong type: each says its name, and one that is not listed is looked for. Such an index stays.
+	fakes := map[string]func(good string) string{
+		"exchanged": func(good string) string {
+			line := func(name string) string { return regexp.MustCompile(name + ` (\d+ \d+)`).FindStringSubmatch(good)[1] }
+			return sealed(strings.Replace(rest(good), "m7.T7 "+line("m7.T7"), "m7.T7 "+line("m8.T8"), 1))
+		},
+		"missing": func(good string) string { return sealed(strings.Replace(rest(good), ".m7.T7 ", ".m7.S7 ", 1)) },
+	}
+	packages := map[string]map[string]string{}
+	for name := range damages {
+		packages[name] = npm(name)
+	}
+	for name := range fakes {
+		packages[name] = npm(name)
+	}
+	m := newMachine(t, packages)
+	want, ours := m.run(t, stock), m.ours(t, "")
+	same(t, want, m.run(t, ours))
+	files, goods := map[string]string{}, map[string]string{}
+	for _, file := range m.indexes(t) {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		rest := strings.NewReplacer("big.m7.T7 "+place("big.m7.T7"), "big.m7.T7 "+place("big.m8.T8"), "big.m0.T0 "+place("big.m0.T0"), "big.m0.X0 1 2").
-			Replace(strings.Join(lines[1:], ""))
-		put(t, file, sealed(rest))
-		same(t, want, m.run(t, ours))
-	})
+		for name := range packages {
+			if strings.Contains(string(content), "\n"+name+".m7.T7 ") {
+				files[name], goods[name] = file, string(content)
+			}
+		}
+	}
+	if len(files) != len(packages) {
+		t.Fatalf("has the indexes %v", files)
+	}
+	for name, damage := range damages {
+		put(t, files[name], damage(goods[name]))
+	}
+	for name, fake := range fakes {
+		put(t, files[name], fake(goods[name]))
+	}
+	got := m.run(t, ours)
+	same(t, want, got)
+	for name, fake := range fakes {
+		if now, err := os.ReadFile(files[name]); err != nil || string(now) != fake(goods[name]) {
+			t.Errorf("%s: is not taken for an index: %v", name, err)
+		}
+	}
+	for name := range damages {
+		if got.loaded(name) != 5 {
+			t.Errorf("%s: loads %d submodules", name, got.loaded(name))
+		}
+		if now, err := os.ReadFile(files[name]); err != nil || string(now) != goods[name] {
+			t.Errorf("%s: there is now %.200q: %v", name, now, err)
+		}
+	}
 }
 
 // Two at once each make the index; neither sees half of the other's.
 func TestManyFirstStartsAtOnceDoNoHarm(t *testing.T) {
-	m := newMachine(t, npm())
-	want, ours := m.run(t, stock), m.ours(t, "")
+	t.Parallel()
+	m := newMachine(t, nil)
+	want, ours := m.usual(t), m.ours(t, "")
 	var group sync.WaitGroup
 	got := make([]talk, 4)
 	for i := range got {
@@ -379,8 +433,9 @@ func TestManyFirstStartsAtOnceDoNoHarm(t *testing.T) {
 
 // Where the index cannot be kept, each start makes its own.
 func TestIndexThatCannotBeKeptIsDoneWithout(t *testing.T) {
-	m := newMachine(t, npm())
-	want, ours := m.run(t, stock), m.ours(t, "")
+	t.Parallel()
+	m := newMachine(t, nil)
+	want, ours := m.usual(t), m.ours(t, "")
 	full := filepath.Join(t.TempDir(), "full.js")
 	for name, code := range map[string]string{"a full disk": "ENOSPC", "a read-only disk": "EROFS", "no right to write": "EACCES"} {
 		t.Run(name, func(t *testing.T) {
@@ -415,19 +470,20 @@ fs.writeFileSync = (file, content, ...rest) => {
 }
 
 func TestAnotherKernelIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]struct{ file, from, to string }{
 		"a comment in the kernel":        {"lib/program.js", "var __webpack_modules__", "/* 1.113.0 */ var __webpack_modules__"},
 		"a comment in what starts it":    {"bin/jsii-runtime.js", "var __webpack_modules__", "/* 1.113.0 */ var __webpack_modules__"},
 		"a kernel that counts otherwise": {"lib/program.js", "types: Object.keys((_c = assmSpec.types)", "types: Object.keys ((_c = assmSpec.types)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := newMachine(t, npm())
+			m := newMachine(t, nil)
 			content, err := os.ReadFile(filepath.Join(m.kernel, change.file))
 			if err != nil || !strings.Contains(string(content), change.from) {
 				t.Fatalf("cannot be changed: %v", err)
 			}
 			put(t, filepath.Join(m.kernel, change.file), strings.Replace(string(content), change.from, change.to, 1))
-			want, got := m.run(t, stock), m.run(t, m.ours(t, ""))
+			want, got := m.usual(t), m.run(t, m.ours(t, ""))
 			same(t, want, got)
 			if !got.everything() {
 				t.Error("is changed")
@@ -437,57 +493,65 @@ func TestAnotherKernelIsLeftAlone(t *testing.T) {
 }
 
 func TestAnotherLayoutIsLoadedAsItIs(t *testing.T) {
-	change := func(file, from, to string) map[string]string {
-		files := npm()
-		if !strings.Contains(files[file], from) {
-			t.Fatalf("%s has no %s", file, from)
+	t.Parallel()
+	replace := func(file, from, to string) func(pkg string, files map[string]string) {
+		return func(pkg string, files map[string]string) {
+			from, to := strings.ReplaceAll(from, "PKG", pkg), strings.ReplaceAll(to, "PKG", pkg)
+			if !strings.Contains(files[file], from) {
+				t.Fatalf("%s: %s has no %s", pkg, file, from)
+			}
+			files[file] = strings.Replace(files[file], from, to, 1)
 		}
-		files[file] = strings.Replace(files[file], from, to, 1)
-		return files
 	}
-	var compact bytes.Buffer
-	if err := json.Compact(&compact, []byte(npm()[".jsii"])); err != nil {
-		t.Fatal(err)
+	entry := func(line string) func(pkg string, files map[string]string) {
+		return replace("lib/index.js", "exports.m0 =", line+"\nexports.m0 =")
 	}
-	for name, files := range map[string]map[string]string{
-		"an entry that does more":          change("lib/index.js", "exports.m0 =", "globalThis.x = 1;\nexports.m0 ="),
-		"an entry that exports a type":     change("lib/index.js", "exports.m0 =", "exports.x = class {};\nexports.m0 ="),
-		"an entry that hides a submodule":  change("lib/index.js", "exports.m0 =", "if (process.env.NEVER)\nexports.m0 ="),
-		"an entry with one name twice":     change("lib/index.js", "exports.m0 =", "exports.m0 = require(\"./m1\");\nexports.m0 ="),
-		"an assembly on one line":          func() map[string]string { f := npm(); f[".jsii"] = compact.String(); return f }(),
-		"a type under a name not its own":  change(".jsii", `"fqn": "big.m5.T5"`, `"fqn": "big.m5.T6"`),
-		"a type indented otherwise":        change(".jsii", "\n    \"big.m5.T5\": {\n", "\n     \"big.m5.T5\": {\n"),
-		"a member that closes like a type": change(".jsii", "\"name\": \"T5\",\n", "\"name\": \"T5\", \"x\": {\n    },\n"),
-		"a type twice":                     change(".jsii", "\n    \"big.m5.T5\": {\n", "\n    \"big.m4.T4\": {\n      \"fqn\": \"big.m4.T4\"\n    },\n    \"big.m5.T5\": {\n"),
-		"an entry elsewhere": func() map[string]string {
-			f := npm()
-			f["package.json"] = strings.Replace(f["package.json"], "lib/index", "./lib/index", 1)
-			return f
-		}(),
-		"an entry named by a folder": func() map[string]string {
-			f := npm()
-			f["package.json"] = strings.Replace(f["package.json"], "lib/index.js", "lib", 1)
-			return f
-		}(),
-		"a comment in an entry": change("lib/index.js", "exports.m0 =", "// first\nexports.m0 ="),
-		"Windows line endings in the entry": func() map[string]string {
-			f := npm()
-			f["lib/index.js"] = strings.ReplaceAll(f["lib/index.js"], "\n", "\r\n")
-			return f
-		}(),
+	packages := map[string]map[string]string{}
+	for pkg, change := range map[string]func(pkg string, files map[string]string){
+		"entry-does-more":      entry("globalThis.x = 1;"),
+		"entry-exports-a-type": entry("exports.x = class {};"),
+		"entry-hides-one":      entry("if (process.env.NEVER)"),
+		"entry-has-one-twice":  entry("exports.m0 = require(\"./m1\");"),
+		"entry-has-a-comment":  entry("// first"),
+		"entry-with-a-dot":     replace("package.json", "lib/index.js", "./lib/index.js"),
+		"entry-is-a-folder":    replace("package.json", "lib/index.js", "lib"),
+		"entry-of-windows": func(_ string, files map[string]string) {
+			files["lib/index.js"] = strings.ReplaceAll(files["lib/index.js"], "\n", "\r\n")
+		},
+		"assembly-on-one-line": func(_ string, files map[string]string) {
+			var compact bytes.Buffer
+			if err := json.Compact(&compact, []byte(files[".jsii"])); err != nil {
+				t.Fatal(err)
+			}
+			files[".jsii"] = compact.String()
+		},
+		"type-named-otherwise":   replace(".jsii", `"fqn": "PKG.m5.T5"`, `"fqn": "PKG.m5.T6"`),
+		"type-indented":          replace(".jsii", "\n    \"PKG.m5.T5\": {\n", "\n     \"PKG.m5.T5\": {\n"),
+		"member-closes-like-one": replace(".jsii", "\"name\": \"T5\",\n", "\"name\": \"T5\", \"x\": {\n    },\n"),
+		"types-are-twice":        replace(".jsii", "\n  \"version\": \"1.0.0\"", "\n  \"types\": {},\n  \"version\": \"1.0.0\""),
+		"type-is-twice":          replace(".jsii", "\n    \"PKG.m5.T5\": {\n", "\n    \"PKG.m5.T5\": {\n      \"fqn\": \"PKG.m5.T5\"\n    },\n    \"PKG.m5.T5\": {\n"),
 	} {
-		t.Run(name, func(t *testing.T) {
-			m := newMachine(t, files)
-			want, ours := m.run(t, stock), m.ours(t, "")
-			same(t, want, m.run(t, ours))
-			same(t, want, m.run(t, ours))
-		})
+		files := npm(pkg)
+		change(pkg, files)
+		packages[pkg] = files
+	}
+	m := newMachine(t, packages)
+	want, ours := m.run(t, stock), m.ours(t, "")
+	for range 2 {
+		got := m.run(t, ours)
+		same(t, want, got)
+		for pkg := range packages {
+			if lazy := got.loaded(pkg) < submodules; lazy && (strings.HasPrefix(pkg, "entry-does") || strings.HasPrefix(pkg, "entry-exports") || strings.HasPrefix(pkg, "assembly")) {
+				t.Errorf("%s: loads %d submodules", pkg, got.loaded(pkg))
+			}
+		}
 	}
 }
 
 // An assembly that somebody changes after its index was made, in size or not, is what counts.
 func TestAssemblyChangedInPlaceIsReadAsItIs(t *testing.T) {
-	m := newMachine(t, npm())
+	t.Parallel()
+	m := newMachine(t, nil)
 	m.run(t, stock)
 	ours := m.ours(t, "")
 	m.run(t, ours)
@@ -497,7 +561,7 @@ func TestAssemblyChangedInPlaceIsReadAsItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, changed := range map[string]string{
-		"a property renamed":   strings.ReplaceAll(string(content), `"name": "label"`, `"name": "lobel"`),
+		"a property renamed":   strings.ReplaceAll(string(content), `"name": "label7"`, `"name": "lobel7"`),
 		"types of other sizes": strings.Replace(strings.Replace(string(content), "Ω braces", "Ω", 1), `"kind": "class",`, `"kind": "class"       ,`, 1),
 		"a type more":          strings.Replace(string(content), "\n    \"big.m1.T1\": {", "\n    \"big.m1.T\": {\n      \"fqn\": \"big.m1.T\"\n    },\n    \"big.m1.T1\": {", 1),
 	} {
@@ -509,8 +573,9 @@ func TestAssemblyChangedInPlaceIsReadAsItIs(t *testing.T) {
 }
 
 func TestPackageUnpackedAnewEachTimeIsReadAlike(t *testing.T) {
-	m := newMachine(t, npm())
-	want := m.run(t, stock)
+	t.Parallel()
+	m := newMachine(t, nil)
+	want := m.usual(t)
 	ours := m.ours(t, "")
 	for range 2 {
 		got := m.run(t, ours, "JSII_RUNTIME_PACKAGE_CACHE=disabled")
@@ -525,11 +590,12 @@ func TestPackageUnpackedAnewEachTimeIsReadAlike(t *testing.T) {
 }
 
 func TestUsersNodeOptionsStayInForce(t *testing.T) {
-	m := newMachine(t, npm())
-	want := m.run(t, stock)
+	t.Parallel()
+	m := newMachine(t, nil)
+	want := m.usual(t)
 	folder := t.TempDir()
 	put(t, filepath.Join(folder, "mine.js"), "process.stderr.write('mine is here\\n');")
-	put(t, filepath.Join(folder, "mine.mjs"), "console.error('mine is here');")
+	put(t, filepath.Join(folder, "mine.mjs"), "import { createRequire } from 'module';\ncreateRequire(import.meta.url)('./mine.js');")
 	for name, users := range map[string]string{
 		"a preload":                     "--require=" + quote(filepath.Join(folder, "mine.js")),
 		"a module, which loads first":   "--import=" + quote("file://"+filepath.ToSlash(filepath.Join(folder, "mine.mjs"))),
@@ -546,11 +612,12 @@ func TestUsersNodeOptionsStayInForce(t *testing.T) {
 }
 
 func TestFolderWithBlanksQuotesAndBackslashes(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("Windows allows no such name")
 	}
-	m := newMachine(t, npm())
-	want := m.run(t, stock)
+	m := newMachine(t, nil)
+	want := m.usual(t)
 	m.cache = filepath.Join(m.cache, `my "own" C:\new folder\`)
 	got := m.run(t, m.ours(t, ""))
 	same(t, want, got)
@@ -580,6 +647,7 @@ func TestOptions(t *testing.T) {
 
 // Node itself reads what quote writes.
 func TestNodeReadsAQuotedPath(t *testing.T) {
+	t.Parallel()
 	for _, path := range []string{`C:\Users\Ann Lee\x.js`, `/a "b" c/x.js`, `\\server\share\`, `/Users/Ann/Library/Caches/x.js`} {
 		// A title has the room that the arguments take.
 		cmd := exec.Command("node", "-p", "process.title", strings.Repeat("x", len(path)))
@@ -593,17 +661,14 @@ func TestNodeReadsAQuotedPath(t *testing.T) {
 
 func TestFileIsPutInPlaceWhole(t *testing.T) {
 	cache := t.TempDir()
-	for _, variable := range []string{"XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"} {
-		t.Setenv(variable, cache)
-	}
-	file, err := place()
+	file, err := place(cache)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, before := range map[string]string{"damaged": "x", "empty": "", "right": string(preload)} {
 		t.Run(name, func(t *testing.T) {
 			put(t, file, before)
-			again, err := place()
+			again, err := place(cache)
 			if err != nil || again != file {
 				t.Fatalf("is %s, want %s: %v", again, file, err)
 			}
@@ -618,42 +683,65 @@ func TestFileIsPutInPlaceWhole(t *testing.T) {
 }
 
 func TestWithoutAPlaceForTheFileJsiiStartsAsEver(t *testing.T) {
-	t.Run("no home", func(t *testing.T) {
-		for _, variable := range []string{"XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"} {
-			t.Setenv(variable, "")
-		}
-		if file, err := place(); err == nil {
-			t.Errorf("is put into %s", file)
-		}
-	})
-	for name, block := range map[string]string{"a folder that cannot be made": "jsii-faststart", "a folder in the file's place": ""} {
+	for name, block := range map[string]func(t *testing.T) (home string){
+		"no home": func(t *testing.T) string { return "" },
+		"a folder that cannot be made": func(t *testing.T) string {
+			home := t.TempDir()
+			put(t, filepath.Join(home, "jsii-faststart"), "")
+			return home
+		},
+		"a folder in the file's place": func(t *testing.T) string {
+			home := t.TempDir()
+			file, err := place(home)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+			put(t, filepath.Join(file, "mine"), "")
+			return home
+		},
+		"a disk that is read-only": func(t *testing.T) string {
+			home := t.TempDir()
+			if err := os.Chmod(home, 0o500); err != nil {
+				t.Fatal(err)
+			}
+			if os.Mkdir(filepath.Join(home, "x"), 0o700) == nil {
+				t.Skip("this user may write everywhere")
+			}
+			return home
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
-			cache := t.TempDir()
-			for _, variable := range []string{"XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"} {
-				t.Setenv(variable, cache)
+			home := block(t)
+			for _, variable := range []string{"XDG_CACHE_HOME", "LOCALAPPDATA"} {
+				t.Setenv(variable, home)
 			}
-			if block != "" {
-				base, _ := os.UserCacheDir()
-				put(t, filepath.Join(base, block), "")
-			} else {
-				file, err := place()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.Remove(file); err != nil {
-					t.Fatal(err)
-				}
-				put(t, filepath.Join(file, "mine"), "")
+			t.Setenv("HOME", "")
+			t.Setenv("NODE_OPTIONS", "--no-warnings")
+			enable()
+			if got := os.Getenv("NODE_OPTIONS"); got != "--no-warnings" {
+				t.Errorf("NODE_OPTIONS is %s", got)
 			}
-			if file, err := place(); err == nil {
-				t.Errorf("is put into %s", file)
+			if home == "" {
+				return
 			}
-			filepath.WalkDir(cache, func(path string, _ os.DirEntry, _ error) error {
+			filepath.WalkDir(home, func(path string, _ os.DirEntry, _ error) error {
 				if strings.HasSuffix(path, ".tmp") {
 					t.Errorf("leaves %s", path)
 				}
 				return nil
 			})
 		})
+	}
+}
+
+func TestSwitch(t *testing.T) {
+	for value, on := range map[string]bool{"": true, "on": true, "off": false, "0": false, "false": false, "no": false} {
+		t.Setenv("FASTSTART", value)
+		if wanted() != on {
+			t.Errorf("FASTSTART=%s is %v, want %v", value, wanted(), on)
+		}
 	}
 }

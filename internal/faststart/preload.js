@@ -123,8 +123,9 @@ function start(runtime) {
       if (!separator.test(all.toString('latin1', to, to + 6))) return undefined;
       at = to + 6;
     }
-    const rest = JSON.parse(all.toString('utf8', 0, start) + all.toString('utf8', at));
-    if (Object.keys(rest.types).length !== 0) return undefined;
+    const tail = all.toString('utf8', at);
+    JSON.parse(all.toString('utf8', 0, start) + tail);
+    if ('types' in JSON.parse('{"": {' + tail)) return undefined; // the last of a name counts
     lines.sort();
     const exported = listed(entry);
     const header = { ...id, types: lines.length, head: start, tail: at, exports: exported.length };
@@ -283,7 +284,15 @@ function start(runtime) {
     const exported = Object.defineProperty({}, '__esModule', { value: true });
     for (const line of known.index.lines.slice(known.index.types)) {
       const [name, request] = line.split(' ');
-      Object.defineProperty(exported, name, { configurable: true, enumerable: true, get: () => load(request) });
+      Object.defineProperty(exported, name, {
+        configurable: true,
+        enumerable: true,
+        get() {
+          const submodule = load(request);
+          Object.defineProperty(exported, name, { configurable: true, enumerable: true, value: submodule });
+          return submodule;
+        },
+      });
     }
     return exported;
   }
