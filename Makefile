@@ -13,7 +13,7 @@ out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help synth deploy diff destroy local local-down test golden clean program need-go need-node need-npm
+.PHONY: help synth deploy diff destroy local local-down test bench golden clean program need-go need-node need-npm
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,9 @@ local-down: .build/bin/local ## take it away again
 
 test: need-node node_modules/.package-lock.json .build/bin/.tools ## run every check and every test
 	@sh tools/test.sh
+
+bench: program .build/bench/node_modules/.package-lock.json ## measure the fast start against a slow one and TypeScript (ten minutes)
+	@go run -buildvcs=false ./bench $(ARGS)
 
 golden: need-go need-node ## rewrite the expected Terraform in testdata from what is synthesised now
 	@echo 'rewriting testdata ...'
@@ -72,6 +75,14 @@ program: need-go need-node
 node_modules/.package-lock.json: package.json package-lock.json .npmrc | need-npm
 	@echo 'installing cdktf ...'
 	@npm ci
+	@touch $@
+
+# Only the benchmark needs the packages for TypeScript, so that they have a folder of their own.
+.build/bench/node_modules/.package-lock.json: bench/package.json bench/package-lock.json bench/.npmrc | need-npm
+	@echo 'installing what the benchmark compares with (400 MB) ...'
+	@mkdir -p .build/bench
+	@cp bench/package.json bench/package-lock.json bench/.npmrc .build/bench/
+	@cd .build/bench && npm ci
 	@touch $@
 
 # What is missing is said in one sentence, and not by a shell or by jsii.

@@ -1,0 +1,330 @@
+// Bench measures what a synth costs, in seconds and in memory: with the fast start of internal/faststart, without it, and as the same stack
+// costs in TypeScript, a twin made from our own JSON. It is run from the project's folder, by `make bench`, which installs the TypeScript
+// side first; -n sets how many runs of each.
+//
+// Runs go in turn, a round of all before the next, so that what else the machine does falls on all alike; shown are medians. Times are of runs
+// that nothing watches; memory is of others: the highest sum, over a process and all below it, of their resident memory, looked
+// at every 10 ms in /proc (Linux only). Pages that two of them share count twice.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// moreServices is how many services the scaled stack has beside web: with the zones they make some 500 resources more, each about as large as
+// a listener rule, which is one of them.
+const moreServices = 24
+
+// work is where all that is made for it stands; Go looks into no folder that begins with a dot.
+const work = ".build/bench"
+
+// subject is one way to synthesise one stack.
+type subject struct {
+	stack, way string
+	folder     string // where it is run
+	command    []string
+	settings   []string // of the environment
+
+	seconds []float64
+	bytes   []float64
+}
+
+func main() {
+	rounds := flag.Int("n", 5, "runs of each")
+	flag.Parse()
+	if err := run(*rounds); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(rounds int) error {
+	root, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	if rounds < 1 {
+		return errors.New("-n: want 1 or more")
+	}
+	program := filepath.Join(root, ".build", "bin", "platform")
+	var all []*subject
+	sizes := map[string]int{}
+	stacks := []struct{ name, environment, folder string }{{"dev", "dev", root}, {"prod", "prod", root}, {"scaled", "dev", ""}}
+	for _, s := range stacks {
+		if s.folder == "" {
+			if s.folder, err = scaled(root); err != nil {
+				return err
+			}
+		}
+		out := filepath.Join(root, work, s.name+".out")
+		settings := []string{"ENVIRONMENT=" + s.environment, "CDKTF_OUTDIR=" + out, "NODE_OPTIONS="}
+		fast := &subject{stack: s.name, way: "fast", folder: s.folder, command: []string{program}, settings: append(slices.Clone(settings), "FASTSTART=on")}
+		stock := &subject{stack: s.name, way: "stock", folder: s.folder, command: []string{program}, settings: append(slices.Clone(settings), "FASTSTART=off")}
+		// The first run of each is not measured: it fills caches, and both must write the same.
+		written := map[string]string{}
+		for _, one := range []*subject{fast, stock} {
+			if err := os.RemoveAll(out); err != nil {
+				return err
+			}
+			if err := one.run(); err != nil {
+				return err
+			}
+			if written[one.way], err = read(out); err != nil {
+				return err
+			}
+		}
+		if written["fast"] != written["stock"] {
+			return fmt.Errorf("%s: the fast start writes other bytes", s.name)
+		}
+		var stack tree
+		if err := json.Unmarshal([]byte(written["fast"]), &stack); err != nil {
+			return err
+		}
+		for _, named := range stack["resource"].(tree) {
+			sizes[s.name] += len(named.(tree))
+		}
+		twin, err := typescript(root, s.name, stack)
+		if err != nil {
+			return err
+		}
+		all = append(all, fast, stock, twin)
+	}
+	floor, err := script(root, "floor", "import { App, TerraformStack } from \"cdktf\";\nimport { AwsProvider } from \"@cdktf/provider-aws/lib/provider\";\n"+
+		"const app = new App();\nnew AwsProvider(new TerraformStack(app, \"empty\"), \"aws\", {});\napp.synth();\n")
+	if err != nil {
+		return err
+	}
+	all = append(all, floor)
+	for round := range rounds {
+		for _, one := range all {
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s, %s        \r", round+1, rounds, one.stack, one.way)
+			began := time.Now()
+			if err := one.run(); err != nil {
+				return err
+			}
+			one.seconds = append(one.seconds, time.Since(began).Seconds())
+			if round < 3 {
+				if err := one.watch(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	fmt.Fprintln(os.Stderr)
+	report(all, sizes)
+	return nil
+}
+
+// report prints medians and ratios, and how they stand to what was set as the goal.
+func report(all []*subject, sizes map[string]int) {
+	seconds, bytes := map[string]float64{}, map[string]float64{}
+	fmt.Printf("%-8s %-8s %10s %10s %10s\n", "stack", "way", "seconds", "min..max", "MB at peak")
+	for _, one := range all {
+		key := one.stack + " " + one.way
+		seconds[key], bytes[key] = median(one.seconds), median(one.bytes)/1e6
+		fmt.Printf("%-8s %-8s %10.2f %5.2f..%-5.2f %8.0f\n", one.stack, one.way, seconds[key], slices.Min(one.seconds), slices.Max(one.seconds), bytes[key])
+	}
+	fmt.Println()
+	for _, stack := range slices.Sorted(maps.Keys(sizes)) {
+		fast, stock, twin := stack+" fast", stack+" stock", stack+" ts-node"
+		fmt.Printf("%-8s %4d resources: fast/stock %.2f of the time, %.2f of the memory; fast/ts-node %.2f of the time, %.2f of the memory\n", stack, sizes[stack],
+			seconds[fast]/seconds[stock], bytes[fast]/bytes[stock], seconds[fast]/seconds[twin], bytes[fast]/bytes[twin])
+	}
+	more := float64(sizes["scaled"] - sizes["dev"])
+	each := func(way string) float64 { return (seconds["scaled "+way] - seconds["dev "+way]) * 1000 / more }
+	fmt.Printf("%.0f more resources: %.2f ms each fast, %.2f stock (ratio %.2f), %.2f ts-node\n\n", more, each("fast"), each("stock"), each("fast")/each("stock"), each("ts-node"))
+	goal := func(what string, have, limit float64) {
+		fmt.Printf("%-4s %s: %.2f, at most %.2f\n", map[bool]string{true: "ok", false: "MISS"}[have <= limit], what, have, limit)
+	}
+	goal("dev, time to stock", seconds["dev fast"]/seconds["dev stock"], 0.25)
+	goal("dev, memory to stock", bytes["dev fast"]/bytes["dev stock"], 0.25)
+	goal("dev, MB at peak", bytes["dev fast"], 250)
+	goal("dev, time to ts-node", seconds["dev fast"]/seconds["dev ts-node"], 0.5)
+	goal("more resources, to stock", each("fast")/each("stock"), 1.1)
+	goal("more resources, ms each", each("fast"), 3)
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// ---- Stacks ----------------------------------------------------------------------------------------------------------
+
+// scaled makes a folder in which the program synthesises dev over six zones with many services, each with a rule of its own.
+func scaled(root string) (string, error) {
+	folder := filepath.Join(root, work, "scaled")
+	if err := os.RemoveAll(folder); err != nil {
+		return "", err
+	}
+	config, err := os.ReadFile(filepath.Join(root, "config", "dev.yaml"))
+	if err != nil {
+		return "", err
+	}
+	text := string(config)
+	if strings.Contains(text, "\nnetwork:") || strings.Contains(text, "\nservices:") {
+		return "", errors.New("config/dev.yaml has zones or services of its own: the scaled stack is made from one that has none")
+	}
+	text += "\nnetwork: {zones: [a, b, c, d, e, f]}\nservices:\n  web:\n"
+	for i := range moreServices {
+		text += fmt.Sprintf("  more%02d: {image: 'quay.io/x/y:1', route: {priority: %d, hosts: [h%02d.example.com]}}\n", i, i+1, i)
+	}
+	if err := os.MkdirAll(filepath.Join(folder, "config"), 0o755); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "config", "dev.yaml"), []byte(text), 0o644); err != nil {
+		return "", err
+	}
+	if err := os.CopyFS(filepath.Join(folder, "functions"), os.DirFS(filepath.Join(root, "functions"))); err != nil {
+		return "", err
+	}
+	for _, file := range []string{"go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join(root, file))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(folder, file), content, 0o644); err != nil {
+			return "", err
+		}
+	}
+	return folder, nil
+}
+
+// typescript makes a stack's twin and proves that it writes the same stack.
+func typescript(root, name string, stack tree) (*subject, error) {
+	id := stack["//"].(tree)["metadata"].(tree)["stackName"].(string)
+	text, err := twin(stack, id, filepath.Join(root, work, "node_modules", "@cdktf", "provider-aws", "lib"))
+	if err != nil {
+		return nil, fmt.Errorf("%s in TypeScript: %w", name, err)
+	}
+	one, err := script(root, name, text)
+	if err != nil {
+		return nil, err
+	}
+	if err := one.run(); err != nil {
+		return nil, err
+	}
+	written, err := read(filepath.Join(root, work, name+"-ts.out"))
+	if err != nil {
+		return nil, err
+	}
+	var have tree
+	if err := json.Unmarshal([]byte(written), &have); err != nil {
+		return nil, err
+	}
+	if all := differences(stack, have, ""); len(all) > 0 {
+		return nil, fmt.Errorf("%s in TypeScript is another stack, %d differences: %s", name, len(all), strings.Join(all[:min(len(all), 8)], "; "))
+	}
+	return one, nil
+}
+
+// script is a TypeScript program of that text, run by ts-node, which checks its types as it does by default.
+func script(root, name, text string) (*subject, error) {
+	folder := filepath.Join(root, work, "twins")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, err
+	}
+	config, err := os.ReadFile(filepath.Join(root, "bench", "tsconfig.json"))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(folder, "tsconfig.json"), config, 0o644); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(folder, name+".ts")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return nil, err
+	}
+	return &subject{stack: name, way: "ts-node", folder: folder, settings: []string{"CDKTF_OUTDIR=" + filepath.Join(root, work, name+"-ts.out"), "NODE_OPTIONS="},
+		command: []string{"node", filepath.Join(root, work, "node_modules", "ts-node", "dist", "bin.js"), file}}, nil
+}
+
+// read gives the only stack in an output folder.
+func read(out string) (string, error) {
+	found, err := filepath.Glob(filepath.Join(out, "stacks", "*", "cdk.tf.json"))
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("%s has %d stacks", out, len(found))
+	}
+	content, err := os.ReadFile(found[0])
+	return string(content), err
+}
+
+// ---- Runs ------------------------------------------------------------------------------------------------------------
+
+func (s *subject) prepare() (*exec.Cmd, *strings.Builder) {
+	cmd := exec.Command(s.command[0], s.command[1:]...)
+	cmd.Dir = s.folder
+	cmd.Env = append(os.Environ(), s.settings...)
+	said := &strings.Builder{}
+	cmd.Stderr = said
+	return cmd, said
+}
+
+func (s *subject) run() error {
+	cmd, said := s.prepare()
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s, %s: %w\n%s", s.stack, s.way, err, said.String())
+	}
+	return nil
+}
+
+// watch runs it and notes the most memory that it and all below it had at one time.
+func (s *subject) watch() error {
+	if _, err := os.Stat("/proc/self/statm"); err != nil {
+		return nil // not Linux
+	}
+	cmd, said := s.prepare()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	most := 0.0
+	for {
+		select {
+		case err := <-done:
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w\n%s", s.stack, s.way, err, said.String())
+			}
+			s.bytes = append(s.bytes, most)
+			return nil
+		case <-time.After(10 * time.Millisecond):
+			most = max(most, resident(strconv.Itoa(cmd.Process.Pid)))
+		}
+	}
+}
+
+// resident is the memory of a process and all below it, in bytes.
+func resident(pid string) float64 {
+	total := 0.0
+	if fields := strings.Fields(content("/proc/" + pid + "/statm")); len(fields) > 1 {
+		pages, _ := strconv.ParseFloat(fields[1], 64)
+		total = pages * float64(os.Getpagesize())
+	}
+	threads, _ := filepath.Glob("/proc/" + pid + "/task/*/children")
+	for _, children := range threads {
+		for _, child := range strings.Fields(content(children)) {
+			total += resident(child)
+		}
+	}
+	return total
+}
+
+func content(file string) string {
+	text, _ := os.ReadFile(file)
+	return string(text)
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+type tree = map[string]any
+
+// Maps whose keys are the user's own, where the provider's classes take them as they are.
+var plainMaps = []string{"tags", "variables"}
+
+var class = regexp.MustCompile(`export declare class (\w+) extends cdktf\.Terraform(?:Resource|DataSource|Provider)`)
+
+// twin writes a stack's JSON as the TypeScript program that makes it. packages is the folder of the provider's submodules.
+func twin(stack tree, name, packages string) (string, error) {
+	var imports, body strings.Builder
+	imports.WriteString("import { App, DataResource, LocalBackend, S3Backend, TerraformOutput, TerraformStack } from \"cdktf\";\n")
+	imported := map[string]string{"terraform-data": "DataResource"} // Terraform's own, which is in cdktf
+	add := func(submodule, id string, config tree, kind string) error {
+		name, ok := imported[submodule]
+		if !ok {
+			types, err := os.ReadFile(filepath.Join(packages, submodule, "index.d.ts"))
+			if err != nil {
+				return err
+			}
+			found := class.FindSubmatch(types)
+			if found == nil {
+				return fmt.Errorf("%s has no class", submodule)
+			}
+			name = string(found[1])
+			imported[submodule] = name
+			fmt.Fprintf(&imports, "import { %s } from \"@cdktf/provider-aws/lib/%s\";\n", name, submodule)
+		}
+		fmt.Fprintf(&body, "    new %s(this, %s, %s);\n", name, literal(id), value(config, kind, ""))
+		return nil
+	}
+	for _, config := range stack["provider"].(tree)["aws"].([]any) {
+		if err := add("provider", "aws", config.(tree), "provider"); err != nil {
+			return "", err
+		}
+	}
+	for _, section := range []string{"data", "resource"} {
+		of := stack[section].(tree)
+		for _, kind := range slices.Sorted(maps.Keys(of)) {
+			submodule := strings.ReplaceAll(strings.TrimPrefix(kind, "aws_"), "_", "-")
+			if section == "data" {
+				submodule = "data-aws-" + submodule
+			}
+			for _, id := range slices.Sorted(maps.Keys(of[kind].(tree))) {
+				if err := add(submodule, id, of[kind].(tree)[id].(tree), kind); err != nil {
+					return "", err
+				}
+			}
+		}
+	}
+	outputs, _ := stack["output"].(tree)
+	for _, id := range slices.Sorted(maps.Keys(outputs)) {
+		fmt.Fprintf(&body, "    new TerraformOutput(this, %s, %s);\n", literal(id), value(outputs[id], "output", ""))
+	}
+	terraform := stack["terraform"].(tree)
+	for backend, config := range terraform["backend"].(tree) {
+		fmt.Fprintf(&body, "    new %s(this, %s as any);\n", map[string]string{"local": "LocalBackend", "s3": "S3Backend"}[backend], value(config, "backend", ""))
+		if lock := config.(tree)["use_lockfile"]; lock != nil {
+			fmt.Fprintf(&body, "    this.addOverride(\"terraform.backend.s3.use_lockfile\", %s);\n", literal(lock))
+		}
+	}
+	fmt.Fprintf(&body, "    this.addOverride(\"terraform.required_providers.aws\", %s);\n", literal(terraform["required_providers"].(tree)["aws"]))
+	fmt.Fprintf(&body, "    this.addOverride(\"terraform.required_version\", %s);\n", literal(terraform["required_version"]))
+	return fmt.Sprintf(`import { Construct } from "constructs";
+%s
+class Twin extends TerraformStack {
+  constructor(scope: Construct, id: string) {
+    super(scope, id);
+%s  }
+}
+
+const app = new App({ stackTraces: false });
+new Twin(app, %s);
+app.synth();
+`, imports.String(), body.String(), literal(name)), nil
+}
+
+// value is a piece of a configuration with the keys that TypeScript has. kind is the resource's type, parent the key it stands under.
+func value(v any, kind, parent string) string {
+	switch v := v.(type) {
+	case []any:
+		var items []string
+		for _, item := range v {
+			items = append(items, value(item, kind, parent))
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case tree:
+		if slices.Contains(plainMaps, parent) || kind == "aws_wafv2_web_acl" && parent == "statement" || kind == "output" && parent == "value" {
+			return literal(v)
+		}
+		var fields []string
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			switch key {
+			case "//":
+			case "depends_on":
+				var all []string
+				for _, address := range v[key].([]any) {
+					all = append(all, "{ fqn: "+literal(address)+" }")
+				}
+				fields = append(fields, "dependsOn: ["+strings.Join(all, ", ")+"]")
+			default:
+				fields = append(fields, camel(key)+": "+value(v[key], kind, key))
+			}
+		}
+		return "{ " + strings.Join(fields, ", ") + " }"
+	case string:
+		if strings.HasPrefix(v, "${") { // may stand for a number or a list
+			return literal(v) + " as any"
+		}
+	}
+	return literal(v)
+}
+
+func camel(key string) string {
+	words := strings.Split(key, "_")
+	for i, word := range words[1:] {
+		words[i+1] = strings.ToUpper(word[:1]) + word[1:]
+	}
+	return strings.Join(words, "")
+}
+
+func literal(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// differences names what two stacks do not have in common, but for cdktf's notes under "//" and the machine's paths.
+func differences(a, b any, path string) []string {
+	switch x := a.(type) {
+	case tree:
+		y, ok := b.(tree)
+		if !ok {
+			return []string{path}
+		}
+		var all []string
+		keys := map[string]bool{}
+		for key := range x {
+			keys[key] = true
+		}
+		for key := range y {
+			keys[key] = true
+		}
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			if key != "//" {
+				all = append(all, differences(x[key], y[key], path+"."+key)...)
+			}
+		}
+		return all
+	case []any:
+		y, ok := b.([]any)
+		if !ok || len(x) != len(y) {
+			return []string{path}
+		}
+		var all []string
+		for i := range x {
+			all = append(all, differences(x[i], y[i], fmt.Sprintf("%s[%d]", path, i))...)
+		}
+		return all
+	}
+	if a != b {
+		return []string{fmt.Sprintf("%s: %v and %v", path, a, b)}
+	}
+	return nil
+}
