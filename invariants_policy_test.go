@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // IAM takes a policy whose words are all wrong, and it then allows nothing: no call says so until something is refused at run time.
@@ -76,7 +77,7 @@ var policyInvariants = []invariant{
 }
 
 // authorization is testdata/iam.json: what AWS' Service Authorization Reference says of the actions and keys that the policies use.
-var authorization = func() (table struct {
+var authorization = sync.OnceValue(func() (table struct {
 	Actions map[string][]string // the ARNs that an action is for; none, if it is for all resources alone
 	Keys    map[string]struct {
 		Type    string
@@ -91,11 +92,11 @@ var authorization = func() (table struct {
 		panic(err)
 	}
 	return table
-}()
+})
 
 // meant are the actions of the table that one of a policy stands for: itself, or those of a family such as kms:ReEncrypt*.
 func meant(action string) []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(authorization.Actions)), func(known string) bool { return !meet(action, known) })
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(authorization().Actions)), func(known string) bool { return !meet(action, known) })
 }
 
 // meet tells whether some text fits both patterns, in which a star stands for any text.
@@ -180,7 +181,7 @@ func actionsExist(stack tree) (v violations) {
 // isFor tells whether an action is for one of the resources. A trust names none.
 func isFor(action string, resources []string) bool {
 	return len(resources) == 0 || slices.ContainsFunc(resources, func(resource string) bool {
-		return resource == "*" || slices.ContainsFunc(authorization.Actions[action], func(arn string) bool { return meetARN(arn, written(resource)) })
+		return resource == "*" || slices.ContainsFunc(authorization().Actions[action], func(arn string) bool { return meetARN(arn, written(resource)) })
 	})
 }
 
@@ -199,7 +200,7 @@ func conditionsExist(stack tree) (v violations) {
 			for _, c := range s.parts("condition") {
 				key, test, values := c.text("variable"), c.text("test"), c.strings("values")
 				prefix, _, _ := strings.Cut(key, "/") // what follows is a tag of ours
-				known, ok := authorization.Keys[prefix]
+				known, ok := authorization().Keys[prefix]
 				v.want(ok, at, "asks for %s, which is not in testdata/iam.json: look it up in AWS' Service Authorization Reference", key)
 				for _, action := range s.strings("actions") {
 					sent := len(known.Actions) == 0 || slices.ContainsFunc(meant(action), func(a string) bool { return slices.Contains(known.Actions, a) })

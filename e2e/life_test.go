@@ -110,6 +110,7 @@ const shipped = "shipped"
 const minute = time.Minute
 
 func TestLifeOfAnEnvironment(t *testing.T) {
+	t.Parallel()
 	for _, environment := range environments(t) {
 		stages, ok := lives[environment]
 		if !ok {
