@@ -10,29 +10,47 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
 // stockFolder, in the environment, makes the test binary synthesise everyConfig into that folder and end; stockSeed is the random ones' seed.
 const stockFolder, stockSeed = "PLATFORM_TEST_STOCK_FOLDER", "PLATFORM_TEST_STOCK_SEED"
 
+// stockProcess starts jsii as it is, takes its seconds for it, and writes everyConfig of a seed to a folder.
+type stockProcess struct {
+	*exec.Cmd
+	seed   uint64
+	folder string
+	said   strings.Builder
+}
+
+// startStock is called once, by TestMain if all tests are run, so that they need not wait for it in the end.
+var startStock = sync.OnceValues(func() (*stockProcess, error) {
+	folder, err := os.MkdirTemp("", "platform-stock-")
+	if err != nil {
+		return nil, err
+	}
+	stock := &stockProcess{Cmd: exec.Command(os.Args[0]), seed: rand.Uint64(), folder: folder}
+	stock.Env = append(os.Environ(), "FASTSTART=off", "NODE_OPTIONS=", stockFolder+"="+folder, stockSeed+"="+strconv.FormatUint(stock.seed, 10))
+	stock.Stdout, stock.Stderr = &stock.said, &stock.said
+	return stock, stock.Start()
+})
+
 // The fast start changes what a start costs and nothing of what it writes. One process here starts jsii as it is; this one has the fast start.
 func TestFastStartWritesTheSameBytesAsStock(t *testing.T) {
 	if !strings.Contains(os.Getenv("NODE_OPTIONS"), "jsii-faststart") {
 		t.Skip("the fast start is off here")
 	}
-	seed := rand.Uint64()
-	stock, fast := t.TempDir(), t.TempDir()
-	process := exec.Command(os.Args[0])
-	process.Env = append(os.Environ(), "FASTSTART=off", "NODE_OPTIONS=", stockFolder+"="+stock, stockSeed+"="+strconv.FormatUint(seed, 10))
-	var said strings.Builder
-	process.Stdout, process.Stderr = &said, &said
-	if err := process.Start(); err != nil {
+	process, err := startStock()
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer os.RemoveAll(process.folder)
+	seed, stock, fast := process.seed, process.folder, t.TempDir()
 	failed := synthesiseEach(seed, fast)
 	if err := process.Wait(); err != nil {
-		t.Fatalf("jsii as it is: %v\n%s", err, said.String())
+		t.Fatalf("jsii as it is: %v\n%s", err, process.said.String())
 	}
 	if failed != nil {
 		t.Fatal(failed)

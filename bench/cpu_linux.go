@@ -1,0 +1,27 @@
+package main
+
+import (
+	"syscall"
+	"time"
+)
+
+// collect makes orphans below this process its own children, so that their time counts, too: jsii does not wait for its second process.
+func collect() {
+	const setChildSubreaper = 36 // prctl(2)
+	syscall.RawSyscall(syscall.SYS_PRCTL, setChildSubreaper, 1, 0)
+}
+
+// spent is the processor time, of user and system, of all that ran below this process and has ended.
+func spent() time.Duration {
+	for {
+		var status syscall.WaitStatus
+		if pid, err := syscall.Wait4(-1, &status, 0, nil); pid <= 0 && err != syscall.EINTR {
+			break
+		}
+	}
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_CHILDREN, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
