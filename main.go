@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dataawscalleridentity"
@@ -35,11 +36,15 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	outdir := cmp.Or(os.Getenv("CDKTF_OUTDIR"), "cdktf.out")
+	if err := checkState(cfg, outdir); err != nil {
+		return err
+	}
 	function, err := bundled("functions/backup")
 	if err != nil {
 		return err
 	}
-	return synthesise(cfg, function, cmp.Or(os.Getenv("CDKTF_OUTDIR"), "cdktf.out"))
+	return synthesise(cfg, function, outdir)
 }
 
 // newStack wires the platform: each module gets what stands before it, and none knows what comes after.
@@ -89,7 +94,7 @@ func newProvider(stack cdktf.TerraformStack, cfg *Config) string {
 // newBackend says where Terraform keeps its state. The local one lies beside cdktf.out and never in it: the CLI deletes folders there.
 func newBackend(stack cdktf.TerraformStack, cfg *Config) {
 	if cfg.State.Backend == "local" {
-		cdktf.NewLocalBackend(stack, &cdktf.LocalBackendConfig{Path: jsii.String("../../../terraform." + cfg.stack() + ".tfstate")})
+		cdktf.NewLocalBackend(stack, &cdktf.LocalBackendConfig{Path: jsii.String("../../../" + cfg.stateFile())})
 		return
 	}
 	cdktf.NewS3Backend(stack, &cdktf.S3BackendConfig{
@@ -97,4 +102,22 @@ func newBackend(stack cdktf.TerraformStack, cfg *Config) {
 		Key: jsii.String(cfg.stack() + ".tfstate"), Encrypt: jsii.Bool(true),
 	})
 	stack.AddOverride(jsii.String("terraform.backend.s3.use_lockfile"), true)
+}
+
+func (c *Config) stateFile() string { return "terraform." + c.stack() + ".tfstate" }
+
+// checkState refuses to go on from a state on this machine that has been lost. Terraform empties the file before it writes it; killed in
+// between it leaves nothing, takes that for a stack that was never deployed, and would make everything a second time.
+func checkState(cfg *Config, outdir string) error {
+	if cfg.State.Backend != "local" {
+		return nil
+	}
+	state := filepath.Join(filepath.Dir(filepath.Clean(outdir)), cfg.stateFile())
+	now, err := os.Stat(state)
+	before, errBefore := os.Stat(state + ".backup")
+	if err != nil || errBefore != nil || now.Size() > 0 || before.Size() == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: is empty: Terraform was killed while it wrote it. %s.backup holds the state from before that deployment: copy it over, "+
+		"and see \"When a deployment is interrupted\" in README.md; or remove both, if nothing stands any more", state, filepath.Base(state))
 }

@@ -508,3 +508,33 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 		})
 	}
 }
+
+// Terraform would take an emptied state for a stack that was never deployed.
+func TestLostStateIsNotTakenForNone(t *testing.T) {
+	cfg := parse(t, "test", minimal)
+	remote := parse(t, "test", minimal+"state: {backend: s3, bucket: states}\n")
+	const state = "terraform.shop-test.tfstate"
+	for name, c := range map[string]struct {
+		cfg   *Config
+		files map[string]string
+		lost  bool
+	}{
+		"never deployed":               {cfg, nil, false},
+		"deployed":                     {cfg, map[string]string{state: "{}", state + ".backup": "{}"}, false},
+		"deployed once":                {cfg, map[string]string{state: "{}"}, false},
+		"lost":                         {cfg, map[string]string{state: "", state + ".backup": "{}"}, true},
+		"killed in its first plan":     {cfg, map[string]string{state: ""}, false},
+		"another stack's":              {cfg, map[string]string{"terraform.shop-prod.tfstate": "", "terraform.shop-prod.tfstate.backup": "{}"}, false},
+		"of no account: it lies in S3": {remote, map[string]string{state: "", state + ".backup": "{}"}, false},
+	} {
+		root := t.TempDir()
+		write(t, root, c.files)
+		err := checkState(c.cfg, filepath.Join(root, "cdktf.out"))
+		if (err != nil) != c.lost {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && !strings.Contains(err.Error(), filepath.Join(root, state)+": is empty") {
+			t.Errorf("%s: the file is not named: %v", name, err)
+		}
+	}
+}

@@ -156,10 +156,11 @@ func TestTheSmallStackIsNetworkAndBalancer(t *testing.T) {
 
 // deployment is one that runs.
 type deployment struct {
-	cmd  *exec.Cmd
-	text func() string
-	over chan struct{} // closed when it has ended, with err
-	err  error
+	cmd   *exec.Cmd
+	state string // the file, if it is on this machine
+	text  func() string
+	over  chan struct{} // closed when it has ended, with err
+	err   error
 }
 
 // begin starts a deployment and returns when the emulator has done what is held, all of it, and terraform does not know yet.
@@ -169,7 +170,7 @@ func (s *site) begin(t *testing.T, until ...*hold) *deployment {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	d := &deployment{cmd: cmd, text: text, over: make(chan struct{})}
+	d := &deployment{cmd: cmd, state: filepath.Join(s.folder, "terraform.platform-"+s.environment+".tfstate"), text: text, over: make(chan struct{})}
 	go func() {
 		d.err = cmd.Wait()
 		close(d.over)
@@ -220,13 +221,36 @@ func (d *deployment) kill(t *testing.T) {
 	default:
 	}
 	all := family(t, d.cmd.Process.Pid)
-	// The youngest first: none is to notice that its parent is gone.
-	for _, pid := range slices.Backward(all) {
-		syscall.Kill(pid, syscall.SIGKILL)
-	}
+	// Not while terraform writes its state, which would lose all of it: another accident than those that are told apart here.
+	waitFor(t, "terraform not to be writing its state", func() bool {
+		sendAll(all, syscall.SIGSTOP)
+		whole := d.stateIsWhole()
+		if !whole {
+			sendAll(all, syscall.SIGCONT)
+		}
+		return whole
+	})
+	sendAll(all, syscall.SIGKILL)
 	for _, pid := range all {
 		waitFor(t, "a killed process to end", func() bool { return !runs(pid) })
 	}
+}
+
+// sendAll signals processes, the youngest first: none is to notice what became of its parent.
+func sendAll(pids []int, what syscall.Signal) {
+	for _, pid := range slices.Backward(pids) {
+		syscall.Kill(pid, what)
+	}
+}
+
+// stateIsWhole tells whether the state, if it is on this machine, can be read. Until it is first written it is there, empty, and has no
+// backup.
+func (d *deployment) stateIsWhole() bool {
+	text, err := os.ReadFile(d.state)
+	if err == nil && len(text) == 0 {
+		_, err = os.Stat(d.state + ".backup")
+	}
+	return err != nil || json.Valid(text)
 }
 
 // runs tells whether a process is there and not just waiting to be buried.
