@@ -37,6 +37,28 @@ func TestConfigurationIsRefused(t *testing.T) {
 		"a tag that the platform has":                    {minimal + "tags: {Environment: other}\n", []string{"3:8: tags.Environment: want another key, since Application, Environment, ManagedBy, Name are the platform's own"}},
 		"a tag without a key":                            {minimal + "tags: {'': a}\n", []string{"3:8: tags: want a plain name before the colon"}},
 		"seven tags":                                     {minimal + "tags: {a: '1', b: '2', c: '3', d: '4', e: '5', f: '6', g: '7'}\n", []string{"3:1: tags: want at most 6: an object in S3 takes ten, and the platform has its own, have 7"}},
+		// What AWS takes and breaks what this platform promises, or does not take.
+		"a block that hosts may not have":       {minimal + "network: {cidr: 169.254.0.0/16, allow_public_cidr: true}\n", []string{"3:11: network.cidr: want a block that hosts may have, have 169.254.0.0/16"}},
+		"a block of this machine":               {minimal + "network: {cidr: 127.0.0.0/16}\n", []string{"3:11: network.cidr: want a block that hosts may have, have 127.0.0.0/16"}},
+		"a block of multicast":                  {minimal + "network: {cidr: 224.0.0.0/16}\n", []string{"3:11: network.cidr: want a block that hosts may have, have 224.0.0.0/16"}},
+		"the first block of all":                {minimal + "network: {cidr: 0.0.0.0/16}\n", []string{"3:11: network.cidr: want a block that hosts may have, have 0.0.0.0/16"}},
+		"a block for experiments":               {minimal + "network: {cidr: 240.0.0.0/16}\n", []string{"3:11: network.cidr: want a block that hosts may have, have 240.0.0.0/16"}},
+		"more sources than a group takes":       {minimal + "load_balancer: {sources: [" + strings.Join(blocks(31), ", ") + "]}\n", []string{"3:17: load_balancer.sources: want at most 30, since a security group takes 60 rules and each is one for HTTP and one for HTTPS, have 31"}},
+		"a secret of another region":            {minimal + "services: {web: {secrets: {A: 'arn:aws:ssm:eu-west-1:123456789012:parameter/a'}}}\n", []string{"3:28: services.web.secrets.A: want one in eu-central-1, where ECS looks for it, have one in eu-west-1"}},
+		"a key of another region":               {minimal + "services: {web: {secrets: {A: 'arn:aws:ssm:eu-central-1:123456789012:parameter/a'}, secret_keys: ['arn:aws:kms:eu-west-1:123456789012:key/0a-1']}}\n", []string{"3:99: services.web.secret_keys.0: want one in eu-central-1, as the secrets, have one in eu-west-1"}},
+		"AWS credentials in the clear":          {minimal + "services: {web: {environment: {AWS_SECRET_ACCESS_KEY: hunter2}}}\n", []string{"3:32: services.web.environment.AWS_SECRET_ACCESS_KEY: want services.web.permissions instead, or services.web.secrets: what stands here is in the state for all to read"}},
+		"a variable of ECS's":                   {minimal + "services: {web: {environment: {ECS_CONTAINER_METADATA_URI_V4: a, AWS_EXECUTION_ENV: b}, secrets: {AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: 'arn:aws:ssm:eu-central-1:123456789012:parameter/a'}}}\n", []string{"3:32: services.web.environment.ECS_CONTAINER_METADATA_URI_V4: is set by ECS", "3:66: services.web.environment.AWS_EXECUTION_ENV: is set by ECS", "3:99: services.web.secrets.AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: is set by ECS"}},
+		"seven wildcards":                       {minimal + "services: {web: {route: {paths: ['/*/*', '/?/*'], hosts: ['*.a.example.com', '*.*.example.com']}}}\n", []string{"3:18: services.web.route: want at most 6 of * and ? in all conditions together, which is AWS's limit, have 7"}},
+		"seven wildcards, some in a header":     {minimal + "services: {web: {route: {paths: ['/*/*', '/?/*'], headers: {X-A: ['***']}}}}\n", []string{"3:18: services.web.route: want at most 6 of * and ? in all conditions together, which is AWS's limit, have 7"}},
+		"a snapshot that is none":               {minimal + "database: {restores: {a: {snapshot: 'my_snapshot'}}}\n", []string{`3:27: database.restores.a.snapshot: want a snapshot's identifier or ARN, have "my_snapshot"`}},
+		"a snapshot of another region":          {minimal + "database: {restores: {a: {snapshot: 'arn:aws:rds:eu-west-1:123456789012:snapshot:x'}}}\n", []string{"3:27: database.restores.a.snapshot: want a snapshot in eu-central-1: copy it there first, have one in eu-west-1"}},
+		"a parameter without TLS":               {minimal + "database: {parameters: {rds.force_ssl: '0'}}\n", []string{`3:25: database.parameters.rds.force_ssl: want 1, since passwords and data go over the network, have "0"`}},
+		"a parameter that is a setting":         {minimal + "database: {parameters: {log_min_duration_statement: '1'}}\n", []string{"3:25: database.parameters.log_min_duration_statement: want database.slow_query instead"}},
+		"a parameter without a value":           {minimal + "database: {parameters: {work_mem: ''}}\n", []string{"3:25: database.parameters.work_mem: want a value"}},
+		"an alarm before the next snapshot":     {minimal + "backup: {max_age: 23}\n", []string{"3:10: backup.max_age: want at least 24, the hours from one snapshot to the next by backup.schedule, have 23"}},
+		"an alarm before the next of a rate":    {minimal + "backup: {schedule: rate(3 days), max_age: 71}\n", []string{"3:34: backup.max_age: want at least 72, the hours from one snapshot to the next by backup.schedule, have 71"}},
+		"an alarm before the next of a minutes": {minimal + "backup: {schedule: rate(61 minutes), max_age: 1}\n", []string{"3:38: backup.max_age: want at least 2, the hours from one snapshot to the next by backup.schedule, have 1"}},
+		"more rules than a balancer takes":      {manyRoutes(101), []string{"3:1: services: want at most 100 rules on the balancer, one for each route and one for each that hides metrics, have 101"}},
 		// State.
 		"another backend":                         {minimal + "state: {backend: gcs}\n", []string{`3:9: state.backend: want one of local, s3, have "gcs"`}},
 		"a bucket that S3 refuses":                {minimal + "state: {backend: s3, bucket: State_Bucket}\n", []string{`3:22: state.bucket: want the name of an S3 bucket, have "State_Bucket"`}},
@@ -50,7 +72,7 @@ func TestConfigurationIsRefused(t *testing.T) {
 		"a block off its boundary":                   {minimal + "network: {cidr: 10.0.1.0/16}\n", []string{"3:11: network.cidr: want a block that begins at its own size: 10.0.0.0/16, have 10.0.1.0/16"}},
 		"a block too large":                          {minimal + "network: {cidr: 10.0.0.0/15}\n", []string{"3:11: network.cidr: want /16 to /22 (AWS allows no larger one, and a balancer's subnet needs /27), have /15"}},
 		"a block too small":                          {minimal + "network: {cidr: 10.0.0.0/23}\n", []string{"3:11: network.cidr: want /16 to /22 (AWS allows no larger one, and a balancer's subnet needs /27), have /23"}},
-		"a public block":                             {minimal + "network: {cidr: 8.8.0.0/16}\n", []string{"3:11: network.cidr: want a private block (RFC 1918), have 8.8.0.0/16"}},
+		"a public block":                             {minimal + "network: {cidr: 8.8.0.0/16}\n", []string{"3:11: network.cidr: want a private block (RFC 1918), or network.allow_public_cidr, have 8.8.0.0/16"}},
 		"a single zone":                              {minimal + "network: {zones: [a]}\n", []string{"3:11: network.zones: want two to six zones, since the balancer and the database need two, have 1"}},
 		"no zone":                                    {minimal + "network: {zones: []}\n", []string{"3:11: network.zones: want two to six zones, since the balancer and the database need two, have 0"}},
 		"seven zones":                                {minimal + "network: {zones: [a, b, c, d, e, f, g]}\n", []string{"3:11: network.zones: want two to six zones, since the balancer and the database need two, have 7"}},
@@ -167,8 +189,8 @@ func TestConfigurationIsRefused(t *testing.T) {
 		"a schedule on the 31st of February":           {minimal + "services: {web: {scaling: {schedules: {night: {at: 'at(2027-02-31T03:00:00)'}}}}}\n", []string{`3:48: services.web.scaling.schedules.night.at: want cron(minute hour day month weekday year), with ? for day or weekday, or at(yyyy-mm-ddThh:mm:ss), have "at(2027-02-31T03:00:00)"`}},
 		"a schedule at no time":                        {minimal + "services: {web: {scaling: {schedules: {night: {at: 'at(tomorrow)'}}}}}\n", []string{`3:48: services.web.scaling.schedules.night.at: want cron(minute hour day month weekday year), with ? for day or weekday, or at(yyyy-mm-ddThh:mm:ss), have "at(tomorrow)"`}},
 		"a schedule in no time zone":                   {minimal + "services: {web: {scaling: {schedules: {night: {at: 'at(2026-11-23T03:00:00)', timezone: CET/Berlin}}}}}\n", []string{`3:79: services.web.scaling.schedules.night.timezone: want a time zone such as UTC or Europe/Berlin, have "CET/Berlin"`}},
-		"a schedule with its bounds swapped":           {minimal + "services: {web: {scaling: {schedules: {night: {at: 'cron(0 22 * * ? *)', min: 2, max: 1}}}}}\n", []string{"3:40: services.web.scaling.schedules.night: want 0 or more in min and no less in max, have 2 and 1"}},
-		"a schedule below none":                        {minimal + "services: {web: {scaling: {schedules: {night: {at: 'cron(0 22 * * ? *)', min: -1, max: 1}}}}}\n", []string{"3:40: services.web.scaling.schedules.night: want 0 or more in min and no less in max, have -1 and 1"}},
+		"a schedule with its bounds swapped":           {minimal + "services: {web: {scaling: {schedules: {night: {at: 'cron(0 22 * * ? *)', min: 2, max: 1}}}}}\n", []string{"3:82: services.web.scaling.schedules.night.max: want at least 2 (services.web.scaling.schedules.night.min), have 1"}},
+		"a schedule below none":                        {minimal + "services: {web: {scaling: {schedules: {night: {at: 'cron(0 22 * * ? *)', min: -1, max: 1}}}}}\n", []string{"3:74: services.web.scaling.schedules.night.min: want 0 to 5000, have -1"}},
 		"a stop that waits too long":                   {minimal + "services: {web: {stop_timeout: 121}}\n", []string{"3:18: services.web.stop_timeout: want 2 to 120, have 121"}},
 		"an empty repository that scaling would start": {minimal + "services: {web: {repository: true, tasks: 0}}\n", []string{"3:12: services.web.scaling.max: want 0 while services.web.tasks is 0, have 1"}},
 		// Database.
@@ -228,14 +250,31 @@ func TestConfigurationIsRefused(t *testing.T) {
 		// What Terraform would take for its own.
 		"a template in a tag's value":                                       {minimal + "tags: {owner: '${var.x}'}\n", []string{"3:8: tags.owner: want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, not beginning with aws:", "3:8: tags.owner: may not contain ${ or %{, which Terraform takes for an expression"}},
 		"a directive in a command":                                          {minimal + "services: {web: {command: ['%{if true}x%{endif}']}}\n", []string{"3:28: services.web.command.0: may not contain ${ or %{, which Terraform takes for an expression"}},
-		"a template in a parameter whose name looks like a variable's path": {minimal + "database: {parameters: {services.web.environment.x: '${var.x}'}}\n", []string{"3:25: database.parameters.services.web.environment.x: may not contain ${ or %{, which Terraform takes for an expression"}},
-		"a template in the name of a parameter":                             {minimal + "database: {parameters: {'${var.x}': '1'}}\n", []string{"3:25: database.parameters.${var.x}: may not contain ${ or %{, which Terraform takes for an expression"}},
-		"a template in both":                                                {minimal + "database: {parameters: {'${var.x}': '${var.y}'}}\n", []string{"3:25: database.parameters.${var.x}: may not contain ${ or %{, which Terraform takes for an expression"}},
+		"a template in a parameter whose name looks like a variable's path": {minimal + "database: {parameters: {services.web.environment.x: '${var.x}'}}\n", []string{"3:25: database.parameters.services.web.environment.x: want the name of a parameter, such as work_mem or rds.log_retention_period", "3:25: database.parameters.services.web.environment.x: may not contain ${ or %{, which Terraform takes for an expression"}},
+		"a template in the name of a parameter":                             {minimal + "database: {parameters: {'${var.x}': '1'}}\n", []string{"3:25: database.parameters.${var.x}: want the name of a parameter, such as work_mem or rds.log_retention_period", "3:25: database.parameters.${var.x}: may not contain ${ or %{, which Terraform takes for an expression"}},
+		"a template in both":                                                {minimal + "database: {parameters: {'${var.x}': '${var.y}'}}\n", []string{"3:25: database.parameters.${var.x}: want the name of a parameter, such as work_mem or rds.log_retention_period", "3:25: database.parameters.${var.x}: may not contain ${ or %{, which Terraform takes for an expression"}},
 		"a template in the value of a secret":                               {minimal + "services: {web: {secrets: {A: 'arn:aws:ssm:eu-central-1:123456789012:parameter/${var.x}'}}}\n", []string{"3:28: services.web.secrets.A: may not contain ${ or %{, which Terraform takes for an expression"}},
 		"a template in a header whose name looks like a variable's path":    {minimal + "services: {web: {route: {headers: {A.environment.B: ['${var.x}']}}}}\n", []string{"3:54: services.web.route.headers.A.environment.B.0: may not contain ${ or %{, which Terraform takes for an expression"}},
 	} {
 		t.Run(name, func(t *testing.T) { wantProblems(t, c.text, c.want...) })
 	}
+}
+
+// blocks are so many different CIDR blocks.
+func blocks(n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf("203.0.%d.0/24", i))
+	}
+	return list
+}
+
+// manyRoutes is a file with so many routed services.
+func manyRoutes(n int) string {
+	text := minimal + "services:\n"
+	for i := range n {
+		text += fmt.Sprintf("  s%d: {image: 'quay.io/x/y:1', route: {priority: %d, paths: [/%d]}}\n", i, i+1, i)
+	}
+	return text
 }
 
 // Every number is taken at its limits, and refused one beyond them with a line that names both. The text before %d is chosen so that
@@ -272,7 +311,7 @@ func TestNumbersHaveLimits(t *testing.T) {
 		"monitoring.prometheus.scrape_interval":  {"monitoring: {prometheus: {scrape_interval: %d}}", 5, 300},
 		"backup.retention":                       {"backup: {retention: %d}", 1, 3650},
 		"backup.minimum":                         {"backup: {minimum: %d}", 1, 100},
-		"backup.max_age":                         {"backup: {max_age: %d}", 1, 744},
+		"backup.max_age":                         {"backup: {schedule: rate(1 hour), max_age: %d}", 1, 744},
 		"backup.object_lock":                     {"backup: {object_lock: %d}", 0, 3650},
 	} {
 		t.Run(path, func(t *testing.T) {
@@ -350,7 +389,16 @@ func TestConfigurationIsTaken(t *testing.T) {
 		"five values":                                      minimal + "services: {web: {route: {paths: [/a, /b], hosts: ['*.example.com'], sources: [10.0.0.0/8], headers: {X-A: [a]}}}}\n",
 		"metrics on the public port":                       minimal + "services: {web: {metrics: {enabled: true, port: 8080}, route: {priority: 2}}}\n",
 		"metrics without a route, on / even":               minimal + "services: {job: {image: 'quay.io/x/y:1', metrics: {enabled: true, port: 8080, path: /}}}\n",
-		"metrics that are off, whatever they say":          minimal + "services: {web: {metrics: {port: 1, path: x}}}\n",
+		"metrics that are off":                             minimal + "services: {web: {metrics: {port: 1024, path: x}}}\n",
+		"a public block on purpose":                        minimal + "network: {cidr: 100.64.0.0/16, allow_public_cidr: true}\n",
+		"six wildcards":                                    minimal + "services: {web: {route: {paths: ['/*/*', '/?/*'], hosts: ['*.a.example.com', '*.b.example.com']}}}\n",
+		"thirty sources":                                   minimal + "load_balancer: {sources: [" + strings.Join(blocks(30), ", ") + "]}\n",
+		"parameters":                                       minimal + "database: {parameters: {work_mem: '65536', rds.force_ssl: '1'}}\n",
+		"snapshots":                                        minimal + "database: {restores: {a: {snapshot: 'rds:shop-dev-2026-11-23-01-10'}, b: {snapshot: 'arn:aws:rds:eu-central-1:123456789012:snapshot:awsbackup:job-1'}}}\n",
+		"as many rules as a balancer takes":                manyRoutes(100),
+		"a snapshot as often as the alarm wants":           minimal + "backup: {schedule: rate(90 minutes), max_age: 2}\n",
+		"AWS credentials as a secret":                      minimal + "services: {web: {secrets: {AWS_SECRET_ACCESS_KEY: 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:x-AbCdEf'}}}\n",
+		"a region for the application":                     minimal + "services: {web: {environment: {AWS_REGION: eu-west-1}}}\n",
 		"neighbouring priorities":                          minimal + "services:\n  api: {image: 'quay.io/x/y:1', route: {priority: 4, paths: [/api]}}\n  web: {route: {priority: 5}}\n",
 		"the same paths on other hosts":                    minimal + "services:\n  api: {image: 'quay.io/x/y:1', route: {priority: 4, paths: ['/*'], hosts: [api.example.com]}}\n  web: {}\n",
 		"a slow start":                                     minimal + "services: {web: {route: {slow_start: 30, deregistration_lag: 0}}}\n",
@@ -558,7 +606,7 @@ func folder(t *testing.T, files map[string]string) string {
 
 func TestEnvironmentNamesItsFile(t *testing.T) {
 	root := folder(t, map[string]string{"staging-2.yaml": minimal, "dev.yaml": "name: other\nregion: eu-central-1\n"})
-	cfg, err := loadConfig(root, "staging-2")
+	cfg, _, err := loadConfig(root, "staging-2", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -576,7 +624,7 @@ func TestMissingEnvironmentListsThoseThereAre(t *testing.T) {
 		"none": {nil, "none"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := loadConfig(folder(t, c.files), "test")
+			_, _, err := loadConfig(folder(t, c.files), "test", nil)
 			want := "config/test.yaml: there is no such file: ENVIRONMENT=test names it, and there is " + c.want
 			if fmt.Sprint(err) != want {
 				t.Errorf("says\n%v\nwant\n%s", err, want)
@@ -591,7 +639,7 @@ func TestEnvironmentIsAName(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, environment := range []string{"", "../secret", "..", ".", "/etc/passwd", "dev/../dev", "dev.yaml", `..\secret`, "Dev", "a b", "dev\n", "dev\x00", "-dev", "dev-", "d--v", "2dev", "dév"} {
-		_, err := loadConfig(root, environment)
+		_, _, err := loadConfig(root, environment, nil)
 		want := fmt.Sprintf("ENVIRONMENT=%q: want a name of lower-case letters, digits and dashes, such as dev", environment)
 		if fmt.Sprint(err) != want {
 			t.Errorf("says\n%v\nwant\n%s", err, want)
@@ -604,7 +652,7 @@ func TestFileThatCannotBeReadIsNamed(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(root, "config", "dev.yaml"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	_, err := loadConfig(root, "dev")
+	_, _, err := loadConfig(root, "dev", nil)
 	if err == nil || !strings.HasPrefix(err.Error(), "config/dev.yaml: cannot be read: ") || strings.Contains(err.Error(), root) {
 		t.Errorf("says %v", err)
 	}

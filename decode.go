@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
@@ -27,8 +28,11 @@ const (
 
 const notPlain = "anchors, aliases, tags and merge keys are not supported: write the value out"
 
-// position is a place in a configuration file, counted from 1.
-type position struct{ line, column int }
+// position is a place in a configuration file, counted from 1, or a variable of the environment.
+type position struct {
+	line, column int
+	variable     string
+}
 
 // problem is one thing wrong with the configuration: where (a place and a dotted path such as network.zones), and what is wanted there.
 type problem struct {
@@ -39,9 +43,12 @@ type problem struct {
 // document is a parsed configuration file: what it says, and where it says it.
 type document struct {
 	file      string
+	lines     []string            // as they stand there
+	hidden    map[int]bool        // lines, counted from 1, on which something may stand that nobody else is to see
 	positions map[string]position // by path; "" is the document itself
 	unread    map[string]bool     // paths whose value could not be taken, so that what stands there is a default
 	problems  []problem
+	warnings  []problem
 }
 
 // decodeYAML fills the struct that target points to from YAML text. It is strict: an unknown key, a wrong type or anything
@@ -51,11 +58,13 @@ type document struct {
 // The library's own strict decoder stops at its first error and knows no position of a value that is well-formed but
 // wrong; hence the walk over its syntax tree here.
 func decodeYAML(file string, text []byte, target any, element func(path string) any) (doc *document) {
-	doc = &document{file: file, positions: map[string]position{"": {1, 1}}, unread: map[string]bool{}}
+	doc = &document{
+		file: file, lines: strings.Split(string(text), "\n"), hidden: map[int]bool{}, positions: map[string]position{"": {line: 1, column: 1}}, unread: map[string]bool{},
+	}
 	defer func() {
 		// The library panics on some texts that are not YAML.
 		if fault := recover(); fault != nil {
-			doc.refuse(position{1, 1}, "", "not valid YAML: %v", fault)
+			doc.refuse(position{line: 1, column: 1}, "", "not valid YAML: %v", fault)
 		}
 	}()
 	if body := doc.parse(text); body != nil {
@@ -69,12 +78,12 @@ func decodeYAML(file string, text []byte, target any, element func(path string) 
 func (doc *document) parse(text []byte) ast.Node {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // a byte order mark, which editors on Windows write
 	if len(text) > fileLimit {
-		doc.refuse(position{1, 1}, "", "want a file of at most %d bytes, have %d", fileLimit, len(text))
+		doc.refuse(position{line: 1, column: 1}, "", "want a file of at most %d bytes, have %d", fileLimit, len(text))
 		return nil
 	}
 	if i := notUTF8(text); i >= 0 {
 		line := text[bytes.LastIndexByte(text[:i], '\n')+1 : i]
-		doc.refuse(position{1 + bytes.Count(text[:i], []byte("\n")), 1 + utf8.RuneCount(line)}, "", "want text in UTF-8")
+		doc.refuse(position{line: 1 + bytes.Count(text[:i], []byte("\n")), column: 1 + utf8.RuneCount(line)}, "", "want text in UTF-8")
 		return nil
 	}
 	tokens := lexer.Tokenize(string(text))
@@ -144,15 +153,26 @@ func tooDeep(tokens token.Tokens) *token.Token {
 // add notes what is wrong with a value. It says nothing of a value that could not be taken: that is a problem already, and what stands
 // there is a default.
 func (doc *document) add(path, format string, args ...any) {
-	for above := path; ; above = parent(above) {
-		if doc.unread[above] {
-			return
-		}
-		if above == "" {
-			break
+	if doc.taken(path) {
+		doc.note(doc.position(path), path, format, args...)
+	}
+}
+
+// warn notes what is allowed and probably not meant.
+func (doc *document) warn(path, format string, args ...any) {
+	if doc.taken(path) {
+		doc.warnings = append(doc.warnings, problem{doc.position(path), path, "warning: " + fmt.Sprintf(format, args...)})
+	}
+}
+
+// taken tells whether the values at a path and above it could be taken.
+func (doc *document) taken(path string) bool {
+	for ; path != ""; path = parent(path) {
+		if doc.unread[path] {
+			return false
 		}
 	}
-	doc.note(doc.position(path), path, format, args...)
+	return !doc.unread[""]
 }
 
 // refuse notes why a value cannot be taken.
@@ -173,7 +193,7 @@ func (doc *document) names(path string) bool {
 
 // syntaxError records a fault of the YAML itself under its own position.
 func (doc *document) syntaxError(err error) {
-	at, message := position{1, 1}, err.Error()
+	at, message := position{line: 1, column: 1}, err.Error()
 	var located interface {
 		GetToken() *token.Token
 		GetMessage() string
@@ -197,23 +217,84 @@ func (doc *document) position(path string) position {
 
 func parent(path string) string { return path[:max(0, strings.LastIndexByte(path, '.'))] }
 
-// err joins all problems, in the order in which they stand in the file, each on a line of its own.
+// err joins all problems, in the order in which they stand in the file, each on a line of its own; those of variables come last.
 func (doc *document) err() error {
 	if len(doc.problems) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(doc.problems, func(a, b problem) int {
-		return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.column, b.at.column), cmp.Compare(a.path, b.path))
+	return &refusal{doc, doc.problems}
+}
+
+// refusal is the error of a configuration that has problems, or of warnings that are to count as such.
+type refusal struct {
+	doc      *document
+	problems []problem
+}
+
+func (r *refusal) Error() string { return strings.Join(r.doc.report(r.problems, false), "\n") }
+
+// report gives a line for each problem, in order and each once. With the source, the line that it is about follows.
+func (doc *document) report(problems []problem, source bool) []string {
+	slices.SortStableFunc(problems, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(a.at.variable, b.at.variable), cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.column, b.at.column), cmp.Compare(a.path, b.path))
 	})
-	lines := make([]string, 0, len(doc.problems))
-	for _, p := range doc.problems {
+	var lines []string
+	seen := map[string]bool{}
+	for _, p := range problems {
 		subject := ""
 		if p.path != "" {
 			subject = p.path + ": "
 		}
-		lines = append(lines, fmt.Sprintf("%s:%d:%d: %s", doc.file, p.at.line, p.at.column, visible(subject+p.message)))
+		line := fmt.Sprintf("%s: %s", doc.place(p.at), visible(subject+p.message))
+		if seen[line] {
+			continue
+		}
+		seen[line] = true
+		lines = append(lines, line)
+		if shown := doc.shown(p); source && shown != "" {
+			lines = append(lines, shown)
+		}
 	}
-	return errors.New(strings.Join(slices.Compact(lines), "\n"))
+	return lines
+}
+
+// place names a position: file, line and column, or the variable.
+func (doc *document) place(at position) string {
+	if at.variable != "" {
+		return at.variable
+	}
+	return fmt.Sprintf("%s:%d:%d", doc.file, at.line, at.column)
+}
+
+// shown is the line that a problem is about, unless there is nothing to see on it, or something that is not to be seen.
+func (doc *document) shown(p problem) string {
+	if p.at.variable != "" || doc.hidden[p.at.line] || p.at.line > len(doc.lines) || !doc.names(p.path) || doc.unread[""] {
+		return ""
+	}
+	text := strings.TrimRight(doc.lines[p.at.line-1], " \t\r")
+	if utf8.RuneCountInString(text) > 160 || text == "" {
+		return ""
+	}
+	return fmt.Sprintf("%6d | %s", p.at.line, visible(text))
+}
+
+// mayBeSecret are the paths below which somebody may have put what nobody else is to see, by mistake or not.
+var mayBeSecret = regexp.MustCompile(`^services\.[^.]+\.(environment|secrets|secret_keys|command|health_check\.command)(\.|$)|^tags(\.|$)`)
+
+// hide keeps the lines of what could not be taken, or may be secret, out of all messages.
+func (doc *document) hide(node ast.Node) {
+	ast.Walk(lineHider(doc.hidden), node)
+}
+
+type lineHider map[int]bool
+
+func (hidden lineHider) Visit(node ast.Node) ast.Visitor {
+	if t := node.GetToken(); t != nil && t.Position != nil {
+		for i := range 1 + strings.Count(t.Origin, "\n") {
+			hidden[t.Position.Line+i] = true
+		}
+	}
+	return hidden
 }
 
 // visible writes what would break a line, or move a terminal's cursor, as Go does in a text.
@@ -238,8 +319,12 @@ func (d *decoder) value(path string, node ast.Node, into reflect.Value) {
 	if _, seen := d.doc.positions[path]; !seen {
 		d.doc.positions[path] = positionOf(node)
 	}
+	if mayBeSecret.MatchString(path) {
+		d.doc.hide(node)
+	}
 	switch node.Type() {
 	case ast.AnchorType, ast.AliasType, ast.TagType, ast.MergeKeyType:
+		d.doc.hide(node)
 		d.refuse(path, notPlain)
 		return
 	case ast.NullType:
@@ -278,7 +363,14 @@ func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
 		}
 		i, known := fields[key]
 		if !known {
-			d.refuse(at, "unknown key, want one of %s", strings.Join(sortedKeys(fields), ", "))
+			hint := ""
+			if near := nearest(key, sortedKeys(fields)); near != "" {
+				hint = "did you mean " + near + "? "
+			} else if elsewhere := settingCalled(key); elsewhere != "" {
+				hint = "did you mean " + elsewhere + "? "
+			}
+			d.refuse(at, "unknown key, %swant one of %s", hint, strings.Join(sortedKeys(fields), ", "))
+			d.doc.hide(pair.Value)
 			continue
 		}
 		d.value(at, pair.Value, into.Field(i))
@@ -386,6 +478,7 @@ func (d *decoder) key(path string, pair *ast.MappingValueNode, seen map[string]p
 	}
 	if first, twice := seen[name]; twice {
 		d.doc.refuse(at, full, "is there already, in line %d", first.line)
+		d.doc.hide(pair.Value)
 		return "", "", false
 	}
 	seen[name] = at
@@ -422,7 +515,19 @@ func (d *decoder) wrongType(path string, node ast.Node, want reflect.Type) {
 			have = value.Value
 		}
 	}
+	d.doc.hide(node)
 	d.refuse(path, "want %s, have %s", kindName(want), have)
+}
+
+// nearest is the one of the names that a mistyped one most probably meant, or "".
+func nearest(name string, names []string) string {
+	best, least := "", 1+max(1, len(name)/4)
+	for _, candidate := range names {
+		if distance := levenshtein.ComputeDistance(name, candidate); distance < least {
+			best, least = candidate, distance
+		}
+	}
+	return best
 }
 
 func (d *decoder) refuse(path, format string, args ...any) {
@@ -449,9 +554,9 @@ func positionOf(node ast.Node) position {
 
 func positionOfToken(t *token.Token) position {
 	if t == nil || t.Position == nil {
-		return position{1, 1}
+		return position{line: 1, column: 1}
 	}
-	return position{t.Position.Line, t.Position.Column}
+	return position{line: t.Position.Line, column: t.Position.Column}
 }
 
 func kindName(t reflect.Type) string {

@@ -48,10 +48,10 @@ func TestDecodingIsStrict(t *testing.T) {
 	}{
 		// Keys.
 		"an unknown key at the top":            {minimal + "foo: 1\n", []string{"3:1: foo: unknown key, want one of " + topLevel}},
-		"an unknown key in a mapping":          {minimal + "network:\n  zone: [a, b]\n", []string{"4:3: network.zone: unknown key, want one of cidr, endpoints, nat, zones"}},
-		"an unknown key in a service":          {minimal + "services: {web: {route: {path: /}}}\n", []string{"3:26: services.web.route.path: unknown key, want one of deregistration_lag, headers, hosts, paths, priority, slow_start, sources"}},
-		"an unknown key in a list's item":      {minimal + "services:\n  web:\n    permissions:\n      - action: x\n        actions: ['s3:GetObject']\n        resources: ['arn:aws:s3:::b']\n", []string{"6:9: services.web.permissions.0.action: unknown key, want one of actions, resources"}},
-		"a key in another case":                {minimal + "Tags: {}\n", []string{"3:1: Tags: unknown key, want one of " + topLevel}},
+		"an unknown key in a mapping":          {minimal + "network:\n  zone: [a, b]\n", []string{"4:3: network.zone: unknown key, did you mean zones? want one of allow_public_cidr, cidr, endpoints, nat, zones"}},
+		"an unknown key in a service":          {minimal + "services: {web: {route: {path: /}}}\n", []string{"3:26: services.web.route.path: unknown key, did you mean paths? want one of deregistration_lag, headers, hosts, paths, priority, slow_start, sources"}},
+		"an unknown key in a list's item":      {minimal + "services:\n  web:\n    permissions:\n      - action: x\n        actions: ['s3:GetObject']\n        resources: ['arn:aws:s3:::b']\n", []string{"6:9: services.web.permissions.0.action: unknown key, did you mean actions? want one of actions, resources"}},
+		"a key in another case":                {minimal + "Tags: {}\n", []string{"3:1: Tags: unknown key, did you mean tags? want one of " + topLevel}},
 		"the environment as a key":             {minimal + "environment: dev\n", []string{"3:1: environment: unknown key, want one of " + topLevel}},
 		"a key twice":                          {minimal + "name: other\n", []string{"3:1: name: is there already, in line 1"}},
 		"a key twice, once in quotes":          {minimal + "'region': other\n", []string{"3:1: region: is there already, in line 2"}},
@@ -126,7 +126,7 @@ func TestDecodingIsStrict(t *testing.T) {
 		"nothing where a list is":        {minimal + "network:\n  zones:\n", []string{"4:3: network.zones: has no value: want a list, or leave it out"}},
 		"nothing in a list":              {minimal + "services:\n  web:\n    command:\n      - a\n      -\n", []string{"7:9: services.web.command.1: has no value: want text, or leave it out"}},
 		"nothing where a variable is":    {minimal + "services: {web: {environment: {A: }}}\n", []string{"3:32: services.web.environment.A: has no value: want text, or leave it out"}},
-		"nothing below a key too far in": {minimal + "network:\nnat: none\n", []string{"3:1: network: has no value: want a mapping (key: value), or leave it out", "4:1: nat: unknown key, want one of " + topLevel}},
+		"nothing below a key too far in": {minimal + "network:\nnat: none\n", []string{"3:1: network: has no value: want a mapping (key: value), or leave it out", "4:1: nat: unknown key, did you mean network.nat? want one of " + topLevel}},
 
 		// What YAML can do besides.
 		"an anchor":               {minimal + "network: &n {nat: none}\n", []string{"3:1: network: " + notPlainYML}},
@@ -212,7 +212,7 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.want == nil {
-				wantProblems(t, c.text, "5:3: network.nat_: unknown key, want one of cidr, endpoints, nat, zones")
+				wantProblems(t, c.text, "5:3: network.nat_: unknown key, did you mean nat? want one of allow_public_cidr, cidr, endpoints, nat, zones")
 				return
 			}
 			if got, want := c.want(parse(t, "test", c.text)); !reflect.DeepEqual(got, want) {

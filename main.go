@@ -19,9 +19,9 @@ import (
 )
 
 func main() {
-	err := run()
+	err := run(os.Args[1:])
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintln(os.Stderr, explained(err))
 	}
 	closeJSII()
 	if err != nil {
@@ -29,12 +29,22 @@ func main() {
 	}
 }
 
-// run reads the configuration that ENVIRONMENT names (dev, if it is not set) and writes its stack to the folder that CDKTF_OUTDIR
-// names (cdktf.out). After an error that folder is as it was.
-func run() error {
-	cfg, err := loadConfig(".", cmp.Or(os.Getenv("ENVIRONMENT"), "dev"))
+// run reads the configuration that ENVIRONMENT names (dev, if it is not set), with the INFRA_ variables over it. Without arguments it writes its
+// stack to the folder that CDKTF_OUTDIR names (cdktf.out); after an error that folder is as it was. With the argument explain it prints
+// what the configuration comes to, and where each value is from.
+func run(args []string) error {
+	if len(args) > 1 || len(args) == 1 && args[0] != "explain" {
+		return fmt.Errorf("want no argument, or explain, have %q", args)
+	}
+	cfg, doc, err := loadConfig(".", cmp.Or(os.Getenv("ENVIRONMENT"), "dev"), os.Environ())
 	if err != nil {
 		return err
+	}
+	for _, line := range doc.report(doc.warnings, true) {
+		fmt.Fprintln(os.Stderr, line)
+	}
+	if len(args) == 1 {
+		return explain(os.Stdout, cfg, doc)
 	}
 	outdir := cmp.Or(os.Getenv("CDKTF_OUTDIR"), "cdktf.out")
 	if err := checkState(cfg, outdir); err != nil {

@@ -48,7 +48,7 @@ type tree = map[string]any
 // load reads a shipped environment.
 func load(t *testing.T, environment string) *Config {
 	t.Helper()
-	cfg, err := loadConfig(".", environment)
+	cfg, _, err := loadConfig(".", environment, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

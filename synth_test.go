@@ -443,7 +443,7 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 		"broken YAML": {nil, map[string]string{"config/dev.yaml": "name: shop\nregion: [eu-central-1\n"}, false,
 			"config/dev.yaml:2:9: not valid YAML: sequence end token ']' not found\n"},
 		"several problems": {nil, map[string]string{"config/dev.yaml": "nam: shop\nregion: eu-central-1\nlog_retention: 1,5\nprotected: no\n"}, false,
-			"config/dev.yaml:1:1: nam: unknown key, want one of " + topLevel + "\n" +
+			"config/dev.yaml:1:1: nam: unknown key, did you mean name? want one of " + topLevel + "\n" +
 				"config/dev.yaml:1:1: name: is required: the application's name, such as shop\n" +
 				"config/dev.yaml:3:1: log_retention: want a whole number, have 1,5\n" +
 				"config/dev.yaml:4:1: protected: want true or false, have no\n"},
