@@ -36,8 +36,9 @@ var (
 	codes           = regexp.MustCompile(`^[2-4][0-9]{2}([-,][2-4][0-9]{2})*$`)
 	secretARN       = regexp.MustCompile(`^arn:aws:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:\S+|ssm:[a-z0-9-]+:[0-9]{12}:parameter/\S+)$`)
 	certificateARN  = regexp.MustCompile(`^arn:aws:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+$`)
-	keyARN          = regexp.MustCompile(`^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/[0-9a-f-]+$`)
+	keyARN          = regexp.MustCompile(`^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]+$`)
 	tagText         = regexp.MustCompile(`^[\p{L}\p{N} _.:/=+@-]*$`)
+	actionName      = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
 	snapshotName    = regexp.MustCompile(`^(arn:aws:rds:[a-z0-9-]+:[0-9]{12}:snapshot:)?((rds|awsbackup):)?[A-Za-z](-?[A-Za-z0-9])*$`)
 	parameterName   = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$`)
 	retentions      = []int{1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653} // CloudWatch Logs, PutRetentionPolicy
@@ -94,10 +95,10 @@ func check(c *Config, doc *document) {
 		} else {
 			want(bucketName.MatchString(c.State.Bucket), "state.bucket", "want the name of an S3 bucket, have %q", c.State.Bucket)
 		}
-		want(c.State.Region == c.Region || regionName.MatchString(c.State.Region), "state.region", "want an AWS region, have %q", c.State.Region)
 	} else {
 		want(c.State.Bucket == "", "state.bucket", "has no meaning with state.backend: local")
 	}
+	want(c.State.Region == c.Region || regionName.MatchString(c.State.Region), "state.region", "want an AWS region, have %q", c.State.Region)
 
 	checkAllowed(c, add)
 	checkNetwork(c, add)
@@ -313,7 +314,7 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 			add(at, "want actions and resources, at least one of each")
 		}
 		for j, action := range p.Actions {
-			if strings.Contains(action, "*") || !strings.Contains(action, ":") {
+			if !actionName.MatchString(action) {
 				add(fmt.Sprintf("%s.actions.%d", at, j), "want each action by its name, such as s3:GetObject, without *, have %q", action)
 			}
 		}
@@ -362,8 +363,11 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 			}
 		}
 		checkCIDRs(path+".route.sources", s.Route.Sources, add)
-	} else if s.Scaling.Requests > 0 {
-		add(path+".scaling.requests", "has no meaning without %s.route", path)
+	} else {
+		between(path+".route.priority", s.Route.Priority, 0, 49999)
+		if s.Scaling.Requests > 0 {
+			add(path+".scaling.requests", "has no meaning without %s.route", path)
+		}
 	}
 	if !strings.HasPrefix(s.HealthCheck.Path, "/") {
 		add(path+".health_check.path", "want a path that begins with /, have %q", s.HealthCheck.Path)
@@ -374,13 +378,10 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 	if s.HealthCheck.Timeout >= s.HealthCheck.Interval {
 		add(path+".health_check.timeout", "want less than %s.health_check.interval (%d), have %d", path, s.HealthCheck.Interval, s.HealthCheck.Timeout)
 	}
-	if s.Metrics.Enabled {
-		if !strings.HasPrefix(s.Metrics.Path, "/") {
-			add(path+".metrics.path", "want a path that begins with /, have %q", s.Metrics.Path)
-		}
-		if s.hidesMetrics() && s.Metrics.Path == "/" {
-			add(path+".metrics.path", "want a path of its own, since the balancer hides it from the internet, have /")
-		}
+	if !strings.HasPrefix(s.Metrics.Path, "/") {
+		add(path+".metrics.path", "want a path that begins with /, have %q", s.Metrics.Path)
+	} else if s.hidesMetrics() && s.Metrics.Path == "/" {
+		add(path+".metrics.path", "want a path of its own, since the balancer hides it from the internet, have /")
 	}
 	if s.Tasks >= 0 && s.Tasks <= 1000 {
 		between(path+".scaling.max", s.Scaling.Max, s.Tasks, 5000)
@@ -459,7 +460,7 @@ func checkDatabase(c *Config, add adder) {
 		if (restore.Snapshot == "") == (restore.Time == "") {
 			add(path, "want either snapshot or time")
 		}
-		if restore.Snapshot != "" && !snapshotName.MatchString(restore.Snapshot) {
+		if restore.Snapshot != "" && (!snapshotName.MatchString(restore.Snapshot) || len(restore.Snapshot) > 255+64) {
 			add(path+".snapshot", "want a snapshot's identifier or ARN, have %q", restore.Snapshot)
 		} else if parts := strings.Split(restore.Snapshot, ":"); len(parts) > 3 && parts[3] != c.Region {
 			add(path+".snapshot", "want a snapshot in %s: copy it there first, have one in %s", c.Region, parts[3])

@@ -406,6 +406,9 @@ func (c *Config) namedInIAM(noun string) string { return c.stack() + "-" + c.Reg
 
 func (c *Config) production() bool { return c.Profile == profileProduction }
 
+// keepsData tells whether a last snapshot and the automated backups outlive the database.
+func (c *Config) keepsData() bool { return c.production() || c.Protected }
+
 // zones are the letters in order: resources are declared in it, whatever the file's order.
 func (c *Config) zones() []string { return slices.Sorted(slices.Values(c.Network.Zones)) }
 

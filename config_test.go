@@ -389,7 +389,7 @@ func TestConfigurationIsTaken(t *testing.T) {
 		"five values":                                      minimal + "services: {web: {route: {paths: [/a, /b], hosts: ['*.example.com'], sources: [10.0.0.0/8], headers: {X-A: [a]}}}}\n",
 		"metrics on the public port":                       minimal + "services: {web: {metrics: {enabled: true, port: 8080}, route: {priority: 2}}}\n",
 		"metrics without a route, on / even":               minimal + "services: {job: {image: 'quay.io/x/y:1', metrics: {enabled: true, port: 8080, path: /}}}\n",
-		"metrics that are off":                             minimal + "services: {web: {metrics: {port: 1024, path: x}}}\n",
+		"metrics that are off":                             minimal + "services: {web: {metrics: {port: 1024, path: /x}}}\n",
 		"a public block on purpose":                        minimal + "network: {cidr: 100.64.0.0/16, allow_public_cidr: true}\n",
 		"six wildcards":                                    minimal + "services: {web: {route: {paths: ['/*/*', '/?/*'], hosts: ['*.a.example.com', '*.b.example.com']}}}\n",
 		"thirty sources":                                   minimal + "load_balancer: {sources: [" + strings.Join(blocks(30), ", ") + "]}\n",

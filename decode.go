@@ -521,7 +521,7 @@ func (d *decoder) wrongType(path string, node ast.Node, want reflect.Type) {
 
 // nearest is the one of the names that a mistyped one most probably meant, or "".
 func nearest(name string, names []string) string {
-	best, least := "", 1+max(1, len(name)/4)
+	best, least := "", 1+min(3, max(1, len(name)/4))
 	for _, candidate := range names {
 		if distance := levenshtein.ComputeDistance(name, candidate); distance < least {
 			best, least = candidate, distance

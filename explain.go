@@ -104,7 +104,9 @@ func (doc *document) origin(path, profile string) string {
 
 // summary is what will be there, in an operator's words.
 func summary(c *Config) (lines [][2]string) {
-	say := func(subject, format string, args ...any) { lines = append(lines, [2]string{subject, fmt.Sprintf(format, args...)}) }
+	say := func(subject, format string, args ...any) {
+		lines = append(lines, [2]string{subject, fmt.Sprintf(format, args...)})
+	}
 	say("stack", "%s in %s, %s", c.stack(), c.Region, choose(c.Protected, "protected: what holds data refuses to be destroyed", "not protected: destroying it takes everything along"))
 	say("state", "%s", choose(c.State.Backend == "local", "on this machine, in "+c.stateFile(), "s3://"+c.State.Bucket+"/"+c.stack()+".tfstate in "+c.State.Region))
 	zones := c.zones()

@@ -268,7 +268,7 @@ var arnShapes = map[string]*regexp.Regexp{
 	"ecs":            regexp.MustCompile(`^(\*|cluster/.+|(service|task)/[^/]+/.*)$`),
 	"events":         regexp.MustCompile(`^rule/.+`),
 	"iam":            regexp.MustCompile(`^root$`),
-	"kms":            regexp.MustCompile(`^key/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`),
+	"kms":            regexp.MustCompile(`^key/([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$`), // of one region, or of several
 	"lambda":         regexp.MustCompile(`^function:.+`),
 	"logs":           regexp.MustCompile(`^log-group:.+`),
 	"rds":            regexp.MustCompile(`^(db|snapshot):.+`),

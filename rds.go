@@ -119,9 +119,9 @@ func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts data
 		BackupRetentionPeriod:  jsii.Number(float64(d.Retention)),
 		BackupWindow:           jsii.String(d.BackupWindow),
 		CopyTagsToSnapshot:     true,
-		DeleteAutomatedBackups: !cfg.production(),
+		DeleteAutomatedBackups: !cfg.keepsData(),
 		DeletionProtection:     protected,
-		SkipFinalSnapshot:      !cfg.production(),
+		SkipFinalSnapshot:      !cfg.keepsData(),
 
 		EnabledCloudwatchLogsExports:       jsii.Strings("postgresql", "upgrade"),
 		MonitoringInterval:                 jsii.Number(60),
@@ -135,7 +135,7 @@ func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts data
 		Lifecycle: &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(protected)},
 		DependsOn: dependsOn(append(logGroups, parts.monitoring.Ready...)...),
 	}
-	if cfg.production() {
+	if cfg.keepsData() {
 		config.FinalSnapshotIdentifier = finalSnapshot(stack, id, identifier)
 	}
 	if main != nil {

@@ -225,7 +225,10 @@ func (cluster *Cluster) taskTrust(cfg *Config) []condition {
 // newExecutionRole is what ECS itself may do to start a task: fetch its image and its secrets, and write its log.
 func newExecutionRole(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, id, name, logGroupARN string, s ServiceConfig, db *Database) *Role {
 	statements := append([]statement{writeLog(logGroupARN)}, pullImages(s.Image)...)
-	secrets, parameters, keys := []string{}, []string{}, append([]string{}, s.SecretKeys...)
+	var secrets, parameters, keys []string
+	if len(s.Secrets) > 0 {
+		keys = append(keys, s.SecretKeys...)
+	}
 	for _, variable := range sortedKeys(s.Secrets) {
 		reference := secretResource(s.Secrets[variable])
 		if strings.Contains(reference, ":ssm:") {
