@@ -13,7 +13,7 @@ out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help synth deploy diff destroy local local-down test bench golden clean program need-go need-node need-npm
+.PHONY: help synth explain deploy diff destroy local local-down test bench golden clean program need-go need-node need-npm
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ help: ## list the commands
 synth: program ## write the Terraform of ENVIRONMENT to cdktf.out
 	@echo 'synthesising $(ENVIRONMENT) into cdktf.out ...'
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/platform
+
+explain: program ## print the settings of ENVIRONMENT, where each is from, and what they come to
+	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/platform explain
 
 diff: synth node_modules/.package-lock.json .build/bin/run ## show what deploy would change
 	@$(cdktf) diff --skip-synth --skip-provider-lock $(out) $(ARGS)

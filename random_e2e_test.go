@@ -13,7 +13,7 @@ import (
 	"platform/internal/terraform"
 )
 
-func init() { randomStacks = 250 }
+func init() { randomFiles, randomStacks = 6000, 250 }
 
 // What a sample of random configurations makes is taken by terraform and the provider.
 func TestRandomConfigurationsAreValidTerraform(t *testing.T) {

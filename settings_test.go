@@ -92,7 +92,7 @@ func (s setting) limits() string {
 	case a.numbered:
 		return choose(a.orZero, "0, ", "") + fmt.Sprintf("%d to %d", a.low, a.high)
 	case len(a.values) > 6:
-		return "see below"
+		return "[these](config/schema.json)"
 	case len(a.values) > 0:
 		return "`" + strings.Join(a.values, "`, `") + "`"
 	}

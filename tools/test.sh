@@ -18,6 +18,11 @@ tests() {
 	.build/bin/gotestsum --format pkgname-and-test-fails --jsonfile "$results" -- -count=1 -timeout 10m ./...
 }
 
+# Hundreds of random configurations, where `go test` takes a few.
+random() {
+	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.random" -- -tags e2e -count=1 -timeout 10m -run '^TestRandom' .
+}
+
 # Each test waits for AWS's provider most of the time, so they run all at once. What each part took and was expected to take goes to the
 # output as it ends. All of it is expected to take 25 minutes; the limit is there for what hangs, and allows for a machine that does more.
 end_to_end() {
@@ -43,11 +48,14 @@ step gofmt formatted
 step 'go vet' go vet -tags e2e ./...
 step staticcheck .build/bin/staticcheck -tags e2e ./...
 
-rm -f "$results" "$results.e2e"
+rm -f "$results" "$results.random" "$results.e2e"
 status=0
 step tests tests || status=$?
+[ $status -ne 0 ] || step 'random configurations' random || status=$?
 [ $status -ne 0 ] || step 'end to end' end_to_end || status=$?
-[ ! -s "$results.e2e" ] || cat "$results.e2e" >>"$results"
+for part in random e2e; do
+	[ ! -s "$results.$part" ] || cat "$results.$part" >>"$results"
+done
 [ -s "$results" ] || exit 1
 noskip=
 [ "${CI:-}" = true ] && noskip=-noskip
