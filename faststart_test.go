@@ -5,69 +5,14 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"testing"
 )
 
 // stockFolder, in the environment, makes the test binary synthesise everyConfig into that folder and end; stockSeed is the random ones' seed.
 const stockFolder, stockSeed = "PLATFORM_TEST_STOCK_FOLDER", "PLATFORM_TEST_STOCK_SEED"
-
-// stockProcess starts jsii as it is, takes its seconds for it, and writes everyConfig of a seed to a folder.
-type stockProcess struct {
-	*exec.Cmd
-	seed   uint64
-	folder string
-	said   strings.Builder
-}
-
-// startStock is called once, by TestMain if all tests are run, so that they need not wait for it in the end.
-var startStock = sync.OnceValues(func() (*stockProcess, error) {
-	folder, err := os.MkdirTemp("", "platform-stock-")
-	if err != nil {
-		return nil, err
-	}
-	stock := &stockProcess{Cmd: exec.Command(os.Args[0]), seed: rand.Uint64(), folder: folder}
-	stock.Env = append(os.Environ(), "FASTSTART=off", "NODE_OPTIONS=", stockFolder+"="+folder, stockSeed+"="+strconv.FormatUint(stock.seed, 10))
-	stock.Stdout, stock.Stderr = &stock.said, &stock.said
-	return stock, stock.Start()
-})
-
-// The fast start changes what a start costs and nothing of what it writes. One process here starts jsii as it is; this one has the fast start.
-func TestFastStartWritesTheSameBytesAsStock(t *testing.T) {
-	if !strings.Contains(os.Getenv("NODE_OPTIONS"), "jsii-faststart") {
-		t.Skip("the fast start is off here")
-	}
-	process, err := startStock()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(process.folder)
-	seed, stock, fast := process.seed, process.folder, t.TempDir()
-	failed := synthesiseEach(seed, fast)
-	if err := process.Wait(); err != nil {
-		t.Fatalf("jsii as it is: %v\n%s", err, process.said.String())
-	}
-	if failed != nil {
-		t.Fatal(failed)
-	}
-	want, got := contents(t, stock), contents(t, fast)
-	if len(want) < 3*len(everyConfig(seed)) { // a stack, its function and a manifest
-		t.Fatalf("wrote %v", sortedKeys(want))
-	}
-	if !slices.Equal(sortedKeys(want), sortedKeys(got)) {
-		t.Fatalf("writes\n%v\nand jsii as it is\n%v", sortedKeys(got), sortedKeys(want))
-	}
-	for path := range want {
-		if diff := firstDifference(want[path], got[path]); diff != "" {
-			t.Errorf("seed %d, %s: jsii as it is writes the first\n%s\n%s", seed, path, everyConfig(seed)[strings.Split(path, "/")[0]].config, diff)
-		}
-	}
-}
 
 // writeStock is the other process. It gives the exit code.
 func writeStock(folder string) int {
@@ -120,7 +65,7 @@ func everyConfig(seed uint64) map[string]namedConfig {
 		configs[name] = namedConfig{otherStacks[name].environment, "name: platform\nregion: eu-central-1\n" + otherStacks[name].config}
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
-	for i := range 2 {
+	for i := range 6 {
 		configs[fmt.Sprint("random", i)] = namedConfig{"dev", randomConfig(random)}
 	}
 	return configs

@@ -32,10 +32,6 @@ func TestMain(m *testing.M) {
 	if folder := os.Getenv(stockFolder); folder != "" {
 		code = writeStock(folder)
 	} else {
-		given := func(name string) bool { return flag.Lookup(name).Value.String() != "" }
-		if !given("test.run") && !given("test.list") && !given("test.fuzz") && strings.Contains(os.Getenv("NODE_OPTIONS"), "jsii-faststart") {
-			startStock()
-		}
 		code = m.Run()
 	}
 	closeJSII()

@@ -10,13 +10,14 @@
 //
 // # What changes
 //
-// Node loads a file of ours, preload.js, before the kernel: NODE_OPTIONS=--require=…, which jsii passes on. That file changes three things:
+// Node loads a file of ours, preload.js, before the kernel: NODE_OPTIONS=--require=…, which jsii passes on. That file changes four things:
 //
 //   - An assembly is not parsed. An index of it, made once for each version of a package, says which bytes are which type; a
 //     type is read from the assembly when the kernel first asks for it.
 //   - A submodule is loaded when the kernel first asks for it.
 //   - The kernel runs in the process that jsii starts. Without this that one starts another and copies messages between it and the program,
 //     which every call waits for.
+//   - cdktf notes a stack trace, of JavaScript, for each token that is made, and shows it should that token not resolve. It notes an empty one.
 //
 // No installed file is touched. The file and the indexes are in the folder jsii-faststart of the user's cache folder, 3 MB for the AWS
 // provider; they may be removed at any time.
