@@ -10,27 +10,22 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
+
+	"platform/internal/python"
 )
 
 // Account is the number of the account that everything in an emulator belongs to, unless Options say otherwise.
 const Account = "123456789012"
-
-// cacheName is our folder in the user's cache folder.
-const cacheName = "cdktf-aws-platform"
 
 // patience is how long an emulator may take from its start until it answers. It takes 3 s where nothing else runs.
 const patience = 2 * time.Minute
@@ -54,24 +49,17 @@ type Emulator struct {
 // Prepare finds a Python with moto, or makes a virtual environment that has it; that takes a package index and up to a minute, once.
 // What it has to say meanwhile goes to progress.
 func Prepare(ctx context.Context, progress io.Writer) (*Emulator, error) {
-	python, err := exec.LookPath("python3")
-	if err != nil {
-		return nil, errors.New("emulator: python3 is not on PATH: install Python 3.10 or later")
-	}
 	want := pinned("moto")
-	if have, err := versionOfMoto(ctx, python); err == nil && have == want {
-		return &Emulator{python, "moto " + have + " of the Python on PATH"}, nil
+	if installed, err := exec.LookPath("python3"); err == nil {
+		if have, err := versionOfMoto(ctx, installed); err == nil && have == want {
+			return &Emulator{installed, "moto " + have + " of the Python on PATH"}, nil
+		}
 	}
-	cache, err := os.UserCacheDir()
+	own, err := python.Environment(ctx, "moto-"+want, requirements, progress)
 	if err != nil {
-		return nil, fmt.Errorf("emulator: no folder to keep moto in: set HOME: %w", err)
-	}
-	sum := sha256.Sum256(requirements)
-	folder := filepath.Join(cache, cacheName, "moto-"+want+"-"+hex.EncodeToString(sum[:4]))
-	if err := makeEnvironment(ctx, python, folder, progress); err != nil {
 		return nil, fmt.Errorf("emulator: moto %s is not there and cannot be installed: %w", want, err)
 	}
-	return &Emulator{inEnvironment(folder), "moto " + want + " in a virtual environment of its own"}, nil
+	return &Emulator{own, "moto " + want + " in a virtual environment of its own"}, nil
 }
 
 // pinned returns the version that requirements.txt has of a package.
@@ -84,62 +72,6 @@ func pinned(name string) string {
 func versionOfMoto(ctx context.Context, python string) (string, error) {
 	version, err := exec.CommandContext(ctx, python, "-c", "import docker, flask, flask_cors, moto; print(moto.__version__)").Output()
 	return strings.TrimSpace(string(version)), err
-}
-
-// makeEnvironment makes a virtual environment unless it is there. It is made beside its place and moved there when it
-// is whole, so that of two who make it at once none sees the other's half.
-func makeEnvironment(ctx context.Context, python, folder string, progress io.Writer) error {
-	if _, err := os.Stat(inEnvironment(folder)); err == nil {
-		return nil
-	}
-	fmt.Fprintln(progress, "installing the AWS emulator (moto), once ...")
-	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
-		return err
-	}
-	unfinished, err := os.MkdirTemp(filepath.Dir(folder), "moto-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(unfinished)
-	if err := quietly(exec.CommandContext(ctx, python, "-m", "venv", unfinished)); err != nil {
-		return err
-	}
-	list := filepath.Join(unfinished, "requirements.txt")
-	if err := os.WriteFile(list, requirements, 0o644); err != nil {
-		return err
-	}
-	// Wheels alone: nothing is compiled, and no package's set-up code runs.
-	install := exec.CommandContext(ctx, inEnvironment(unfinished), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-		"--require-hashes", "--only-binary", ":all:", "--requirement", list)
-	if err := quietly(install); err != nil {
-		return err
-	}
-	if err := os.Rename(unfinished, folder); err != nil {
-		if _, there := os.Stat(inEnvironment(folder)); there != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// inEnvironment is the path of a virtual environment's Python.
-func inEnvironment(folder string) string {
-	if runtime.GOOS == "windows" {
-		return filepath.Join(folder, "Scripts", "python.exe")
-	}
-	return filepath.Join(folder, "bin", "python")
-}
-
-// quietly runs a command that has nothing to say unless it fails; then it is the last line that says why.
-func quietly(cmd *exec.Cmd) error {
-	output, err := cmd.CombinedOutput()
-	if err == nil {
-		return nil
-	}
-	if text := strings.TrimSpace(string(output)); text != "" {
-		return errors.New(text[strings.LastIndexByte(text, '\n')+1:])
-	}
-	return err
 }
 
 // Options of an emulator.
