@@ -49,7 +49,7 @@ test: need-node node_modules/.package-lock.json .build/bin/.tools ## run every c
 bench: program .build/bench/node_modules/.package-lock.json ## measure the fast start against a slow one and TypeScript (ten minutes)
 	@go run -buildvcs=false ./bench $(ARGS)
 
-golden: need-go need-node ## rewrite the expected Terraform in testdata from what is synthesised now
+golden: need-go need-node ## rewrite testdata, the schema and the table of settings from what is there now
 	@echo 'rewriting testdata ...'
 	@go test . -count=1 -update
 
