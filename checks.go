@@ -771,8 +771,8 @@ func warn(c *Config, doc *document) {
 	production(len(c.Monitoring.Emails) > 0, "monitoring.emails", "nobody is told of an alarm")
 }
 
-// secretWord is in the names of variables that hold secrets.
-var secretWord = regexp.MustCompile(`(?i)(^|_)(password|passwd|secret|token|api_?key|private_?key|credentials?)(_|$)`)
+// secretWord ends the names of variables that hold secrets.
+var secretWord = regexp.MustCompile(`(?i)(^|_)(password|passwd|secret|token|api_?key|private_?key|credentials?)$`)
 
 // zoneLetters are those that a region's zones have in most accounts; regions that are not named here have a to c.
 // https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
