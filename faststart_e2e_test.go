@@ -3,7 +3,6 @@
 package main
 
 import (
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"slices"
@@ -25,7 +24,7 @@ func startStock() (*stockProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	stock := &stockProcess{Cmd: exec.Command(os.Args[0]), seed: rand.Uint64(), folder: folder}
+	stock := &stockProcess{Cmd: exec.Command(os.Args[0]), seed: chooseSeed(), folder: folder}
 	stock.Env = append(os.Environ(), "FASTSTART=off", "NODE_OPTIONS=", stockFolder+"="+folder, stockSeed+"="+strconv.FormatUint(stock.seed, 10))
 	stock.Stdout, stock.Stderr = &stock.said, &stock.said
 	return stock, stock.Start()

@@ -224,7 +224,7 @@ func storageFits(stack tree) (v violations) {
 		v.want(initial >= 20, d.address, "wants 20 GiB or more")
 		v.want(initial >= 400 || !d.has("iops") && !d.has("storage_throughput"), d.address, "sets IOPS or throughput, which gp3 has from 400 GiB on")
 		limit := d.number("max_allocated_storage")
-		v.want(limit == 0 || limit >= initial*1.1, d.address, "wants a bound a tenth above %v, or 0 for none, has %v", initial, limit)
+		v.want(limit == 0 || limit*10 >= initial*11, d.address, "wants a bound a tenth above %v, or 0 for none, has %v", initial, limit)
 	}
 	return v
 }
