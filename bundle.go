@@ -152,7 +152,7 @@ func writeStamp(stamp, recipe, hash, zip string) {
 func moduleOf(dir string) string { return filepath.Dir(filepath.Dir(filepath.Clean(dir))) }
 
 // hashFunction hashes what the function is made from. Of the project it covers the folder only: a function that imported another
-// package of it, or embedded a file, or a module that a folder replaces, would change without a change of its hash, which
+// package of it, or embedded a file beside its Go files, or a module that a folder replaces, would change without a change of its hash, which
 // TestFunctionHashCoversAllItsSources rules out.
 func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 	h := sha256.New()
@@ -190,25 +190,34 @@ func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// hashSources adds a function's own files.
+// hashSources adds a function's own files: the Go files in its folder, and whatever lies in folders below, which it embeds.
 func hashSources(h hash.Hash, dir string) error {
-	entries, err := os.ReadDir(dir) // sorted by name
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		name := entry.Name()
-		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
-			continue
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error { // in the order of names
+		if err != nil {
+			return err
 		}
-		content, err := os.ReadFile(filepath.Join(dir, name))
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		name = filepath.ToSlash(name)
+		if entry.IsDir() {
+			if entry.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.Contains(name, "/") && (!strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go")) {
+			return nil
+		}
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
 		// A Windows checkout may have rewritten the line endings.
 		addTo(h, name, strings.ReplaceAll(string(content), "\r\n", "\n"))
-	}
-	return nil
+		return nil
+	})
 }
 
 // addTo adds a text under a name. The lengths make it unambiguous where either ends.

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,8 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 			"go.sum": "example.com/testing v1.0.0 h1:CCCC\n",
 		}, true},
 		{"a source", map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"}, false},
+		{"a file that it embeds", map[string]string{"functions/hello/words/hello.txt": "hello"}, false},
+		{"a file that its tests read", map[string]string{"functions/hello/testdata/hello.txt": "hello"}, true},
 		{"a new source", map[string]string{"functions/hello/more.go": "package main\n"}, false},
 		{"the go line", map[string]string{"go.mod": "module hello\n\ngo 1.26.0\n"}, false},
 		{"a godebug line", map[string]string{"go.mod": "module hello\n\ngo 1.25.0\n\ngodebug madvdontneed=1\n"}, false},
@@ -228,6 +231,12 @@ func bootstrapIn(t *testing.T, path string) []byte {
 }
 
 func TestFunctionHashCoversAllItsSources(t *testing.T) {
+	for _, function := range []string{backupFunction, "functions/database"} {
+		t.Run(function, func(t *testing.T) { hashCoversAllSources(t, function) })
+	}
+}
+
+func hashCoversAllSources(t *testing.T, function string) {
 	type goPackage struct {
 		ImportPath string
 		Module     *struct {
@@ -237,7 +246,7 @@ func TestFunctionHashCoversAllItsSources(t *testing.T) {
 		}
 		EmbedFiles, CFiles, SFiles, SysoFiles []string
 	}
-	cmd := exec.Command("go", "list", "-deps", "-json", "-tags", "lambda.norpc", "./"+backupFunction)
+	cmd := exec.Command("go", "list", "-deps", "-json", "-tags", "lambda.norpc", "./"+function)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=arm64", "CGO_ENABLED=0", "GOWORK=off")
 	cmd.Stderr = os.Stderr
 	output, err := cmd.Output()
@@ -257,10 +266,11 @@ func TestFunctionHashCoversAllItsSources(t *testing.T) {
 			t.Errorf("%s comes from a folder, whose content the hash does not cover", p.Module.Path)
 		}
 	}
-	if len(own) != 1 || own[0].ImportPath != "platform/"+backupFunction {
+	if len(own) != 1 || own[0].ImportPath != "platform/"+function {
 		t.Fatalf("want no package of the project but its own, have %+v", own)
 	}
-	for _, files := range [][]string{own[0].EmbedFiles, own[0].CFiles, own[0].SFiles, own[0].SysoFiles} {
+	beside := slices.DeleteFunc(own[0].EmbedFiles, func(name string) bool { return strings.Contains(name, "/") && !strings.HasPrefix(name, "testdata/") })
+	for _, files := range [][]string{beside, own[0].CFiles, own[0].SFiles, own[0].SysoFiles} {
 		if len(files) > 0 {
 			t.Errorf("built from %v, which the hash does not cover", files)
 		}

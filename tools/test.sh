@@ -23,6 +23,11 @@ random() {
 	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.random" -- -tags e2e -count=1 -timeout 10m -run '^TestRandom|^TestFastStart' .
 }
 
+# A real PostgreSQL, and the function that makes the roles in it.
+roles() {
+	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.roles" -- -tags e2e -count=1 -timeout 10m ./functions/database ./internal/postgres
+}
+
 # Each test waits for AWS's provider most of the time, so they run all at once. What each part took and was expected to take goes to the
 # output as it ends. All of it is expected to take 25 minutes; the limit is there for what hangs, and allows for a machine that does more.
 end_to_end() {
@@ -48,16 +53,17 @@ step gofmt formatted
 step 'go vet' go vet -tags e2e ./...
 step staticcheck .build/bin/staticcheck -tags e2e ./...
 
-rm -f "$results" "$results.random" "$results.e2e"
+rm -f "$results" "$results.random" "$results.roles" "$results.e2e"
 status=0
 step tests tests || status=$?
 [ $status -ne 0 ] || step 'random configurations, fast start' random || status=$?
+[ $status -ne 0 ] || step 'database roles' roles || status=$?
 [ $status -ne 0 ] || step 'end to end' end_to_end || status=$?
-for part in random e2e; do
+for part in random roles e2e; do
 	[ ! -s "$results.$part" ] || cat "$results.$part" >>"$results"
 done
 [ -s "$results" ] || exit 1
 noskip=
 [ "${CI:-}" = true ] && noskip=-noskip
-.build/bin/testcount -need platform/e2e $noskip "$results" || status=1
+.build/bin/testcount -need platform/e2e,platform/functions/database $noskip "$results" || status=1
 exit $status

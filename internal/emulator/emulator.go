@@ -1,6 +1,6 @@
 // Package emulator runs an AWS of one's own: moto, a Python program that answers AWS's API out of its memory, with the gaps
-// filled that this platform meets (gaps.py). A stack that is deployed to it costs nothing, stands on this machine only, and is gone
-// when it stops.
+// filled that this platform meets (gaps.py), and a real PostgreSQL in the place of RDS's. A stack that is deployed to it costs nothing, stands on this
+// machine only, and is gone when it stops.
 //
 // moto comes from the Python on PATH if that has it in the version pinned in requirements.txt, else from a virtual
 // environment in the user's cache folder, made the first time.
@@ -21,6 +21,7 @@ import (
 	"syscall"
 	"time"
 
+	"platform/internal/postgres"
 	"platform/internal/python"
 )
 
@@ -38,28 +39,33 @@ var (
 	requirements []byte
 )
 
-// Emulator is a Python that can run moto.
+// Emulator is a Python that can run moto, and a PostgreSQL.
 type Emulator struct {
-	python string
+	python   string
+	postgres *postgres.PostgreSQL
 
 	// Source says in words where moto comes from.
 	Source string
 }
 
-// Prepare finds a Python with moto, or makes a virtual environment that has it; that takes a package index and up to a minute, once.
-// What it has to say meanwhile goes to progress.
+// Prepare finds a Python with moto, or makes a virtual environment that has it; that takes a package index and up to a minute, once. It prepares
+// PostgreSQL likewise. What it has to say meanwhile goes to progress.
 func Prepare(ctx context.Context, progress io.Writer) (*Emulator, error) {
+	database, err := postgres.Prepare(ctx, progress)
+	if err != nil {
+		return nil, fmt.Errorf("emulator: %w", err)
+	}
 	want := pinned("moto")
 	if installed, err := exec.LookPath("python3"); err == nil {
 		if have, err := versionOfMoto(ctx, installed); err == nil && have == want {
-			return &Emulator{installed, "moto " + have + " of the Python on PATH"}, nil
+			return &Emulator{installed, database, "moto " + have + " of the Python on PATH"}, nil
 		}
 	}
 	own, err := python.Environment(ctx, "moto-"+want, requirements, progress)
 	if err != nil {
 		return nil, fmt.Errorf("emulator: moto %s is not there and cannot be installed: %w", want, err)
 	}
-	return &Emulator{own, "moto " + want + " in a virtual environment of its own"}, nil
+	return &Emulator{own, database, "moto " + want + " in a virtual environment of its own"}, nil
 }
 
 // pinned returns the version that requirements.txt has of a package.
@@ -98,6 +104,9 @@ type Server struct {
 	// PID is its process.
 	PID int
 
+	// Database is the PostgreSQL behind every database instance there; it ends with the emulator.
+	Database *postgres.Server
+
 	process *exec.Cmd
 	alive   io.Closer
 }
@@ -131,11 +140,24 @@ func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
 	if o.Stay {
 		arguments = append(arguments, "--stay")
 	}
+	// PostgreSQL runs while the emulator has the other end of this pipe.
+	whileAlive, lifeline, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer whileAlive.Close()
+	defer lifeline.Close()
+	database, err := e.postgres.Start(ctx, postgres.Options{Names: []string{"*.emulator.rds.amazonaws.com"}, Database: "app", Alive: whileAlive})
+	if err != nil {
+		return nil, err
+	}
 	cmd := exec.Command(e.python, arguments...)
+	cmd.ExtraFiles = []*os.File{lifeline}
 	cmd.Stderr = logFile
 	cmd.Env = append(Environ(os.Environ(), ""), "PYTHONDONTWRITEBYTECODE=1",
 		"MOTO_ACCOUNT_ID="+o.Account,
 		"MOTO_ACM_VALIDATION_WAIT=1", // seconds until a certificate is valid
+		fmt.Sprintf("DATABASE_PORT=%d", database.Port), "DATABASE_CA="+database.CA, "DATABASE_PASSWORD="+database.Master.Password,
 	)
 	// An interrupt from the terminal is for terraform, which still needs the emulator then to end in good order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -150,7 +172,7 @@ func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	server := &Server{PID: cmd.Process.Pid, process: cmd, alive: alive}
+	server := &Server{PID: cmd.Process.Pid, Database: database, process: cmd, alive: alive}
 
 	address := make(chan string, 1)
 	go func() {

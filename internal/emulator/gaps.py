@@ -312,13 +312,17 @@ class Runtime:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.function.memory_size),
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             **(self.function.environment_vars or {}),
+            # Where the database is that the variables name, and whose certificate it has.
+            "PGHOSTADDR": "127.0.0.1",
+            "PGPORT": os.environ["DATABASE_PORT"],
+            "PGSSLROOTCERT": os.environ["DATABASE_CA"],
         }
 
 
 # ---- RDS -------------------------------------------------------------------------------------------------------------
 
 from moto.core.responses import ActionResult
-from moto.rds.models import RDSBackend
+from moto.rds.models import DBInstance, MasterUserSecret, RDSBackend
 from moto.rds.responses import RDSResponse
 
 INSTANCE = {
@@ -362,6 +366,15 @@ def _(original, self):
     return ActionResult({"Parameters": [{**p, "Source": "user"} for p in original(self).result["Parameters"]]})
 
 
+@gap(MasterUserSecret, "_generate_secret_string", "rds CreateDBInstance", "has the same credentials for every master; here a real PostgreSQL's, which stands for all instances")
+def _(_, self):
+    return json.dumps({"username": self.resource.master_username, "password": os.environ["DATABASE_PASSWORD"]})
+
+
+GAPS.append(("rds DescribeDBInstances", "an address for each region; here one domain, which the certificate of the one PostgreSQL is for"))
+DBInstance.address = property(lambda self: f"{self.db_instance_identifier}.emulator.rds.amazonaws.com")
+
+
 @gap(RDSBackend, "modify_db_subnet_group", "rds ModifyDBSubnetGroup", "loses the group")
 def _(original, self, subnet_name, *args, **kwargs):
     group = original(self, subnet_name, *args, **kwargs)
@@ -387,6 +400,24 @@ def _(original, self, *args, **kwargs):
 @gap(FakeDeleteMarker, "dispose?", "s3 DeleteObjects", "fails where the newest version is a delete marker")
 def _(_, self, *args, **kwargs):
     pass
+
+
+# ---- Secrets Manager -------------------------------------------------------------------------------------------------
+
+from moto.secretsmanager.models import SecretsManagerBackend
+
+
+@gap(SecretsManagerBackend, "rotate_secret", "secretsmanager RotateSecret", "takes a rotation that ended for one that goes on; leaves the version of a mere test")
+def _(original, self, secret_id, *args, **kwargs):
+    versions = self.secrets[secret_id].versions
+    for version in versions.values():
+        if {"AWSPENDING", "AWSCURRENT"} <= set(version["version_stages"]):
+            version["version_stages"].remove("AWSPENDING")
+    answer = original(self, secret_id, *args, **kwargs)
+    if not kwargs.get("rotate_immediately", True):
+        for name in [name for name, version in versions.items() if version["version_stages"] == ["AWSPENDING"]]:
+            del versions[name]
+    return answer
 
 
 # ---- the server ------------------------------------------------------------------------------------------------------

