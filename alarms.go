@@ -43,13 +43,14 @@ const (
 
 // newAlarms declares all alarms but those of deployments, the events that no metric shows, and the dashboard, whose name it returns. It
 // comes last, since it looks at everything.
-func newAlarms(stack cdktf.TerraformStack, cfg *Config, net *Network, balancer *LoadBalancer, db *Database, cluster *Cluster, services []*Service, monitoring *Monitoring, backup *Backup) *string {
+func newAlarms(stack cdktf.TerraformStack, cfg *Config, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster, services []*Service, monitoring *Monitoring, backup *Backup) *string {
 	alarms := loadBalancerAlarms(balancer)
 	for _, s := range services {
 		alarms = append(alarms, serviceAlarms(cfg, balancer, cluster, s)...)
 	}
 	alarms = append(alarms, tooFewTasks("prometheus", cluster, monitoring.PrometheusService, 1))
 	alarms = append(alarms, databaseAlarms(cfg, db)...)
+	alarms = append(alarms, rolesAlarms(roles)...)
 	for _, zone := range sortedKeys(net.NATGateways) {
 		alarms = append(alarms, natAlarms(zone, net.NATGateways[zone])...)
 	}
@@ -78,6 +79,15 @@ func loadBalancerAlarms(balancer *LoadBalancer) []alarm {
 			{id: "share", expression: "IF(total >= 20, 100 * (FILL(balancer, 0) + FILL(targets, 0)) / total, 0)"},
 		},
 		threshold: 5, period: 60, of: 3, in: 5, missing: missingIsFine,
+	}}
+}
+
+func rolesAlarms(roles *Roles) []alarm {
+	return []alarm{{
+		id:          "database_function_errors",
+		description: "The database function failed: a password was not rotated, or a deployment could not make the roles. The passwords in use still work; Secrets Manager tries again. Its log group says why.",
+		namespace:   "AWS/Lambda", metric: "Errors", dimensions: map[string]*string{"FunctionName": roles.FunctionName}, statistic: "Sum",
+		threshold: 0, period: 300, of: 1, in: 1, missing: missingIsFine,
 	}}
 }
 

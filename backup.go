@@ -22,9 +22,6 @@ type Backup struct {
 	Namespace    string  // of the metrics that the function reports
 }
 
-// bundle is a compiled function: a zip file, by its absolute path, and the hash of what it was made from.
-type bundle struct{ zip, hash string }
-
 // newBackup declares the bucket, the function that takes and prunes snapshots, and its schedules.
 //
 //	schedule (backup.schedule) ──┐
@@ -85,31 +82,19 @@ func newBackupFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *
 		statement{sid: "ReportFailureKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*keys.Alerts}},
 		statement{sid: "OwnEnvironment", actions: []string{"kms:Decrypt"}, resources: []string{*keys.Backup}},
 	)
-	asset := cdktf.NewTerraformAsset(stack, jsii.String("backup_function_code"), &cdktf.TerraformAssetConfig{
-		Path: jsii.String(function.zip), Type: cdktf.AssetType_FILE, AssetHash: jsii.String(function.hash),
-	})
-	lambda := lambdafunction.NewLambdaFunction(stack, jsii.String("backup_function"), &lambdafunction.LambdaFunctionConfig{
-		FunctionName:   jsii.String(name),
-		Description:    jsii.String("Takes and prunes snapshots of the database, and reports how old the newest is"),
-		Role:           role.ARN,
-		Runtime:        jsii.String("provided.al2023"),
-		Architectures:  jsii.Strings("arm64"),
-		Handler:        jsii.String("bootstrap"),
-		Filename:       asset.Path(),
-		SourceCodeHash: jsii.String(function.hash), // of the sources: the compiled bytes differ from machine to machine
-		MemorySize:     jsii.Number(128),
-		Timeout:        jsii.Number(900), // seconds; the clean-up waits for a snapshot in the making
-		KmsKeyArn:      keys.Backup,
-		Environment: &lambdafunction.LambdaFunctionEnvironment{Variables: &map[string]*string{
+	lambda := newLambda(stack, cfg, "backup_function", function, role, lambdaSpec{
+		noun: "backup", description: "Takes and prunes snapshots of the database, and reports how old the newest is",
+		memory: 128, timeout: 900, // the clean-up waits for a snapshot in the making
+		key: keys.Backup,
+		variables: map[string]*string{
 			"DB_INSTANCE_IDENTIFIER": db.Identifier,
 			"SNAPSHOT_PREFIX":        jsii.String(prefix),
 			"BACKUP_OF":              jsii.String(cfg.stack()),
 			"RETENTION_DAYS":         jsii.String(strconv.Itoa(cfg.Backup.Retention)),
 			"MINIMUM_SNAPSHOTS":      jsii.String(strconv.Itoa(cfg.Backup.Minimum)),
 			"METRIC_NAMESPACE":       jsii.String(backup.Namespace),
-		}},
-		Tags:      nameTag(cfg, "backup"),
-		DependsOn: dependsOn(append(role.Ready, logs)...),
+		},
+		ready: []cdktf.ITerraformDependable{logs},
 	})
 	retries := lambdafunctioneventinvokeconfig.NewLambdaFunctionEventInvokeConfig(stack, jsii.String("backup_function_retries"), &lambdafunctioneventinvokeconfig.LambdaFunctionEventInvokeConfigConfig{
 		FunctionName:             lambda.FunctionName(),

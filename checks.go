@@ -484,6 +484,14 @@ func checkDatabase(c *Config, add adder) {
 			add(path, "want database.slow_query instead")
 		}
 	}
+	if d.CertificateImage != c.Monitoring.Prometheus.ConfigImage { // which is checked there
+		checkImage(c, "database.certificate_image", d.CertificateImage, add)
+	}
+	if services := c.databaseServices(); len(services) > 0 && regionName.MatchString(c.Region) {
+		if _, err := regionCertificates(c.Region); err != nil {
+			add("services."+services[0]+".database", "%v", err)
+		}
+	}
 	if _, restored := d.Restores[d.Active]; d.Active != mainDatabase && !restored {
 		add("database.active", "want main or a key of database.restores, have %q", d.Active)
 	}
@@ -741,6 +749,9 @@ func warn(c *Config, doc *document) {
 		for _, key := range []string{"cpu", "memory", "requests"} {
 			idle(s.scaled(), path+".scaling."+key, "while "+path+".scaling.max is not above tasks")
 		}
+		for _, key := range []string{"connections", "query_timeout"} {
+			idle(s.Database != "none", path+"."+key, "while "+path+".database is none")
+		}
 		idle(len(s.Secrets) > 0, path+".secret_keys", "without "+path+".secrets")
 		for _, key := range sortedKeys(s.Environment) {
 			if secretWord.MatchString(key) && s.Environment[key] != "" {
@@ -752,6 +763,18 @@ func warn(c *Config, doc *document) {
 		}
 		if c.production() && s.Tasks == 1 {
 			doc.warn(path+".tasks", "a single task is an outage whenever it is replaced by AWS or its zone fails: want 2")
+		}
+	}
+	for _, key := range []string{"rotation", "certificate_image"} {
+		idle(len(c.databaseServices()) > 0, "database."+key, "while no service has a database")
+	}
+	if gib, err := classMemory(c.Database.InstanceClass); err == nil {
+		wanted := 0
+		for _, name := range c.databaseServices() {
+			wanted += c.Services[name].Connections
+		}
+		if most := maxConnections(gib); wanted > most {
+			doc.warn("database.instance_class", "allows %d connections, and the services together may open %d", most, wanted)
 		}
 	}
 	if !c.production() {

@@ -74,28 +74,30 @@ type FirewallConfig struct {
 
 // ServiceConfig is one container run on Fargate.
 type ServiceConfig struct {
-	Image        string            `yaml:"image" allowed:"~image"`                  // with a tag or digest; required but for web
-	Architecture string            `yaml:"architecture" allowed:"ARM64|X86_64"`     // the image's
-	CPU          int               `yaml:"cpu" allowed:"within @cpu CPU units"`     // 1024 to a vCPU
-	Memory       int               `yaml:"memory" allowed:"within 512..122880 MiB"` // in the pairs with cpu that Fargate has
-	Port         int               `yaml:"port" allowed:"1024..65535"`              // the container listens on, as another user than root
-	Command      []string          `yaml:"command"`                                 // instead of the image's own
-	User         string            `yaml:"user" allowed:"~user"`                    // numeric user id in the container, never 0
-	Scratch      int               `yaml:"scratch" allowed:"within 16..61440 MiB"`  // of memory under /tmp, the only place that can be written; at most half of memory
-	Environment  map[string]string `yaml:"environment"`                             // variables of the container
-	Secrets      map[string]string `yaml:"secrets" allowed:"~secret"`               // variables from Secrets Manager or Parameter Store, by ARN
-	SecretKeys   []string          `yaml:"secret_keys" allowed:"~key"`              // ARNs of the KMS keys that those secrets are encrypted with
-	Permissions  []Permission      `yaml:"permissions"`                             // what the application itself may do in AWS
-	Database     string            `yaml:"database" allowed:"none|owner"`           // which role it has there
-	Route        RouteConfig       `yaml:"route"`                                   // which requests it gets; none, without any condition
-	HealthCheck  HealthCheckConfig `yaml:"health_check"`                            // what the balancer asks each task
-	Metrics      MetricsConfig     `yaml:"metrics"`                                 // where a task tells Prometheus how it is
-	Tasks        int               `yaml:"tasks" allowed:"0..1000"`                 // how many run; where scaling may add some, the least
-	Scaling      ScalingConfig     `yaml:"scaling"`                                 // bounds of automatic scaling
-	Spot         bool              `yaml:"spot"`                                    // spare capacity: cheaper, may be taken away at two minutes' notice
-	Exec         bool              `yaml:"exec"`                                    // allow a shell in the running container
-	Repository   bool              `yaml:"repository"`                              // make an image repository; until it holds an image keep tasks at 0
-	StopTimeout  int               `yaml:"stop_timeout" allowed:"2..120 seconds"`   // between SIGTERM and SIGKILL
+	Image        string            `yaml:"image" allowed:"~image"`                          // with a tag or digest; required but for web
+	Architecture string            `yaml:"architecture" allowed:"ARM64|X86_64"`             // the image's
+	CPU          int               `yaml:"cpu" allowed:"within @cpu CPU units"`             // 1024 to a vCPU
+	Memory       int               `yaml:"memory" allowed:"within 512..122880 MiB"`         // in the pairs with cpu that Fargate has
+	Port         int               `yaml:"port" allowed:"1024..65535"`                      // the container listens on, as another user than root
+	Command      []string          `yaml:"command"`                                         // instead of the image's own
+	User         string            `yaml:"user" allowed:"~user"`                            // numeric user id in the container, never 0
+	Scratch      int               `yaml:"scratch" allowed:"within 16..61440 MiB"`          // of memory under /tmp, the only place that can be written; at most half of memory
+	Environment  map[string]string `yaml:"environment"`                                     // variables of the container
+	Secrets      map[string]string `yaml:"secrets" allowed:"~secret"`                       // variables from Secrets Manager or Parameter Store, by ARN
+	SecretKeys   []string          `yaml:"secret_keys" allowed:"~key"`                      // ARNs of the KMS keys that those secrets are encrypted with
+	Permissions  []Permission      `yaml:"permissions"`                                     // what the application itself may do in AWS
+	Database     string            `yaml:"database" allowed:"none|read|write|owner"`        // what it may do there, with a user of its own; owner also makes and alters tables
+	Connections  int               `yaml:"connections" allowed:"1..5000"`                   // to the database, at the most
+	QueryTimeout int               `yaml:"query_timeout" allowed:"0..3600000 milliseconds"` // after which a statement is cancelled; 0: never
+	Route        RouteConfig       `yaml:"route"`                                           // which requests it gets; none, without any condition
+	HealthCheck  HealthCheckConfig `yaml:"health_check"`                                    // what the balancer asks each task
+	Metrics      MetricsConfig     `yaml:"metrics"`                                         // where a task tells Prometheus how it is
+	Tasks        int               `yaml:"tasks" allowed:"0..1000"`                         // how many run; where scaling may add some, the least
+	Scaling      ScalingConfig     `yaml:"scaling"`                                         // bounds of automatic scaling
+	Spot         bool              `yaml:"spot"`                                            // spare capacity: cheaper, may be taken away at two minutes' notice
+	Exec         bool              `yaml:"exec"`                                            // allow a shell in the running container
+	Repository   bool              `yaml:"repository"`                                      // make an image repository; until it holds an image keep tasks at 0
+	StopTimeout  int               `yaml:"stop_timeout" allowed:"2..120 seconds"`           // between SIGTERM and SIGKILL
 }
 
 // Permission is one statement of a service's own policy.
@@ -162,6 +164,8 @@ type DatabaseConfig struct {
 	MaintenanceWindow string                   `yaml:"maintenance_window" allowed:"~maintenance_window"` // UTC, 30 minutes to a day
 	ApplyImmediately  bool                     `yaml:"apply_immediately"`                                // changes that restart it do not wait for the window
 	SlowQuery         int                      `yaml:"slow_query" allowed:"0..3600000 milliseconds"`     // from which a statement is logged
+	Rotation          int                      `yaml:"rotation" allowed:"1..1000 days"`                  // of the services' passwords
+	CertificateImage  string                   `yaml:"certificate_image" allowed:"~image"`               // has a shell; hands RDS's certificates to a service's container before it starts; monitoring.prometheus.config_image, if not given
 	Restores          map[string]RestoreConfig `yaml:"restores"`                                         // instances restored beside the main one, by name
 	Active            string                   `yaml:"active"`                                           // main, or a key of restores: which one is used
 }
@@ -249,6 +253,7 @@ func defaultConfig(profile string) Config {
 			MaintenanceWindow: "sun:04:30-sun:05:30",
 			ApplyImmediately:  !production,
 			SlowQuery:         1000,
+			Rotation:          30,
 			Active:            mainDatabase,
 		},
 		Monitoring: MonitoringConfig{Prometheus: PrometheusConfig{
@@ -283,6 +288,8 @@ func defaultService(name, profile string) ServiceConfig {
 		User:         "65532",
 		Scratch:      64,
 		Database:     "none",
+		Connections:  choose(production, 100, 20),
+		QueryTimeout: 60_000,
 		Route:        RouteConfig{DeregistrationLag: 30},
 		HealthCheck:  HealthCheckConfig{Path: "/", Codes: "200-299", Interval: 15, Timeout: 5, GracePeriod: 60},
 		Metrics:      MetricsConfig{Port: 9090, Path: "/metrics"},
@@ -390,6 +397,9 @@ func (c *Config) derive(doc *document) {
 			c.Database.Restores[name] = restore
 		}
 	}
+	if c.Database.CertificateImage == "" {
+		c.Database.CertificateImage = c.Monitoring.Prometheus.ConfigImage
+	}
 	if c.State.Region == "" {
 		c.State.Region = c.Region
 	}
@@ -403,6 +413,11 @@ func (c *Config) named(noun string) string { return c.stack() + "-" + noun }
 
 // namedInIAM names the region too: IAM has none, and a second stack in another region needs a name of its own.
 func (c *Config) namedInIAM(noun string) string { return c.stack() + "-" + c.Region + "-" + noun }
+
+// databaseServices are the services that have a user in the database, in order.
+func (c *Config) databaseServices() []string {
+	return slices.DeleteFunc(sortedKeys(c.Services), func(name string) bool { return c.Services[name].Database == "none" })
+}
 
 func (c *Config) production() bool { return c.Profile == profileProduction }
 

@@ -145,7 +145,7 @@ func TestConfigurationIsRefused(t *testing.T) {
 		"all actions of a service":                            {minimal + "services: {web: {permissions: [{actions: ['s3:*'], resources: ['arn:aws:s3:::b/*']}]}}\n", []string{`3:43: services.web.permissions.0.actions.0: want each action by its name, such as s3:GetObject, without *, have "s3:*"`}},
 		"an action without its service":                       {minimal + "services: {web: {permissions: [{actions: [GetObject], resources: ['arn:aws:s3:::b/*']}]}}\n", []string{`3:43: services.web.permissions.0.actions.0: want each action by its name, such as s3:GetObject, without *, have "GetObject"`}},
 		"all resources":                                       {minimal + "services: {web: {permissions: [{actions: ['s3:GetObject'], resources: ['*']}]}}\n", []string{`3:72: services.web.permissions.0.resources.0: want ARNs, have "*"`}},
-		"another role in the database":                        {minimal + "services: {web: {database: reader}}\n", []string{`3:18: services.web.database: want one of none, owner, have "reader"`}},
+		"another role in the database":                        {minimal + "services: {web: {database: reader}}\n", []string{`3:18: services.web.database: want one of none, read, write, owner, have "reader"`}},
 		// Routes.
 		"a route without a priority":                            {minimal + "services: {api: {image: 'quay.io/x/y:1', route: {paths: [/api]}}}\n", []string{"3:42: services.api.route.priority: want 1 to 49999, have 0"}},
 		"a priority beyond the last":                            {minimal + "services: {web: {route: {priority: 50000}}}\n", []string{"3:26: services.web.route.priority: want 1 to 49999, have 50000"}},
@@ -436,6 +436,7 @@ func TestNameAndRegionAreEnough(t *testing.T) {
 	got := parse(t, "dev", minimal)
 	want := defaultConfig(profileDevelopment)
 	want.Environment, want.Name, want.Region, want.State.Region = "dev", "shop", "eu-central-1", "eu-central-1"
+	want.Database.CertificateImage = defaultConfigImage
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", *got, want)
 	}
@@ -446,6 +447,7 @@ func TestProfilePicksTheDefaults(t *testing.T) {
 	want := defaultConfig(profileProduction)
 	want.Environment, want.Name, want.Region, want.State.Region = "live", "shop", "eu-central-1", "eu-central-1"
 	want.State.Bucket, want.LoadBalancer.AllowHTTP = "states", true
+	want.Database.CertificateImage = defaultConfigImage
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", *got, want)
 	}

@@ -258,7 +258,7 @@ tags: {owner: 1}
 		`2:1: protected: want true or false, have yes`,
 		`5:5: services.web.tasks: want a whole number, have many`,
 		`6:5: services.web.image: want registry/name:tag, such as public.ecr.aws/nginx/nginx-unprivileged:1.30.5-alpine-slim, have "nginx"`,
-		`7:5: services.web.imag: unknown key, did you mean image? want one of architecture, command, cpu, database, environment, exec, health_check, image, memory, metrics, permissions, port, repository, route, scaling, scratch, secret_keys, secrets, spot, stop_timeout, tasks, user`,
+		`7:5: services.web.imag: unknown key, did you mean image? want one of architecture, command, connections, cpu, database, environment, exec, health_check, image, memory, metrics, permissions, port, query_timeout, repository, route, scaling, scratch, secret_keys, secrets, spot, stop_timeout, tasks, user`,
 		`8:3: services.Worker: want a name of lower-case letters and digits, a letter first, at most 16 long`,
 		`11:14: network.zones.1: want each zone once, "a" is there already`,
 		`11:17: network.zones.2: want the letter of a zone, a to h, have "z"`,

@@ -80,10 +80,10 @@ func newCluster(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Networ
 }
 
 // newServices declares the configured services, in the order of their names. No service knows another.
-func newServices(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, balancer *LoadBalancer, db *Database, cluster *Cluster) []*Service {
+func newServices(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster) []*Service {
 	var services []*Service
 	for _, name := range sortedKeys(cfg.Services) {
-		services = append(services, newService(stack, cfg, keys, net, balancer, db, cluster, name))
+		services = append(services, newService(stack, cfg, keys, net, balancer, db, roles, cluster, name))
 	}
 	return services
 }
@@ -94,7 +94,7 @@ func newServices(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Netwo
 //
 // Everything a task needs in its first second is there before the service: otherwise the first pull fails, the circuit breaker
 // trips, and there is no earlier deployment to go back to.
-func newService(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, balancer *LoadBalancer, db *Database, cluster *Cluster, name string) *Service {
+func newService(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster, name string) *Service {
 	s, id := cfg.Services[name], "service_"+name
 	group := newSecurityGroup(stack, cfg, net, id+"_security_group", name, "Tasks of "+name)
 	logs := newLogGroup(stack, cfg, keys, id+"_log_group", "/"+cfg.stack()+"/service/"+name)
@@ -104,6 +104,7 @@ func newService(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Networ
 	ready = append(ready, net.allowOutside(stack, cfg, id, group)...)
 	if s.Database != "none" {
 		ready = append(ready, allow(stack, cfg, id+"_to_database", "PostgreSQL", group, db.SecurityGroup, postgresPort)...)
+		ready = append(ready, roles.Ready...)
 	}
 	if s.routed() {
 		out.Route = balancer.route(stack, cfg, name, group)
@@ -113,7 +114,7 @@ func newService(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Networ
 		out.RepositoryURL = newRepository(stack, cfg, keys, name)
 	}
 
-	execution := newExecutionRole(stack, cfg, cluster, id, name, *logs.Arn(), s, db)
+	execution := newExecutionRole(stack, cfg, cluster, id, name, *logs.Arn(), s, roles)
 	task := newRole(stack, cfg, id+"_task_role", name+"-task", "ecs-tasks.amazonaws.com", cluster.taskTrust(cfg), cluster.taskStatements(s)...)
 	ready = append(append(ready, execution.Ready...), task.Ready...)
 
@@ -129,13 +130,17 @@ func newService(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Networ
 	app.setSecrets(s.Secrets)
 	if s.Database != "none" {
 		app.setEnvironment(db.environment())
-		app.setSecrets(db.credentials(name))
+		app.setSecrets(roles.credentials(name))
 	}
 	if len(s.HealthCheck.Command) > 0 {
 		app.HealthCheck = &containerHealthCheck{append([]string{"CMD"}, s.HealthCheck.Command...), 30, 5, 3, min(s.HealthCheck.GracePeriod, 300)}
 	}
-	volumes := app.allowExec(s.Exec)
-	definition := newTaskDefinition(stack, cfg, id, name, taskSize{s.CPU, s.Memory, 0, s.Architecture}, execution, task, volumes, app)
+	containers, volumes := []*container{app}, app.allowExec(s.Exec)
+	if s.Database != "none" {
+		first, volume := deliverCertificates(cfg, app, *logs.Name())
+		containers, volumes = append(containers, first), append(volumes, volume)
+	}
+	definition := newTaskDefinition(stack, cfg, id, name, taskSize{s.CPU, s.Memory, 0, s.Architecture}, execution, task, volumes, containers...)
 
 	config := newServiceConfig(cfg, cluster, name, id, definition, group, s.Spot, s.Exec)
 	config.DesiredCount = jsii.Number(float64(s.Tasks))

@@ -12,6 +12,7 @@ import (
 type Keys struct {
 	Logs     *string // every log group
 	Database *string // storage, master secret, Performance Insights and snapshots
+	Secrets  *string // the services' own secrets
 	Services *string // shell sessions and image repositories
 	Alerts   *string // the topic
 	Backup   *string // the backup bucket and function
@@ -23,6 +24,7 @@ type Keys struct {
 //	key       who else may use it                  bound to
 //	logs      CloudWatch Logs                      this account's log groups (encryption context)
 //	database  -                                    RDS works with its caller's rights and grants of its own
+//	secrets   -                                    Secrets Manager works with its caller's rights
 //	services  -                                    ECS exec and ECR likewise
 //	alerts    CloudWatch alarms                    this account
 //	          EventBridge, RDS events              nothing: they send KMS no source account and would be dropped silently
@@ -46,6 +48,7 @@ func newKeys(stack cdktf.TerraformStack, cfg *Config, accountID string) *Keys {
 	return &Keys{
 		Logs:     newKey(stack, cfg, accountID, "logs", "log groups", logs),
 		Database: newKey(stack, cfg, accountID, "database", "the database, its secret and its snapshots"),
+		Secrets:  newKey(stack, cfg, accountID, "secrets", "the services' passwords in the database"),
 		Services: newKey(stack, cfg, accountID, "services", "shell sessions and image repositories"),
 		Alerts:   newKey(stack, cfg, accountID, "alerts", "the alerts topic", alarms, events),
 		Backup:   newKey(stack, cfg, accountID, "backup", "the backup bucket and function"),

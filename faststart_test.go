@@ -43,7 +43,8 @@ func synthesiseEach(seed uint64, folder string) error {
 		if err != nil {
 			return fmt.Errorf("%s, seed %d: %w\n%s", name, seed, err, c.config)
 		}
-		if err := build(cfg, bundle{zip, strings.Repeat("0", 64)}, filepath.Join(folder, name)); err != nil {
+		same := bundle{zip, strings.Repeat("0", 64)}
+		if err := build(cfg, bundles{same, same}, filepath.Join(folder, name)); err != nil {
 			return err
 		}
 	}

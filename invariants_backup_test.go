@@ -61,7 +61,8 @@ var backupInvariants = []invariant{
 			{"more variables than Lambda holds", "prod", add(theFunction, "environment.variables.TEXT", strings.Repeat("x", 4096)), theFunction},
 			{"no hash of its sources", "prod", unset(theFunction, "source_code_hash"), theFunction},
 			{"a zip of this machine", "prod", change(theFunction, "filename", "/home/me/backup.zip"), theFunction},
-			{"it stands in the VPC", "prod", add(theFunction, "vpc_config", tree{"subnet_ids": []any{id("aws_subnet.private_subnet_a")}}), theFunction},
+			{"it stands in a public subnet", "prod", change("aws_lambda_function.database_function", "vpc_config.subnet_ids.0", id("aws_subnet.public_subnet_a")), "aws_lambda_function.database_function"},
+			{"Secrets Manager of every account may call it", "prod", unset("aws_lambda_permission.database_function_permission", "source_account"), "aws_lambda_permission.database_function_permission"},
 			{"others may call it", "prod", put("aws_lambda_permission.all", tree{"principal": "*"}), "aws_lambda_permission.all"},
 		},
 	},
@@ -123,7 +124,7 @@ func placeholderIsLiteral(stack tree) (v violations) {
 			v.want(false, schedule.address, "asks for %q, which the function does not know", event.Action)
 		}
 	}
-	for _, function := range things(stack, "aws_lambda_function") {
+	for _, function := range backupFunctions(stack) {
 		v.want(asked["backup"] && asked["report"], function.address, "wants to be asked for backups and reports, is for %v", asked)
 	}
 	return v
@@ -203,10 +204,13 @@ func functionIsSound(stack tree) (v violations) {
 		}
 		v.want(f.text("source_code_hash") != "", f.address, "is not deployed when its sources change")
 		v.want(strings.HasPrefix(f.text("filename"), "assets/"), f.address, "is a file of this machine: %v", f.at("filename"))
-		v.want(!f.has("vpc_config"), f.address, "stands in the VPC, where it needs more ways than there are")
+		for _, subnet := range f.refs("vpc_config.subnet_ids") {
+			v.want(strings.HasPrefix(subnet, "aws_subnet.private_"), f.address, "stands in %s", subnet)
+		}
 	}
 	for _, other := range things(stack, "aws_lambda_permission") {
-		v.want(false, other.address, "lets others call a function: schedules call by a role")
+		rotates := other.is("principal", "secretsmanager.amazonaws.com") && len(other.refs("function_name")) == 1 && functionsInside(stack)[0].address == other.ref("function_name")
+		v.want(rotates && other.text("source_account") == account, other.address, "lets others call a function: schedules call by a role")
 	}
 	return v
 }
@@ -227,8 +231,13 @@ func functionDeletesItsOwn(stack tree) (v violations) {
 	return v
 }
 
+// backupFunctions are those that take snapshots.
+func backupFunctions(stack tree) []thing {
+	return keep(things(stack, "aws_lambda_function"), func(f thing) bool { return !f.has("vpc_config") })
+}
+
 func functionIsToldWhatItMay(stack tree) (v violations) {
-	for _, f := range things(stack, "aws_lambda_function") {
+	for _, f := range backupFunctions(stack) {
 		told := func(name string) string { return f.text("environment.variables." + name) }
 		identifier := references(told("DB_INSTANCE_IDENTIFIER"))
 		for _, g := range permissionsOf(stack, f.ref("role")) {
@@ -254,7 +263,7 @@ func functionIsToldWhatItMay(stack tree) (v violations) {
 }
 
 func failuresReachPeople(stack tree) (v violations) {
-	for _, f := range things(stack, "aws_lambda_function") {
+	for _, f := range backupFunctions(stack) {
 		configs := referring(things(stack, "aws_lambda_function_event_invoke_config"), "function_name", f.address)
 		v.want(len(configs) == 1, f.address, "has no way for its failures")
 		for _, c := range configs {

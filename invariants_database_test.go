@@ -14,8 +14,8 @@ var databaseInvariants = []invariant{
 		broken: []damage{
 			{"it need not", "prod", change(parameters, "parameter.4.value", "0"), parameters},
 			{"it says nothing", "prod", change(parameters, "parameter", []any{}), parameters},
-			{"a service does not ask for it", "prod", replace(webDefinition, "container_definitions", `"PGSSLMODE","value":"require"`, `"PGSSLMODE","value":"prefer"`), webDefinition},
-			{"it verifies by an authority that the image has not", "prod", replace(webDefinition, "container_definitions", `"PGSSLMODE","value":"require"`, `"PGSSLMODE","value":"verify-full"`), webDefinition},
+			{"a service does not ask for it", "prod", replace(webDefinition, "container_definitions", `"PGSSLMODE","value":"verify-full"`, `"PGSSLMODE","value":"prefer"`), webDefinition},
+			{"it verifies by an authority that the image has not", "prod", replace(webDefinition, "container_definitions", `"PGSSLROOTCERT","value":"/certificates/rds.pem"`, `"PGSSLROOTCERT","value":"system"`), webDefinition},
 			{"an authority that has expired", "prod", change(database, "ca_cert_identifier", "rds-ca-2019"), database},
 		},
 	},
@@ -126,11 +126,31 @@ func databaseSpeaksTLS(stack tree) (v violations) {
 				continue
 			}
 			// No stock image holds RDS' authority, and the system's do not include it: verify-full takes a file of our own.
-			_, file := told["PGSSLROOTCERT"]
-			v.want(told["PGSSLMODE"] == "require" || told["PGSSLMODE"] == "verify-full" && file && told["PGSSLROOTCERT"] != "system", c.address, "asks for TLS %q with an authority: %v", told["PGSSLMODE"], file)
+			v.want(told["PGSSLMODE"] == "verify-full" && deliversCertificates(t, c, told["PGSSLROOTCERT"]), c.address, "asks for TLS %q with authorities from %q", told["PGSSLMODE"], told["PGSSLROOTCERT"])
 		}
 	}
 	return v
+}
+
+// deliversCertificates tells whether another container of a task has written certificates to a file before a container starts that reads it.
+func deliversCertificates(t task, to thing, file string) bool {
+	volume := func(c thing) string {
+		for _, m := range c.parts("mountPoints") {
+			if strings.HasPrefix(file, m.text("containerPath")+"/") {
+				return m.text("sourceVolume")
+			}
+		}
+		return ""
+	}
+	for _, needed := range to.parts("dependsOn") {
+		for _, c := range t.containers {
+			writes := strings.HasSuffix(strings.Join(c.strings("command"), " "), "> "+file) && strings.HasPrefix(variables(c, "environment", "value")["CERTIFICATES"], "-----BEGIN CERTIFICATE-----")
+			if needed.is("condition", "SUCCESS") && needed.is("containerName", c.text("name")) && writes && volume(c) != "" && volume(c) == volume(to) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func parametersOf(group thing) map[string]thing {

@@ -152,6 +152,7 @@ var roleInvariants = []invariant{
 			{"a family of actions", "prod", change(functionDocument, "statement.3.actions", []any{"rds:Describe*"}), functionDocument},
 			{"every resource", "prod", change(functionDocument, "statement.4.resources", []any{"*"}), functionDocument},
 			{"every snapshot of the account", "prod", change(functionDocument, "statement.4.resources", []any{"arn:aws:rds:eu-central-1:" + account + ":snapshot:*"}), functionDocument},
+			{"the code of a function makes network interfaces", "prod", change("data.aws_iam_policy_document.database_function_role_permissions", "statement.2.actions", []any{"ec2:DescribeSubnets"}), "data.aws_iam_policy_document.database_function_role_permissions"},
 			{"every cluster", "prod", unset(prometheusDocument, "statement.2.condition"), prometheusDocument},
 			{"all but some actions", "prod", add(functionDocument, "statement.0.not_actions", []any{"iam:*"}), functionDocument},
 			{"no resource", "prod", change(functionDocument, "statement.5.resources", []any{}), functionDocument},
@@ -268,6 +269,13 @@ var (
 		"rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:DeleteDBSnapshot", "rds:DescribeDBSnapshots",
 		"kms:Decrypt", "kms:GenerateDataKey", "sns:Publish",
 	}
+	// functions/database: what it calls, the key of its environment and of the secrets, and what Lambda does with its role to put it into the VPC:
+	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+	databaseCalls = []string{
+		"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue", "kms:Decrypt",
+		"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
+	}
+	rotationCalls = []string{"secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage", "kms:GenerateDataKey", "ecs:UpdateService"}
 	// discovery/aws/ecs.go of Prometheus 3.16, and its configuration
 	prometheusCalls = []string{
 		"ec2:DescribeNetworkInterfaces", "ecs:DescribeClusters", "ecs:DescribeServices", "ecs:DescribeTasks", "ecs:ListServices", "ecs:ListTasks",
@@ -310,6 +318,12 @@ func calls(stack tree, role string) (must, may []string) {
 		}
 	case "aws_lambda_function.role":
 		must = backupCalls
+		if len(functionsInside(stack)) > 0 && functionsInside(stack)[0].ref("role") == role {
+			must = slices.Clone(databaseCalls)
+			if len(things(stack, "aws_secretsmanager_secret")) > 0 {
+				must = append(must, rotationCalls...)
+			}
+		}
 	case "aws_flow_log.iam_role_arn":
 		must = flowLogCalls
 	case "aws_db_instance.monitoring_role_arn":
@@ -352,7 +366,12 @@ func rolesDoWhatTheyNeed(stack tree) (v violations) {
 // unnarrowable are the actions that may be allowed for every resource, and why.
 var unnarrowable = map[string]string{
 	"ecr:GetAuthorizationToken":        "a token is for the whole registry",
+	"ec2:AssignPrivateIpAddresses":     "Lambda wants it so, before it puts a function into a VPC; denied to the function's own code",
+	"ec2:CreateNetworkInterface":       "likewise",
+	"ec2:DeleteNetworkInterface":       "likewise",
 	"ec2:DescribeNetworkInterfaces":    "EC2 describes all or nothing",
+	"ec2:DescribeSubnets":              "likewise",
+	"ec2:UnassignPrivateIpAddresses":   "as AssignPrivateIpAddresses",
 	"ecs:ListServices":                 "a list has no resource; bound by the cluster",
 	"ecs:ListTasks":                    "likewise",
 	"logs:DescribeLogGroups":           "a list has no resource; the agent of ECS exec gives no name",
@@ -369,11 +388,25 @@ var wholeKind = regexp.MustCompile(`^arn:aws:[a-z0-9-]+:[^:]*:[^:]*:[a-z-]+[:/]\
 
 func rightsAreNarrow(stack tree) (v violations) {
 	for _, role := range things(stack, "aws_iam_role") {
+		denied := map[string]bool{} // to the code of the role's function
+		for _, g := range permissionsOf(stack, role.address) {
+			for _, u := range usesOf(stack, role.address) {
+				if !g.allow && slices.Equal(g.when, []string{"ArnEquals lambda:SourceFunctionArn arn:aws:lambda:" + region(stack) + ":" + account + ":function:" + u.by.text("function_name")}) {
+					for _, action := range g.actions {
+						denied[action] = true
+					}
+				}
+			}
+		}
 		for _, g := range permissionsOf(stack, role.address) {
 			v.want(len(g.actions) > 0 && len(g.resources) > 0, g.address, "names no action or no resource")
+			if !g.allow {
+				continue
+			}
 			for _, action := range g.actions {
 				v.want(!strings.Contains(action, "*"), g.address, "allows %s", action)
 				for _, resource := range g.resources {
+					v.want(resource != "*" || !strings.Contains(action, "NetworkInterface") || action == "ec2:DescribeNetworkInterfaces" || denied[action], g.address, "lets the function's code do %s", action)
 					v.want(resource != "*" || unnarrowable[action] != "", g.address, "allows %s on every resource", action)
 					v.want(!wholeKind.MatchString(resource) || slices.Contains(listed, action) || g.configured(), g.address, "allows %s on %s", action, resource)
 				}
@@ -550,6 +583,8 @@ func keyOf(stack tree, address string) string {
 		return r.ref("kms_master_key_id")
 	case "aws_db_instance":
 		return r.ref("master_user_secret_kms_key_id")
+	case "aws_secretsmanager_secret":
+		return r.ref("kms_key_id")
 	}
 	return ""
 }
@@ -756,13 +791,14 @@ func topicAdmitsPublishers(stack tree) (v violations) {
 
 // locks are the arguments that name a key, by kind. Buckets have an invariant of their own, since access logs take none.
 var locks = map[string][]string{
-	"aws_cloudwatch_log_group": {"kms_key_id"},
-	"aws_db_instance":          {"kms_key_id", "master_user_secret_kms_key_id", "performance_insights_kms_key_id"},
-	"aws_ecr_repository":       {"encryption_configuration.0.kms_key"},
-	"aws_ecs_cluster":          {"configuration.execute_command_configuration.kms_key_id"},
-	"aws_lambda_function":      {"kms_key_arn"},
-	"aws_s3_object":            {"kms_key_id"},
-	"aws_sns_topic":            {"kms_master_key_id"},
+	"aws_cloudwatch_log_group":  {"kms_key_id"},
+	"aws_db_instance":           {"kms_key_id", "master_user_secret_kms_key_id", "performance_insights_kms_key_id"},
+	"aws_ecr_repository":        {"encryption_configuration.0.kms_key"},
+	"aws_ecs_cluster":           {"configuration.execute_command_configuration.kms_key_id"},
+	"aws_lambda_function":       {"kms_key_arn"},
+	"aws_s3_object":             {"kms_key_id"},
+	"aws_secretsmanager_secret": {"kms_key_id"},
+	"aws_sns_topic":             {"kms_master_key_id"},
 }
 
 func dataHasAKey(stack tree) (v violations) {
@@ -818,9 +854,9 @@ var secretInvariants = []invariant{
 		},
 	},
 	{
-		// RDS rotates it every seven days and ECS reads secrets when a task starts: within a week a service that runs loses its database. Until services
-		// have roles of their own, those that ask for the database have it all the same, and the README says so. https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
-		promise: "nobody but services with a database holds the master's password",
+		// RDS rotates it every seven days and ECS reads secrets when a task starts: within a week a service that runs would lose its database.
+		// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+		promise: "no task holds the master's password",
 		check:   mastersPasswordIsNotHanded,
 		broken: []damage{
 			{"Prometheus gets it", "prod", inContainer("aws_ecs_task_definition.prometheus_task_definition", "prometheus", with("secrets", []any{
@@ -857,8 +893,8 @@ func noSecrets(stack tree) (v violations) {
 	}
 	for _, function := range things(stack, "aws_lambda_function") {
 		of, _ := function.at("environment.variables").(tree)
-		for name := range of {
-			v.want(!secretVariable.MatchString(name), function.address, "has %s in its environment", name)
+		for name, value := range of {
+			v.want(!secretVariable.MatchString(name) || strings.HasSuffix(name, "_ARN") && secretARNs.MatchString(fmt.Sprint(value)), function.address, "has %s in its environment", name)
 		}
 	}
 	for name, output := range asTree(stack["output"]) {
@@ -886,8 +922,7 @@ func mastersPasswordIsNotHanded(stack tree) (v violations) {
 	for _, t := range tasks(stack) {
 		for _, c := range t.containers {
 			for name, from := range variables(c, "secrets", "valueFrom") {
-				service := strings.HasPrefix(t.definition.address, "aws_ecs_task_definition.service_") && slices.Contains(databaseVariables, name)
-				v.want(!strings.Contains(from, "master_user_secret") || service, c.address, "holds the master's password in %s", name)
+				v.want(!strings.Contains(from, "master_user_secret"), c.address, "holds the master's password in %s", name)
 			}
 		}
 	}

@@ -35,6 +35,7 @@ var reachInvariants = []invariant{
 		check:   onlyServicesWithADatabaseReachIt,
 		broken: []damage{
 			{"Prometheus may connect to the database", "prod", put(ingress+"debug", rule(databaseGroup, "referenced_security_group_id", id(prometheusGroup), 5432)), ingress + "debug"},
+			{"a function without a database may", "prod", both(add(theFunction, "vpc_config", tree{"security_group_ids": []any{id(prometheusGroup)}}), put(ingress+"debug", rule(databaseGroup, "referenced_security_group_id", id(prometheusGroup), 22))), ingress + "debug"},
 			{"a service without a database may", "two services", put(ingress+"debug", rule(databaseGroup, "referenced_security_group_id", id("aws_security_group.service_plain_security_group"), 5432)), ingress + "debug"},
 			{"a service loses its database but not its way there", "prod", inContainer(webDefinition, "web", with("environment", []any{})), ingress + "service_web_to_database_ingress"},
 			{"on a port that is not PostgreSQL's", "prod", change(ingress+"service_web_to_database_ingress", "from_port", 22.0), ingress + "service_web_to_database_ingress"},
@@ -258,6 +259,9 @@ func onlyServicesWithADatabaseReachIt(stack tree) (v violations) {
 			allowed = append(allowed, t.group)
 		}
 	}
+	for _, f := range functionsInside(stack) {
+		allowed = append(allowed, f.refs("vpc_config.security_group_ids")...)
+	}
 	for _, group := range databaseGroups(stack) {
 		for _, r := range referring(things(stack, "aws_vpc_security_group_ingress_rule"), "security_group_id", group) {
 			v.want(slices.Contains(allowed, peer(r)), r.address, "lets %s connect to the database", peer(r))
@@ -267,9 +271,34 @@ func onlyServicesWithADatabaseReachIt(stack tree) (v violations) {
 	return v
 }
 
+// functionsInside are the functions that stand in the VPC: the one that makes the roles.
+func functionsInside(stack tree) []thing {
+	return keep(things(stack, "aws_lambda_function"), func(f thing) bool { return f.has("vpc_config") })
+}
+
 // neededWays says, from who is wired to whom, which ways there must be: between groups (open at both ends), out of the VPC, and in.
 func neededWays(stack tree) (between, out, in []way) {
 	prometheus := prometheusTask(stack).group
+	outside := func(group string) {
+		for _, endpoints := range endpointGroups(stack) {
+			between = append(between, way{group, endpoints, 443})
+		}
+		if len(things(stack, "aws_nat_gateway")) > 0 {
+			out = append(out, way{group, "0.0.0.0/0", 443})
+		} else {
+			out = append(out, way{group, "${aws_vpc_endpoint.s3_endpoint.prefix_list_id}", 443})
+		}
+	}
+	for _, f := range functionsInside(stack) {
+		for _, group := range f.refs("vpc_config.security_group_ids") {
+			for _, database := range f.refs("environment.variables.PGHOST") {
+				for _, to := range get(stack, database).refs("vpc_security_group_ids") {
+					between = append(between, way{group, to, 5432})
+				}
+			}
+			outside(group)
+		}
+	}
 	for _, t := range tasks(stack) {
 		for _, behind := range t.service.parts("load_balancer") {
 			for _, balancer := range balancerGroups(stack) {
@@ -284,14 +313,7 @@ func neededWays(stack tree) (between, out, in []way) {
 		if port, ok := t.metricsPort(); ok {
 			between = append(between, way{prometheus, t.group, port})
 		}
-		for _, endpoints := range endpointGroups(stack) {
-			between = append(between, way{t.group, endpoints, 443})
-		}
-		if len(things(stack, "aws_nat_gateway")) > 0 {
-			out = append(out, way{t.group, "0.0.0.0/0", 443})
-		} else {
-			out = append(out, way{t.group, "${aws_vpc_endpoint.s3_endpoint.prefix_list_id}", 443})
-		}
+		outside(t.group)
 	}
 	// The configured blocks are those of the rules themselves; each may use every listener.
 	blocks := map[string]bool{}
@@ -387,6 +409,9 @@ func groupsGuardOneKind(stack tree) (v violations) {
 	}
 	for _, r := range keep(things(stack, "aws_vpc_endpoint"), isInterface) {
 		stands(r, "endpoints", "security_group_ids")
+	}
+	for _, f := range functionsInside(stack) {
+		stands(f, f.address, "vpc_config.security_group_ids")
 	}
 	for _, t := range tasks(stack) {
 		stands(t.service, "tasks of "+t.name(), "network_configuration.security_groups")

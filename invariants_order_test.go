@@ -35,10 +35,10 @@ var orderInvariants = []invariant{
 		promise: "a service starts when everything that its first task needs is there",
 		check:   servicesStartLast,
 		broken: []damage{
-			{"before a route out", "prod", undepend(webService, "aws_route.private_default_route_c"), webService},
-			{"before a subnet has its route table", "prod", undepend(webService, "aws_route_table_association.private_route_table_association_a"), webService},
+			{"before a route out", "prod", undepend(prometheusService, "aws_route.private_default_route_c"), prometheusService},
+			{"before a subnet has its route table", "prod", undepend(prometheusService, "aws_route_table_association.private_route_table_association_a"), prometheusService},
 			{"before the way to S3", "dev", undepend(prometheusService, "aws_vpc_endpoint_route_table_association.s3_endpoint_route_table_association_a"), prometheusService},
-			{"before an endpoint is in its subnet", "no NAT", undepend(webService, "aws_vpc_endpoint_subnet_association.endpoint_ecr_api_subnet_association_a"), webService},
+			{"before an endpoint is in its subnet", "no NAT", undepend(prometheusService, "aws_vpc_endpoint_subnet_association.endpoint_ecr_api_subnet_association_a"), prometheusService},
 			{"before the database lets it in", "prod", undepend(webService, ingress+"service_web_to_database_ingress"), webService},
 			{"before the balancer may send to it", "prod", undepend(webService, egress+"service_web_from_load_balancer_egress"), webService},
 			{"before it may send", "dev", undepend(prometheusService, egress+"prometheus_https_egress"), prometheusService},
@@ -48,9 +48,10 @@ var orderInvariants = []invariant{
 			{"before the cluster has its capacity", "dev", undepend(webService, "aws_ecs_cluster_capacity_providers.cluster_capacity_providers"), webService},
 			{"before a rule attaches its target group", "prod", undepend(webService, webRule), webService},
 			{"before its metrics are hidden", "metrics", undepend(webService, hidingRule), webService},
-			{"before its log group", "prod", both(undepend(webService, "aws_cloudwatch_log_group.service_web_log_group"), change(executionDocument, "statement.0.resources.0", "*"), inContainer(webDefinition, "web", with("logConfiguration", tree{
-				"logDriver": "awslogs", "options": tree{"awslogs-group": "/platform-prod/service/web", "awslogs-region": "eu-central-1", "mode": "non-blocking"},
-			}))), webService},
+			{"before its log group", "prod", both(undepend(webService, "aws_cloudwatch_log_group.service_web_log_group"), change(executionDocument, "statement.0.resources.0", "*"), inContainer(webDefinition, "web", literalLog), inContainer(webDefinition, "rds-certificates", literalLog)), webService},
+			{"before it can log in to its database", "prod", undepend(webService, "aws_lambda_invocation.database_roles"), webService},
+			{"before the function that makes the roles reaches the database", "prod", undepend("aws_lambda_function.database_function", ingress+"database_function_to_database_ingress"), "aws_lambda_function.database_function"},
+			{"before that function has a way to AWS", "prod", undepend("aws_lambda_function.database_function", "aws_route.private_default_route_a"), "aws_lambda_function.database_function"},
 			{"before the alarms that watch its deployment", "prod", change(webService, "alarms.alarm_names", []any{"platform-prod-web-deployment-errors"}), webService},
 		},
 	},
@@ -122,6 +123,11 @@ var orderInvariants = []invariant{
 	},
 }
 
+// literalLog names web's log group without a reference to it.
+var literalLog = with("logConfiguration", tree{
+	"logDriver": "awslogs", "options": tree{"awslogs-group": "/platform-prod/service/web", "awslogs-region": "eu-central-1", "mode": "non-blocking"},
+})
+
 func publicComesAfterGateway(stack tree) (v violations) {
 	o := orderOf(stack)
 	for _, r := range things(stack, "aws_lb", "aws_eip", "aws_nat_gateway") {
@@ -134,6 +140,15 @@ func publicComesAfterGateway(stack tree) (v violations) {
 // deployment to go back to.
 func servicesStartLast(stack tree) (v violations) {
 	o := orderOf(stack)
+	for _, f := range functionsInside(stack) { // which a deployment calls at once
+		for _, subnet := range f.refs("vpc_config.subnet_ids") {
+			routes, _ := routesOf(stack, subnet)
+			v.wantBefore(o, f, routes, "it does not reach AWS")
+		}
+		for _, group := range f.refs("vpc_config.security_group_ids") {
+			v.wantBefore(o, f, waysOf(stack, task{group: group}), "it is cut off")
+		}
+	}
 	for _, t := range tasks(stack) {
 		for _, subnet := range t.service.refs("network_configuration.subnets") {
 			routes, table := routesOf(stack, subnet)
@@ -143,6 +158,9 @@ func servicesStartLast(stack tree) (v violations) {
 			v.wantBefore(o, t.service, referring(things(stack, "aws_vpc_endpoint_subnet_association"), "subnet_id", subnet), "a task in "+subnet+" does not reach the endpoint")
 		}
 		v.wantBefore(o, t.service, waysOf(stack, t), "the first task is cut off")
+		if database, uses := t.usesDatabase(); uses {
+			v.wantBefore(o, t.service, referring(things(stack, "aws_lambda_invocation"), "input", database), "the first task cannot log in")
+		}
 		for _, path := range []string{"execution_role_arn", "task_role_arn"} {
 			v.wantBefore(o, t.service, referring(things(stack, "aws_iam_role_policy"), "role", t.definition.ref(path)), "the first task may do nothing")
 		}
@@ -313,7 +331,7 @@ func schedulesComeLast(stack tree) (v violations) {
 	o := orderOf(stack)
 	for _, schedule := range things(stack, "aws_scheduler_schedule") {
 		v.wantBefore(o, schedule, things(stack, "aws_lambda_function_event_invoke_config"), "a failure before that reaches nobody")
-		v.wantBefore(o, schedule, things(stack, "aws_lambda_invocation"), "what is made first is destroyed last, and a call after the clean-up makes a new snapshot")
+		v.wantBefore(o, schedule, referring(things(stack, "aws_lambda_invocation"), "function_name", schedule.ref("target.arn")), "what is made first is destroyed last, and a call after the clean-up makes a new snapshot")
 	}
 	return v
 }

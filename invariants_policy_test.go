@@ -128,6 +128,7 @@ var writtenARNs = map[string]string{
 	"aws_lambda_function":          "arn:aws:lambda:eu-central-1:123456789012:function:x",
 	"aws_s3_bucket":                "arn:aws:s3:::x",
 	"aws_scheduler_schedule_group": "arn:aws:scheduler:eu-central-1:123456789012:schedule-group/x",
+	"aws_secretsmanager_secret":    "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x",
 	"aws_sns_topic":                "arn:aws:sns:eu-central-1:123456789012:x",
 }
 

@@ -361,7 +361,7 @@ func containersAreConfined(stack tree) (v violations) {
 	for _, t := range tasks(stack) {
 		for _, c := range t.containers {
 			user, err := strconv.Atoi(c.text("user"))
-			fetches := c.text("name") == "configuration" && c.is("essential", false) // root, for the moment in which it fills a volume that is root's
+			fetches := (c.text("name") == "configuration" || c.text("name") == "rds-certificates") && c.is("essential", false) // root, for the moment in which it fills a volume that is root's
 			v.want(err == nil && (user > 0 || fetches), c.address, "wants a user by number, not 0, has %q", c.text("user"))
 			v.want(c.is("readonlyRootFilesystem", true), c.address, "can change its image")
 			v.want(!c.is("privileged", true), c.address, "is privileged")

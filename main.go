@@ -50,15 +50,15 @@ func run(args []string) error {
 	if err := checkState(cfg, outdir); err != nil {
 		return err
 	}
-	function, err := bundled("functions/backup")
+	bundles, err := bundleAll()
 	if err != nil {
 		return err
 	}
-	return synthesise(cfg, function, outdir)
+	return synthesise(cfg, bundles, outdir)
 }
 
 // newStack wires the platform: each module gets what stands before it, and none knows what comes after.
-func newStack(app cdktf.App, cfg *Config, function bundle) cdktf.TerraformStack {
+func newStack(app cdktf.App, cfg *Config, functions bundles) cdktf.TerraformStack {
 	stack := cdktf.NewTerraformStack(app, jsii.String(cfg.stack()))
 	newBackend(stack, cfg)
 	account := newProvider(stack, cfg)
@@ -68,12 +68,13 @@ func newStack(app cdktf.App, cfg *Config, function bundle) cdktf.TerraformStack 
 	balancer := newLoadBalancer(stack, cfg, keys, network, account)
 	database := newDatabase(stack, cfg, keys, network, account)
 	cluster := newCluster(stack, cfg, keys, network, account)
-	services := newServices(stack, cfg, keys, network, balancer, database, cluster)
+	roles := newRoles(stack, cfg, keys, network, database, cluster, functions.database, account)
+	services := newServices(stack, cfg, keys, network, balancer, database, roles, cluster)
 	monitoring := newMonitoring(stack, cfg, keys, network, cluster, services)
-	backup := newBackup(stack, cfg, keys, database, monitoring, function, account)
-	dashboard := newAlarms(stack, cfg, network, balancer, database, cluster, services, monitoring, backup)
+	backup := newBackup(stack, cfg, keys, database, monitoring, functions.backup, account)
+	dashboard := newAlarms(stack, cfg, network, balancer, database, roles, cluster, services, monitoring, backup)
 
-	newOutputs(stack, cfg, network, balancer, database, cluster, services, monitoring, backup, dashboard)
+	newOutputs(stack, cfg, network, balancer, database, roles, cluster, services, monitoring, backup, dashboard)
 	return stack
 }
 

@@ -62,20 +62,21 @@ func parse(t *testing.T, environment, text string) *Config {
 }
 
 // placeholder stands for the compiled function where a test does not look at it.
-func placeholder(t *testing.T) bundle {
+func placeholder(t *testing.T) bundles {
 	t.Helper()
 	zip := filepath.Join(t.TempDir(), "backup.zip")
 	if err := os.WriteFile(zip, []byte("a zip"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return bundle{zip, strings.Repeat("0", 64)}
+	same := bundle{zip, strings.Repeat("0", 64)}
+	return bundles{same, same}
 }
 
 // synth gives what app.Synth() writes for a configuration, without cdktf's own notes under "//".
-func synth(t *testing.T, cfg *Config, function bundle) tree {
+func synth(t *testing.T, cfg *Config, functions bundles) tree {
 	t.Helper()
 	folder := t.TempDir()
-	if err := build(cfg, function, folder); err != nil {
+	if err := build(cfg, functions, folder); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(folder, "stacks", cfg.stack(), "cdk.tf.json"))
@@ -145,13 +146,13 @@ func shipped(t *testing.T) []string {
 }
 
 func TestShippedEnvironmentsSynthesiseToTheirGoldens(t *testing.T) {
-	function, err := bundled("functions/backup")
+	functions, err := bundleAll()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, environment := range shipped(t) {
 		t.Run(environment, func(t *testing.T) {
-			got := text(t, synth(t, load(t, environment), function))
+			got := text(t, synth(t, load(t, environment), functions))
 			golden := filepath.Join("testdata", environment+".json")
 			if *update {
 				if err := os.WriteFile(golden, got, 0o644); err != nil {
@@ -293,7 +294,7 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 			added:  []string{"_c"},
 			changed: []string{
 				"aws_db_subnet_group.database_subnet_group", "aws_ecs_service.prometheus_service", "aws_ecs_service.service_web_service",
-				"aws_lb.load_balancer", // all four list the subnets that they may use
+				"aws_lambda_function.database_function", "aws_lb.load_balancer", // all five list the subnets that they may use
 			},
 		},
 		"another image": {

@@ -6,7 +6,7 @@ import (
 )
 
 // newOutputs says what an operator or another stack needs to know. An output's id is its name.
-func newOutputs(stack cdktf.TerraformStack, cfg *Config, net *Network, balancer *LoadBalancer, db *Database, cluster *Cluster, services []*Service, monitoring *Monitoring, backup *Backup, dashboard *string) {
+func newOutputs(stack cdktf.TerraformStack, cfg *Config, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster, services []*Service, monitoring *Monitoring, backup *Backup, dashboard *string) {
 	output := func(name, description string, value any) {
 		cdktf.NewTerraformOutput(stack, jsii.String(name), &cdktf.TerraformOutputConfig{Value: value, Description: jsii.String(description)})
 	}
@@ -22,7 +22,7 @@ func newOutputs(stack cdktf.TerraformStack, cfg *Config, net *Network, balancer 
 
 	output("cluster_name", "The ECS cluster", cluster.Name)
 	names, groups, repositories := map[string]*string{}, map[string]*string{}, map[string]*string{}
-	logs := map[string]*string{"prometheus": monitoring.PrometheusLogGroup, "backup": backup.LogGroup, "database": db.LogGroups[0]}
+	logs := map[string]*string{"prometheus": monitoring.PrometheusLogGroup, "backup": backup.LogGroup, "database_roles": roles.LogGroup, "database": db.LogGroups[0]}
 	for _, s := range services {
 		names[s.Name], groups[s.Name], logs["service_"+s.Name] = s.ServiceName, s.SecurityGroup, s.LogGroup
 		if s.RepositoryURL != nil {
@@ -37,6 +37,7 @@ func newOutputs(stack cdktf.TerraformStack, cfg *Config, net *Network, balancer 
 	output("database_address", "Host name of PostgreSQL, reached from inside the VPC", db.Address)
 	output("database_port", "Port of PostgreSQL", postgresPort)
 	output("database_secret_arn", "Secret with the master's credentials, which RDS rotates", db.SecretARN)
+	output("service_database_secret_arns", "Secrets with the services' users in the database, which are rotated", roles.secrets)
 	output("database_security_group_id", "Security group of the database", db.SecurityGroup)
 
 	output("prometheus_address", "Prometheus, reached from inside the VPC or by a port-forward", monitoring.PrometheusName)

@@ -69,6 +69,7 @@ var drawnFrom = map[string]choices{
 	"database.active":                          {[]any{"main"}, []any{"other"}},
 	"monitoring.emails":                        {[]any{[]any{}, []any{"a@example.com"}, []any{"a@example.com", "b+c@example.co.uk"}}, []any{[]any{"x"}, []any{"a@example.com", "a@example.com"}}},
 	"monitoring.prometheus.image":              {[]any{"quay.io/prometheus/prometheus:v3.15.0"}, []any{"prometheus"}},
+	"database.certificate_image":               {[]any{"public.ecr.aws/aws-cli/aws-cli:2.37.4"}, []any{"aws-cli"}},
 	"monitoring.prometheus.config_image":       {[]any{"public.ecr.aws/aws-cli/aws-cli:2.37.4"}, []any{"aws-cli"}},
 	"monitoring.prometheus.cpu":                {[]any{256, 512}, []any{1}},
 	"monitoring.prometheus.memory":             {[]any{1024, 2048}, []any{1}},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"embed"
 	"fmt"
 	"regexp"
 	"slices"
@@ -253,22 +254,50 @@ func newDatabaseMonitoringRole(stack cdktf.TerraformStack, cfg *Config, accountI
 // databaseVariables are set by the platform in every container that has the database; all are libpq's own.
 var databaseVariables = []string{"PGHOST", "PGPORT", "PGDATABASE", "PGSSLMODE", "PGUSER", "PGPASSWORD", "PGSSLROOTCERT"}
 
-// environment is how a container finds the database. TLS is required but the server's certificate is not verified: no stock image
-// holds RDS's authority.
+// environment is how a container finds the database, and knows that it is the one. PGSSLROOTCERT is the file that deliverCertificates puts there.
 func (db *Database) environment() map[string]string {
 	return map[string]string{
-		"PGHOST": *db.Address, "PGPORT": strconv.Itoa(postgresPort), "PGDATABASE": db.name, "PGSSLMODE": "require",
+		"PGHOST": *db.Address, "PGPORT": strconv.Itoa(postgresPort), "PGDATABASE": db.name, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": certificateFile,
 	}
 }
 
-// credentials is the one place that decides whose credentials a service gets, as variable: reference. Today it is the master's
-// secret, for every service alike.
-func (db *Database) credentials(service string) map[string]string {
-	return map[string]string{"PGUSER": *db.SecretARN + ":username::", "PGPASSWORD": *db.SecretARN + ":password::"}
+// certificates are RDS's authorities, a file a region. The function that makes the roles has them too.
+//
+//go:embed functions/database/certificates/*.pem
+var certificates embed.FS
+
+// regionCertificates returns those of a region in PEM; the error says what to do where there are none.
+func regionCertificates(region string) (string, error) {
+	text, err := certificates.ReadFile("functions/database/certificates/" + region + ".pem")
+	if err != nil {
+		return "", fmt.Errorf("RDS's certificates of %s are not in functions/database/certificates: put https://truststore.pki.rds.amazonaws.com/%[1]s/%[1]s-bundle.pem there as %[1]s.pem", region)
+	}
+	return string(text), nil
 }
 
-// credentialsSecret is the secret behind credentials, for the policy of whoever fetches it.
-func (db *Database) credentialsSecret(service string) *string { return db.SecretARN }
+// Where a container finds the certificates.
+const certificateFolder, certificateFile = "/certificates", "/certificates/rds.pem"
+
+// deliverCertificates makes a container wait for another one that writes RDS's certificates to a volume of both and ends, since no stock image has
+// them. It returns that container and the volume's name.
+func deliverCertificates(cfg *Config, app *container, logGroup string) (*container, string) {
+	text, err := regionCertificates(cfg.Region)
+	if err != nil {
+		panic(err) // checked with the configuration
+	}
+	const name = "rds-certificates" // no service can have a name with a dash
+	c := newContainer(name, cfg.Database.CertificateImage, logGroup, cfg.Region)
+	c.Essential = false
+	c.User = "0" // the volume is root's, and only root may write to it; the container ends before the application starts
+	c.LinuxParameters.Capabilities = noCapabilities()
+	c.EntryPoint = []string{"/bin/sh", "-c"}
+	c.Command = []string{`printf '%s' "$CERTIFICATES" > ` + certificateFile}
+	c.setEnvironment(map[string]string{"CERTIFICATES": text})
+	c.MountPoints = []mountPoint{{name, certificateFolder, false}}
+	app.MountPoints = append(app.MountPoints, mountPoint{name, certificateFolder, true})
+	app.DependsOn = append(app.DependsOn, containerDependency{name, "SUCCESS"})
+	return c, name
+}
 
 // ---- Instance classes ------------------------------------------------------------------------------------------------
 

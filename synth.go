@@ -21,7 +21,7 @@ const oldestNode = 20
 
 // synthesise builds the stack and writes it to outdir, as `cdktf synth` expects it there. Everything is written to a scratch folder
 // first and moved when it is whole: after an error, outdir is as it was.
-func synthesise(cfg *Config, function bundle, outdir string) error {
+func synthesise(cfg *Config, functions bundles, outdir string) error {
 	if err := prepareNode(); err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func synthesise(cfg *Config, function bundle, outdir string) error {
 	}
 	defer os.RemoveAll(scratch)
 	ended := slowly("synthesising; the first time on a machine, this unpacks the AWS provider")
-	err = build(cfg, function, scratch)
+	err = build(cfg, functions, scratch)
 	ended()
 	if err != nil {
 		return err
@@ -44,6 +44,17 @@ func synthesise(cfg *Config, function bundle, outdir string) error {
 		return fmt.Errorf("%s: cannot be written: %w", outdir, reason(err))
 	}
 	return nil
+}
+
+// bundles are the functions of the stack.
+type bundles struct{ backup, database bundle }
+
+func bundleAll() (all bundles, err error) {
+	if all.backup, err = bundled("functions/backup"); err != nil {
+		return all, err
+	}
+	all.database, err = bundled("functions/database")
+	return all, err
 }
 
 // bundled compiles and zips a function, and gives the zip's absolute path, which is what jsii understands.
@@ -60,14 +71,14 @@ func bundled(dir string) (bundle, error) {
 
 // build synthesises into a folder. jsii reports whatever goes wrong by a panic, on the Go side or in its Node process: this
 // is the one place that turns it into an error.
-func build(cfg *Config, function bundle, folder string) (err error) {
+func build(cfg *Config, functions bundles, folder string) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("synthesis of %s failed: %s", cfg.stack(), sentence(fault))
 		}
 	}()
 	app := cdktf.NewApp(&cdktf.AppConfig{Outdir: jsii.String(folder), StackTraces: jsii.Bool(false)})
-	newStack(app, cfg, function)
+	newStack(app, cfg, functions)
 	app.Synth()
 	return nil
 }

@@ -148,11 +148,13 @@ func quietly(t *testing.T) {
 // faults are what makes a construct panic, though no configuration that passes the checks does: on the Go side, in Node, and in a file.
 var faults = map[string]struct {
 	change func(*Config)
-	zip    func(t *testing.T) bundle
+	zip    func(t *testing.T) bundles
 	want   string
 }{
-	"a function that is not there": {func(*Config) {}, func(t *testing.T) bundle {
-		return bundle{filepath.Join(t.TempDir(), "backup.zip"), strings.Repeat("0", 64)}
+	"a function that is not there": {func(*Config) {}, func(t *testing.T) bundles {
+		functions := placeholder(t)
+		functions.backup.zip = filepath.Join(t.TempDir(), "backup.zip")
+		return functions
 	}, "backup.zip"},
 	"a construct's id twice": {func(cfg *Config) { cfg.Monitoring.Emails = []string{"ops@example.com", "ops@example.com"} }, placeholder, "alerts_subscription_ops_example_com"},
 	"a block that is none":   {func(cfg *Config) { cfg.Network.CIDR = "ten" }, placeholder, "ten"},
@@ -460,7 +462,7 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root, temporary := t.TempDir(), t.TempDir()
 			write(t, root, map[string]string{
-				"config/dev.yaml": minimal, "go.mod": "module platform\n\ngo 1.25.0\n", "go.sum": "", "functions/backup/main.go": "package main\n\nfunc main() {}\n",
+				"config/dev.yaml": minimal, "go.mod": "module platform\n\ngo 1.25.0\n", "go.sum": "", "functions/backup/main.go": "package main\n\nfunc main() {}\n", "functions/database/main.go": "package main\n\nfunc main() {}\n",
 				"cdktf.out/manifest.json": "old", "cdktf.out/stacks/shop-dev/cdk.tf.json": "old",
 			})
 			write(t, root, c.files)

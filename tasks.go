@@ -223,8 +223,12 @@ func (cluster *Cluster) taskTrust(cfg *Config) []condition {
 }
 
 // newExecutionRole is what ECS itself may do to start a task: fetch its image and its secrets, and write its log.
-func newExecutionRole(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, id, name, logGroupARN string, s ServiceConfig, db *Database) *Role {
-	statements := append([]statement{writeLog(logGroupARN)}, pullImages(s.Image)...)
+func newExecutionRole(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, id, name, logGroupARN string, s ServiceConfig, roles *Roles) *Role {
+	images := []string{s.Image}
+	if s.Database != "none" {
+		images = append(images, cfg.Database.CertificateImage)
+	}
+	statements := append([]statement{writeLog(logGroupARN)}, pullImages(images...)...)
 	var secrets, parameters, keys []string
 	if len(s.Secrets) > 0 {
 		keys = append(keys, s.SecretKeys...)
@@ -238,7 +242,7 @@ func newExecutionRole(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster,
 		}
 	}
 	if s.Database != "none" {
-		secrets, keys = append(secrets, *db.credentialsSecret(name)), append(keys, *db.KeyARN)
+		secrets, keys = append(secrets, *roles.secrets[name]), append(keys, *cluster.keys.Secrets)
 	}
 	if len(secrets) > 0 {
 		statements = append(statements, statement{sid: "Secrets", actions: []string{"secretsmanager:GetSecretValue"}, resources: unique(secrets)})

@@ -49,8 +49,8 @@ var (
 		"+ aws_route_table_association.public_route_table_association_c", "+ aws_route_table_association.private_route_table_association_c",
 		"+ aws_route_table_association.database_route_table_association_c",
 		"+ aws_vpc_endpoint_route_table_association.s3_endpoint_route_table_association_c",
-		// All four list the subnets that they may use.
-		"~ aws_db_subnet_group.database_subnet_group", "~ aws_ecs_service.prometheus_service", "~ aws_ecs_service.service_web_service", "~ aws_lb.load_balancer",
+		// All five list the subnets that they may use.
+		"~ aws_db_subnet_group.database_subnet_group", "~ aws_ecs_service.prometheus_service", "~ aws_ecs_service.service_web_service", "~ aws_lambda_function.database_function", "~ aws_lb.load_balancer",
 	}
 	zoneWithNAT = append([]string{
 		"+ aws_eip.nat_address_c", "+ aws_nat_gateway.nat_gateway_c",

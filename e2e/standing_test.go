@@ -78,6 +78,8 @@ var intentions = map[string]intention{
 			"out of web to database: tcp 5432", "into database from web: tcp 5432",
 			"out of web to 0.0.0.0/0: tcp 443",
 			"out of prometheus to 0.0.0.0/0: tcp 443",
+			"out of database-function to database: tcp 5432", "into database from database-function: tcp 5432",
+			"out of database-function to 0.0.0.0/0: tcp 443",
 		},
 		answers:  []string{"HTTP 80: 200 OK"},
 		forwards: []string{"HTTP 80: 1000: path-pattern /*: forward to web"},
@@ -92,6 +94,8 @@ var intentions = map[string]intention{
 			"out of web to database: tcp 5432", "into database from web: tcp 5432",
 			"out of web to 0.0.0.0/0: tcp 443",
 			"out of prometheus to 0.0.0.0/0: tcp 443",
+			"out of database-function to database: tcp 5432", "into database from database-function: tcp 5432",
+			"out of database-function to 0.0.0.0/0: tcp 443",
 		},
 		answers:  []string{"HTTP 80: 301 to HTTPS 443", "HTTPS 443: 200 OK"},
 		forwards: []string{"HTTPS 443: 1000: path-pattern /*: forward to web"},
@@ -148,6 +152,7 @@ func (s *site) inspect(t *testing.T) {
 	w.alarmsLookAtWhatIsThere()
 	w.topicTakesFromAWSAlone()
 	w.functionMakesOneSnapshotForATime()
+	s.servicesLogInAndAreRotated(t, w)
 	s.outputsNameWhatStands(t, w)
 }
 
@@ -251,6 +256,7 @@ var partOf = map[string]string{
 	"aws_ecs_cluster_capacity_providers":                 "aws_ecs_cluster",
 	"aws_lambda_function_event_invoke_config":            "aws_lambda_function",
 	"aws_lambda_invocation":                              "aws_lambda_function",
+	"aws_lambda_permission":                              "aws_lambda_function",
 	"aws_route":                                          "aws_route_table",
 	"aws_route_table_association":                        "aws_route_table",
 	"aws_s3_bucket_lifecycle_configuration":              "aws_s3_bucket",
@@ -260,6 +266,7 @@ var partOf = map[string]string{
 	"aws_s3_bucket_public_access_block":                  "aws_s3_bucket",
 	"aws_s3_bucket_server_side_encryption_configuration": "aws_s3_bucket",
 	"aws_s3_bucket_versioning":                           "aws_s3_bucket",
+	"aws_secretsmanager_secret_rotation":                 "aws_secretsmanager_secret",
 	"aws_sns_topic_policy":                               "aws_sns_topic",
 	"aws_vpc_endpoint_route_table_association":           "aws_vpc_endpoint",
 	"aws_vpc_endpoint_subnet_association":                "aws_vpc_endpoint",
@@ -376,7 +383,7 @@ func (w *standing) way(rule ec2types.SecurityGroupRule) string {
 
 // securityGroupsAllowExactlyTheIntendedWays: the default group is among them, and allows nothing.
 func (w *standing) securityGroupsAllowExactlyTheIntendedWays() {
-	w.same("security groups", slices.Collect(maps.Keys(w.groups)), []string{"default", "load-balancer", "web", "prometheus", "database"})
+	w.same("security groups", slices.Collect(maps.Keys(w.groups)), []string{"default", "load-balancer", "web", "prometheus", "database", "database-function"})
 	var have []string
 	for p := range pages(w.T, ec2.NewDescribeSecurityGroupRulesPaginator(w.ec2, w.rulesOfGroups())) {
 		for _, rule := range p.SecurityGroupRules {
@@ -1207,18 +1214,21 @@ func (s *site) outputsNameWhatStands(t *testing.T, w *standing) {
 		"service_security_group_ids":      map[string]string{"web": w.groups["web"]},
 		"repository_urls":                 map[string]string{},
 		"log_group_names": map[string]string{
-			"prometheus": "/" + w.stack + "/prometheus", "backup": "/aws/lambda/" + w.stack + "-backup",
+			"prometheus": "/" + w.stack + "/prometheus", "backup": "/aws/lambda/" + w.stack + "-backup", "database_roles": "/aws/lambda/" + w.stack + "-database",
 			"database": "/aws/rds/instance/" + w.stack + "/postgresql", "service_web": "/" + w.stack + "/service/web",
 		},
 		"database_address":           *w.database.Endpoint.Address,
 		"database_port":              *w.database.Endpoint.Port,
 		"database_secret_arn":        *w.database.MasterUserSecret.SecretArn,
 		"database_security_group_id": w.groups["database"],
-		"prometheus_address":         "prometheus." + w.stack + ".internal:9090",
-		"alerts_topic_arn":           w.topic,
-		"dashboard_url":              "https://" + w.region + ".console.aws.amazon.com/cloudwatch/home?region=" + w.region + "#dashboards/dashboard/" + w.stack,
-		"backup_bucket_name":         w.stack + "-backup-" + emulator.Account + "-" + w.region,
-		"backup_function_name":       *said(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(w.stack + "-backup")}))(t).FunctionName,
+		"service_database_secret_arns": map[string]string{
+			"web": *said(w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{SecretId: aws.String(w.stack + "/database/web")}))(t).ARN,
+		},
+		"prometheus_address":   "prometheus." + w.stack + ".internal:9090",
+		"alerts_topic_arn":     w.topic,
+		"dashboard_url":        "https://" + w.region + ".console.aws.amazon.com/cloudwatch/home?region=" + w.region + "#dashboards/dashboard/" + w.stack,
+		"backup_bucket_name":   w.stack + "-backup-" + emulator.Account + "-" + w.region,
+		"backup_function_name": *said(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(w.stack + "-backup")}))(t).FunctionName,
 	}
 	w.same("outputs", slices.Collect(maps.Keys(have)), slices.Collect(maps.Keys(want)))
 	for name, value := range want {

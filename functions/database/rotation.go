@@ -141,6 +141,12 @@ func (f *function) finish(ctx context.Context, event rotationEvent) error {
 		return fmt.Errorf("secret %s: %w", event.Secret, err)
 	}
 	if !slices.Contains(labels, current) {
+		// Whatever the steps before came to: what becomes current works.
+		if next, _, err := f.read(ctx, event.Secret, pending, event.Token); err != nil {
+			return err
+		} else if ok, err := f.logsIn(ctx, next); err != nil || !ok {
+			return errors.Join(err, fmt.Errorf("%s cannot log in with the password that was to become current", next.Username))
+		}
 		_, err := f.secrets.UpdateSecretVersionStage(ctx, &secretsmanager.UpdateSecretVersionStageInput{
 			SecretId: &event.Secret, VersionStage: aws.String(current), MoveToVersionId: &event.Token, RemoveFromVersionId: &version,
 		})

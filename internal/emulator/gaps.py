@@ -407,9 +407,10 @@ def _(_, self, *args, **kwargs):
 from moto.secretsmanager.models import SecretsManagerBackend
 
 
-@gap(SecretsManagerBackend, "rotate_secret", "secretsmanager RotateSecret", "takes a rotation that ended for one that goes on; leaves the version of a mere test")
+@gap(SecretsManagerBackend, "rotate_secret", "secretsmanager RotateSecret", "takes a rotation that ended for one that goes on; leaves the version of a mere test; forgets the function")
 def _(original, self, secret_id, *args, **kwargs):
     versions = self.secrets[secret_id].versions
+    kwargs["rotation_lambda_arn"] = kwargs.get("rotation_lambda_arn") or self.secrets[secret_id].rotation_lambda_arn
     for version in versions.values():
         if {"AWSPENDING", "AWSCURRENT"} <= set(version["version_stages"]):
             version["version_stages"].remove("AWSPENDING")
@@ -429,7 +430,8 @@ def one_at_a_time(application):
     lock, answers = threading.Lock(), {}
 
     def serve(environ, start_response):
-        if environ["PATH_INFO"].endswith("/invocations"):  # of a function, which itself calls
+        rotates = environ.get("HTTP_X_AMZ_TARGET") == "secretsmanager.RotateSecret"
+        if rotates or environ["PATH_INFO"].endswith("/invocations"):  # of a function, which itself calls
             return application(environ, start_response)
         call = environ.get("HTTP_AMZ_SDK_INVOCATION_ID")
         with lock:
