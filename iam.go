@@ -125,4 +125,9 @@ func nameTag(cfg *Config, noun string) *map[string]*string {
 	return &map[string]*string{"Name": jsii.String(cfg.named(noun))}
 }
 
-func dependsOn(on ...cdktf.ITerraformDependable) *[]cdktf.ITerraformDependable { return &on }
+func dependsOn(on ...cdktf.ITerraformDependable) *[]cdktf.ITerraformDependable {
+	if len(on) == 0 {
+		return nil
+	}
+	return &on
+}

@@ -66,6 +66,15 @@ var orderInvariants = []invariant{
 		},
 	},
 	{
+		// Lambda takes them away minutes after the function is gone, with the function's role; while they stand, EC2 refuses to delete the security group.
+		// https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions, https://github.com/aws/aws-cdk/issues/34400
+		promise: "a function's role may take its network interfaces away until they are gone",
+		check:   interfacesGoBeforeRights,
+		broken: []damage{
+			{"only until the function is", "prod", undepend("aws_security_group.database_function_security_group", "aws_iam_role_policy.database_function_role_policy"), "aws_security_group.database_function_security_group"},
+		},
+	},
+	{
 		promise: "whoever writes a log finds its log group there",
 		check:   logGroupsComeFirst,
 		broken: []damage{
@@ -206,6 +215,16 @@ func rolesComeFirst(stack tree) (v violations) {
 			if u.by.kind() != "aws_ecs_task_definition" { // a definition takes on nothing; its service waits
 				v.wantBefore(o, u.by, referring(things(stack, "aws_iam_role_policy"), "role", role.address), "it is refused, or fails without a word")
 			}
+		}
+	}
+	return v
+}
+
+func interfacesGoBeforeRights(stack tree) (v violations) {
+	o := orderOf(stack)
+	for _, f := range functionsInside(stack) {
+		for _, group := range f.refs("vpc_config.security_group_ids") {
+			v.wantBefore(o, get(stack, group), referring(things(stack, "aws_iam_role_policy"), "role", f.ref("role")), "what is made first is destroyed last, and no right is left to take the function's interfaces out of it")
 		}
 	}
 	return v

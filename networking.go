@@ -271,12 +271,13 @@ func newFlowLogs(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Netwo
 // ---- Security groups: each rule a resource of its own, declared by whoever needs the way -----------------------------
 
 // newSecurityGroup declares a group without rules: nothing in, nothing out. A group's description can never change.
-func newSecurityGroup(stack cdktf.TerraformStack, cfg *Config, net *Network, id, noun, description string) *string {
+func newSecurityGroup(stack cdktf.TerraformStack, cfg *Config, net *Network, id, noun, description string, after ...cdktf.ITerraformDependable) *string {
 	return securitygroup.NewSecurityGroup(stack, jsii.String(id), &securitygroup.SecurityGroupConfig{
 		Name:        jsii.String(cfg.named(noun)),
 		Description: jsii.String(description),
 		VpcId:       net.VpcID,
 		Tags:        nameTag(cfg, noun),
+		DependsOn:   dependsOn(after...),
 	}).Id()
 }
 

@@ -67,9 +67,6 @@ func (roles *Roles) credentials(service string) map[string]string {
 
 func newRolesFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, db *Database, cluster *Cluster, function bundle, accountID string, roles *Roles) lambdafunction.LambdaFunction {
 	name := cfg.named("database")
-	group := newSecurityGroup(stack, cfg, net, "database_function_security_group", "database-function", "Database function: nothing in; out to the database and AWS")
-	ready := append(net.allowOutside(stack, cfg, "database_function", group), net.Outside...)
-	ready = append(ready, allow(stack, cfg, "database_function_to_database", "PostgreSQL", group, db.SecurityGroup, postgresPort)...)
 	logs := newLogGroup(stack, cfg, keys, "database_function_log_group", "/aws/lambda/"+name)
 	var secrets, services []string
 	for _, service := range cfg.databaseServices() {
@@ -99,6 +96,10 @@ func newRolesFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *
 		)
 	}
 	role := newRole(stack, cfg, "database_function_role", "database-function", "lambda.amazonaws.com", nil, statements...)
+	// Lambda takes its network interfaces away minutes after the function is gone, and with its role: what may go only after them goes before the role's rights.
+	group := newSecurityGroup(stack, cfg, net, "database_function_security_group", "database-function", "Database function: nothing in; out to the database and AWS", role.Ready...)
+	ready := append(net.allowOutside(stack, cfg, "database_function", group), net.Outside...)
+	ready = append(ready, allow(stack, cfg, "database_function_to_database", "PostgreSQL", group, db.SecurityGroup, postgresPort)...)
 	lambda := newLambda(stack, cfg, "database_function", function, role, lambdaSpec{
 		noun: "database", description: "Gives each service a role of its own in the database, and rotates its password",
 		memory: 256, timeout: 300, // it may wait for another invocation, and for the master's rotation

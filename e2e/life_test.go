@@ -23,6 +23,9 @@ type stage struct {
 
 	// budget is what the stage is expected to take. Nothing fails when it takes longer; the test's own time limit does that.
 	budget time.Duration
+
+	// then looks at what stands after the stage; may be nil.
+	then func(*testing.T, *site)
 }
 
 // What the changes that both environments live through touch.
@@ -42,6 +45,17 @@ var (
 	email     = []string{"+ aws_sns_topic_subscription.alerts_subscription_night_example_com_6a5e2b6f"}
 	schedule  = []string{"~ aws_scheduler_schedule.backup_schedule"}
 	priority  = []string{"~ aws_lb_listener_rule.service_web_listener_rule"}
+	reader    = []string{
+		"+ aws_cloudwatch_log_group.service_reader_log_group", "+ aws_ecs_service.service_reader_service", "+ aws_ecs_task_definition.service_reader_task_definition",
+		"+ aws_service_discovery_service.service_reader_discovery",
+		"+ aws_cloudwatch_metric_alarm.service_reader_cpu_alarm", "+ aws_cloudwatch_metric_alarm.service_reader_memory_alarm",
+		"+ aws_cloudwatch_metric_alarm.service_reader_too_few_tasks_alarm", "~ aws_cloudwatch_dashboard.dashboard",
+		"+ aws_iam_role.service_reader_execution_role", "+ aws_iam_role_policy.service_reader_execution_role_policy", "+ aws_iam_role.service_reader_task_role",
+		"+ aws_security_group.service_reader_security_group", "+ aws_vpc_security_group_egress_rule.service_reader_https_egress",
+		"+ aws_vpc_security_group_egress_rule.service_reader_to_database_egress", "+ aws_vpc_security_group_ingress_rule.service_reader_to_database_ingress",
+		"+ aws_secretsmanager_secret.service_reader_database_secret", "+ aws_secretsmanager_secret_rotation.service_reader_database_rotation",
+		"~ aws_iam_role_policy.database_function_role_policy", "~ aws_lambda_invocation.database_roles",
+	}
 
 	zone = []string{
 		"+ aws_subnet.public_subnet_c", "+ aws_subnet.private_subnet_c", "+ aws_subnet.database_subnet_c",
@@ -78,29 +92,33 @@ func undone(changes []string) []string {
 // The first deployment, and what comes after the last stage here, are the same for all and not in the table.
 var lives = map[string][]stage{
 	"dev": {
-		{"a new image", `services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`, image, minute},
-		{"more tasks", `services: {web: {tasks: 2}}`, tasks, minute},
-		{"a zone added", `network: {zones: [a, b, c]}`, zone, 2 * minute},
-		{"that zone dropped", `network: {zones: [a, b]}`, undone(zone), 2 * minute},
-		{"a larger instance class", `database: {instance_class: db.t4g.small}`, instanceClass, 2 * minute},
-		{"a longer retention", `backup: {retention: 14}`, retention, 2 * minute},
-		{"an e-mail address for alarms", `monitoring: {emails: [night@example.com]}`, email, minute},
-		{"the schedule moved", `backup: {schedule: cron(30 2 * * ? *)}`, schedule, minute},
-		{"another priority", `services: {web: {route: {priority: 70}}}`, priority, minute},
-		{"as it was shipped", shipped, together(image, tasks, instanceClass, retention, undone(email), schedule, priority), 3 * minute},
+		{"a new image", `services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`, image, minute, nil},
+		{"more tasks", `services: {web: {tasks: 2}}`, tasks, minute, nil},
+		{"a zone added", `network: {zones: [a, b, c]}`, zone, 2 * minute, nil},
+		{"that zone dropped", `network: {zones: [a, b]}`, undone(zone), 2 * minute, nil},
+		{"a larger instance class", `database: {instance_class: db.t4g.small}`, instanceClass, 2 * minute, nil},
+		{"a longer retention", `backup: {retention: 14}`, retention, 2 * minute, nil},
+		{"an e-mail address for alarms", `monitoring: {emails: [night@example.com]}`, email, minute, nil},
+		{"the schedule moved", `backup: {schedule: cron(30 2 * * ? *)}`, schedule, minute, nil},
+		{"another priority", `services: {web: {route: {priority: 70}}}`, priority, minute, nil},
+		{
+			"a service that reads the database, and web no longer its owner",
+			`services: {web: {database: write}, reader: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", database: read}}`, reader, 2 * minute, readerReads,
+		},
+		{"as it was shipped", shipped, together(image, tasks, instanceClass, retention, undone(email), schedule, priority, undone(reader)), 3 * minute, readerIsGone},
 	},
 	"prod": {
-		{"a new image", `services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`, image, minute},
-		{"more tasks", `services: {web: {tasks: 3}}`, scaledTasks, minute},
+		{"a new image", `services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`, image, minute, nil},
+		{"more tasks", `services: {web: {tasks: 3}}`, scaledTasks, minute, nil},
 		// The region has three zones and prod uses them all, so one goes first.
-		{"a zone dropped", `network: {zones: [a, b]}`, undone(zoneWithNAT), 2 * minute},
-		{"that zone added", `network: {zones: [a, b, c]}`, zoneWithNAT, 2 * minute},
-		{"a larger instance class", `database: {instance_class: db.m7g.xlarge}`, instanceClass, 2 * minute},
-		{"a longer retention", `backup: {retention: 70}`, retention, 2 * minute},
-		{"an e-mail address for alarms", `monitoring: {emails: [alerts@example.com, night@example.com]}`, email, minute},
-		{"the schedule moved", `backup: {schedule: cron(30 2 * * ? *)}`, schedule, minute},
-		{"another priority", `services: {web: {route: {priority: 70}}}`, priority, minute},
-		{"as it was shipped", shipped, together(image, scaledTasks, instanceClass, retention, undone(email), schedule, priority), 3 * minute},
+		{"a zone dropped", `network: {zones: [a, b]}`, undone(zoneWithNAT), 2 * minute, nil},
+		{"that zone added", `network: {zones: [a, b, c]}`, zoneWithNAT, 2 * minute, nil},
+		{"a larger instance class", `database: {instance_class: db.m7g.xlarge}`, instanceClass, 2 * minute, nil},
+		{"a longer retention", `backup: {retention: 70}`, retention, 2 * minute, nil},
+		{"an e-mail address for alarms", `monitoring: {emails: [alerts@example.com, night@example.com]}`, email, minute, nil},
+		{"the schedule moved", `backup: {schedule: cron(30 2 * * ? *)}`, schedule, minute, nil},
+		{"another priority", `services: {web: {route: {priority: 70}}}`, priority, minute, nil},
+		{"as it was shipped", shipped, together(image, scaledTasks, instanceClass, retention, undone(email), schedule, priority), 3 * minute, nil},
 	},
 }
 
@@ -160,6 +178,9 @@ func live(t *testing.T, environment string, stages []stage) {
 			summary := summaryOf(t, s.deploy(t))
 			if summary != count(have) {
 				t.Errorf("%s: the plan was %s, and it did %s", stage.name, count(have), summary)
+			}
+			if stage.then != nil {
+				stage.then(t, s)
 			}
 			return summary
 		})
