@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/cloudwatchdashboard"
@@ -51,7 +53,7 @@ func newAlarms(stack cdktf.TerraformStack, cfg *Config, net *Network, balancer *
 	alarms = append(alarms, tooFewTasks("prometheus", cluster, monitoring.PrometheusService, 1))
 	alarms = append(alarms, databaseAlarms(cfg, db)...)
 	alarms = append(alarms, rolesAlarms(roles)...)
-	for _, zone := range sortedKeys(net.NATGateways) {
+	for _, zone := range slices.Sorted(maps.Keys(net.NATGateways)) {
 		alarms = append(alarms, natAlarms(zone, net.NATGateways[zone])...)
 	}
 	alarms = append(alarms, backupAlarms(cfg, db, backup)...)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
@@ -111,7 +113,7 @@ func newCertificate(stack cdktf.TerraformStack, cfg *Config, zone *string) *stri
 		DomainName:       jsii.String(domain),
 		ValidationMethod: jsii.String("DNS"),
 		Tags:             nameTag(cfg, "load-balancer"),
-		Lifecycle:        &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)}, // the listener uses it until the next one is there
+		Lifecycle:        createBeforeDestroy(), // the listener uses it until the next one is there
 	})
 	// The validation options are a set: found by domain, since a set has no first element.
 	option := func(attribute string) *string {
@@ -211,7 +213,7 @@ func (balancer *LoadBalancer) route(stack cdktf.TerraformStack, cfg *Config, nam
 			HealthyThreshold: jsii.Number(2), UnhealthyThreshold: jsii.Number(3),
 		},
 		Tags:      nameTag(cfg, name),
-		Lifecycle: &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)},
+		Lifecycle: createBeforeDestroy(),
 	})
 	var ready []cdktf.ITerraformDependable
 	if s.hidesMetrics() {
@@ -223,7 +225,7 @@ func (balancer *LoadBalancer) route(stack cdktf.TerraformStack, cfg *Config, nam
 		Condition:   conditions(s.Route, s.Route.Paths),
 		Action:      &[]*lblistenerrule.LbListenerRuleAction{{Type: jsii.String("forward"), TargetGroupArn: group.Arn()}},
 		Tags:        nameTag(cfg, name),
-		Lifecycle:   goesLast(), // when HTTPS comes, the rule of the new listener is there first: priorities are each listener's own
+		Lifecycle:   createBeforeDestroy(), // when HTTPS comes, the rule of the new listener is there first: priorities are each listener's own
 	}))
 	ready = append(ready, allow(stack, cfg, id+"_from_load_balancer", "Requests and health checks", balancer.SecurityGroup, tasks, s.Port)...)
 	return &Route{TargetGroupARN: group.Arn(), TargetGroupARNSuffix: group.ArnSuffix(), Ready: ready}
@@ -244,7 +246,7 @@ func newHidingRule(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalanc
 			},
 		}},
 		Tags:      nameTag(cfg, name+"-metrics"),
-		Lifecycle: goesLast(),
+		Lifecycle: createBeforeDestroy(),
 	})
 }
 
@@ -257,7 +259,7 @@ func conditions(r RouteConfig, paths []string) *[]*lblistenerrule.LbListenerRule
 	if len(r.Hosts) > 0 {
 		all = append(all, &lblistenerrule.LbListenerRuleCondition{HostHeader: &lblistenerrule.LbListenerRuleConditionHostHeader{Values: jsii.Strings(r.Hosts...)}})
 	}
-	for _, header := range sortedKeys(r.Headers) {
+	for _, header := range slices.Sorted(maps.Keys(r.Headers)) {
 		all = append(all, &lblistenerrule.LbListenerRuleCondition{HttpHeader: &lblistenerrule.LbListenerRuleConditionHttpHeader{
 			HttpHeaderName: jsii.String(header), Values: jsii.Strings(r.Headers[header]...),
 		}})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -80,7 +81,7 @@ func check(c *Config, doc *document) {
 	want(c.Region == "" || regionName.MatchString(c.Region), "region", "want an AWS region of the commercial partition, such as eu-central-1, have %q", c.Region)
 	want(c.Account == "" || accountID.MatchString(c.Account), "account", "want 12 digits in quotes, have %q", c.Account)
 	want(slices.Contains(retentions, c.LogRetention), "log_retention", "want a number of days that CloudWatch Logs knows (%s), have %d", strings.Trim(fmt.Sprint(retentions), "[]"), c.LogRetention)
-	for _, key := range sortedKeys(c.Tags) {
+	for _, key := range slices.Sorted(maps.Keys(c.Tags)) {
 		value := c.Tags[key]
 		want(len(key) > 0 && len(key) <= 128 && len(value) <= 256 && tagText.MatchString(key+value) && !strings.HasPrefix(strings.ToLower(key), "aws:"),
 			"tags."+key, "want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, not beginning with aws:")
@@ -106,7 +107,7 @@ func check(c *Config, doc *document) {
 
 	want(len(c.Services) > 0, "services", "want at least one service")
 	priorities, routes := map[int]string{}, map[string]string{} // who has them
-	for _, name := range sortedKeys(c.Services) {
+	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		s, path := c.Services[name], "services."+name
 		want(serviceName.MatchString(name) && len(name) <= serviceNameLimit, path, "want a name of lower-case letters and digits, a letter first, at most %d long", serviceNameLimit)
 		want(!slices.Contains(platformNames, name), path, "want another name, since %s are the platform's own", strings.Join(platformNames, ", "))
@@ -284,13 +285,13 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 	if s.Scratch < 16 || s.Scratch > s.Memory/2 {
 		add(path+".scratch", "want 16 to half of %s.memory (%d), since it counts as memory, have %d", path, s.Memory/2, s.Scratch)
 	}
-	for _, key := range sortedKeys(s.Environment) {
+	for _, key := range slices.Sorted(maps.Keys(s.Environment)) {
 		checkVariable(path+".environment."+key, key, s, add)
 		if slices.Contains(credentialVariables, key) {
 			add(path+".environment."+key, "want %s.permissions instead, or %s.secrets: what stands here is in the state for all to read", path, path)
 		}
 	}
-	for _, key := range sortedKeys(s.Secrets) {
+	for _, key := range slices.Sorted(maps.Keys(s.Secrets)) {
 		checkVariable(path+".secrets."+key, key, s, add)
 		if !secretARN.MatchString(s.Secrets[key]) {
 			add(path+".secrets."+key, "want the ARN of a secret or parameter, never the secret itself")
@@ -327,7 +328,7 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 	if s.routed() {
 		between(path+".route.priority", s.Route.Priority, choose(s.hidesMetrics(), 2, 1), 49999)
 		values := len(s.Route.Paths) + len(s.Route.Hosts) + len(s.Route.Sources)
-		for _, header := range sortedKeys(s.Route.Headers) {
+		for _, header := range slices.Sorted(maps.Keys(s.Route.Headers)) {
 			values += len(s.Route.Headers[header])
 			at := path + ".route.headers." + header
 			if !headerName.MatchString(header) || strings.EqualFold(header, "host") {
@@ -386,7 +387,7 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 	if s.Tasks >= 0 && s.Tasks <= 1000 {
 		between(path+".scaling.max", s.Scaling.Max, s.Tasks, 5000)
 	}
-	for _, key := range sortedKeys(s.Scaling.Schedules) {
+	for _, key := range slices.Sorted(maps.Keys(s.Scaling.Schedules)) {
 		at, schedule := path+".scaling.schedules."+key, s.Scaling.Schedules[key]
 		if !serviceName.MatchString(key) || len(key) > serviceNameLimit {
 			add(at, "want a name of lower-case letters and digits, at most %d long", serviceNameLimit)
@@ -449,7 +450,7 @@ func checkDatabase(c *Config, add adder) {
 	if daily && weekly && windowsOverlap(d.BackupWindow, d.MaintenanceWindow) {
 		add("database.maintenance_window", "want a window outside database.backup_window (%s), have %s", d.BackupWindow, d.MaintenanceWindow)
 	}
-	for _, key := range sortedKeys(d.Restores) {
+	for _, key := range slices.Sorted(maps.Keys(d.Restores)) {
 		path, restore := "database.restores."+key, d.Restores[key]
 		if !restoreName.MatchString(key) || key == mainDatabase {
 			add(path, "want a name of lower-case letters and digits, a letter first, at most 15 long, and not main")
@@ -471,7 +472,7 @@ func checkDatabase(c *Config, add adder) {
 			}
 		}
 	}
-	for _, name := range sortedKeys(d.Parameters) {
+	for _, name := range slices.Sorted(maps.Keys(d.Parameters)) {
 		path, value := "database.parameters."+name, d.Parameters[name]
 		switch {
 		case !parameterName.MatchString(name):
@@ -735,7 +736,7 @@ func warn(c *Config, doc *document) {
 	idle(c.LoadBalancer.Firewall.Enabled, "load_balancer.firewall.rate_limit", "while load_balancer.firewall.enabled is false")
 	idle(c.LoadBalancer.Firewall.Enabled, "load_balancer.firewall.count_only", "while load_balancer.firewall.enabled is false")
 	idle(!c.https(), "load_balancer.allow_http", "with a domain or a certificate")
-	for _, name := range sortedKeys(c.Services) {
+	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		s, path := c.Services[name], "services."+name
 		for _, key := range []string{"port", "path"} {
 			idle(s.Metrics.Enabled, path+".metrics."+key, "while "+path+".metrics.enabled is false")
@@ -753,7 +754,7 @@ func warn(c *Config, doc *document) {
 			idle(s.Database != "none", path+"."+key, "while "+path+".database is none")
 		}
 		idle(len(s.Secrets) > 0, path+".secret_keys", "without "+path+".secrets")
-		for _, key := range sortedKeys(s.Environment) {
+		for _, key := range slices.Sorted(maps.Keys(s.Environment)) {
 			if secretWord.MatchString(key) && s.Environment[key] != "" {
 				doc.warn(path+".environment."+key, "sounds like a secret: put it in Secrets Manager and its ARN in %s.secrets, since the state and the console show what stands here", path)
 			}

@@ -416,7 +416,7 @@ func (c *Config) namedInIAM(noun string) string { return c.stack() + "-" + c.Reg
 
 // databaseServices are the services that have a user in the database, in order.
 func (c *Config) databaseServices() []string {
-	return slices.DeleteFunc(sortedKeys(c.Services), func(name string) bool { return c.Services[name].Database == "none" })
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.Services)), func(name string) bool { return c.Services[name].Database == "none" })
 }
 
 func (c *Config) production() bool { return c.Profile == profileProduction }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -364,12 +365,12 @@ func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
 		i, known := fields[key]
 		if !known {
 			hint := ""
-			if near := nearest(key, sortedKeys(fields)); near != "" {
+			if near := nearest(key, slices.Sorted(maps.Keys(fields))); near != "" {
 				hint = "did you mean " + near + "? "
 			} else if elsewhere := settingCalled(key); elsewhere != "" {
 				hint = "did you mean " + elsewhere + "? "
 			}
-			d.refuse(at, "unknown key, %swant one of %s", hint, strings.Join(sortedKeys(fields), ", "))
+			d.refuse(at, "unknown key, %swant one of %s", hint, strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
 			d.doc.hide(pair.Value)
 			continue
 		}
@@ -572,16 +573,6 @@ func kindName(t reflect.Type) string {
 	default:
 		return "a mapping (key: value)"
 	}
-}
-
-// sortedKeys returns a map's keys in order: every walk over a map goes through it, so that output never depends on chance.
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // walkStrings calls visit with every text in a structure of decoded configuration and the path it has in the file.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -203,7 +204,9 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 		"booleans in capitals":                       {minimal + "protected: True\nservices: {web: {spot: FALSE}}\n", func(c *Config) (any, any) { return []bool{c.Protected, c.Services["web"].Spot}, []bool{true, false} }},
 		"words that are booleans elsewhere, as text": {minimal + "tags: {owner: no, on: off}\n", func(c *Config) (any, any) { return c.Tags, map[string]string{"owner": "no", "on": "off"} }},
 		"a date as text":                             {minimal + "tags: {since: 2026-11-23}\n", func(c *Config) (any, any) { return c.Tags["since"], "2026-11-23" }},
-		"keys that are numbers and booleans":         {minimal + "tags: {1: a, true: b, 1.50: c, 01: d}\n", func(c *Config) (any, any) { return sortedKeys(c.Tags), []string{"01", "1", "1.50", "true"} }},
+		"keys that are numbers and booleans": {minimal + "tags: {1: a, true: b, 1.50: c, 01: d}\n", func(c *Config) (any, any) {
+			return slices.Sorted(maps.Keys(c.Tags)), []string{"01", "1", "1.50", "true"}
+		}},
 		"a text over several lines": {minimal + "services:\n  web:\n    environment:\n      A: |\n        one\n        two\n      B: >-\n        one\n        two\n", func(c *Config) (any, any) {
 			return c.Services["web"].Environment, map[string]string{"A": "one\ntwo\n", "B": "one two"}
 		}},
@@ -225,7 +228,7 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 // What the file says replaces a list or a mapping as a whole, and a field alone.
 func TestFileReplacesDefaults(t *testing.T) {
 	cfg := parse(t, "test", minimal+"services:\n  api:\n    image: quay.io/x/api:1\n    health_check: {path: /up}\n")
-	if got := sortedKeys(cfg.Services); !slices.Equal(got, []string{"api"}) {
+	if got := slices.Sorted(maps.Keys(cfg.Services)); !slices.Equal(got, []string{"api"}) {
 		t.Errorf("services are %v, want api alone", got)
 	}
 	want := defaultService("api", profileDevelopment).HealthCheck
@@ -386,8 +389,8 @@ func TestEveryStringIsWalkedUnderItsPath(t *testing.T) {
 		"name=1", "network.zones.0=3", "network.zones.1=4", "services.web.permissions.0.actions.0=6", "services.web.route.headers.X.0=5",
 		"services.web.route.headers.X=X", "services.web=web", "tags.a.b=2", "tags.a.b=a.b",
 	}
-	if !slices.Equal(sortedKeys(got), want) {
-		t.Errorf("walked\n  %s\nwant\n  %s", strings.Join(sortedKeys(got), "\n  "), strings.Join(want, "\n  "))
+	if !slices.Equal(slices.Sorted(maps.Keys(got)), want) {
+		t.Errorf("walked\n  %s\nwant\n  %s", strings.Join(slices.Sorted(maps.Keys(got)), "\n  "), strings.Join(want, "\n  "))
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
@@ -82,7 +84,7 @@ func newCluster(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Networ
 // newServices declares the configured services, in the order of their names. No service knows another.
 func newServices(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster) []*Service {
 	var services []*Service
-	for _, name := range sortedKeys(cfg.Services) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Services)) {
 		services = append(services, newService(stack, cfg, keys, net, balancer, db, roles, cluster, name))
 	}
 	return services
@@ -311,7 +313,7 @@ func newScaling(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, balan
 		label := *balancer.ARNSuffix + "/" + *out.Route.TargetGroupARNSuffix
 		track("requests", "ALBRequestCountPerTarget", float64(s.Scaling.Requests), jsii.String(label), out.Route.Ready...) // refused while no listener uses the target group
 	}
-	for _, key := range sortedKeys(s.Scaling.Schedules) {
+	for _, key := range slices.Sorted(maps.Keys(s.Scaling.Schedules)) {
 		schedule := s.Scaling.Schedules[key]
 		appautoscalingscheduledaction.NewAppautoscalingScheduledAction(stack, jsii.String(id+"_scaling_schedule_"+key), &appautoscalingscheduledaction.AppautoscalingScheduledActionConfig{
 			Name:              jsii.String(cfg.named(name + "-" + key)),

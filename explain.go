@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -94,7 +95,7 @@ func (doc *document) origin(path, profile string) string {
 	default:
 		from = append(from, "default ("+profile+")")
 	}
-	for _, element := range sortedKeys(doc.positions) {
+	for _, element := range slices.Sorted(maps.Keys(doc.positions)) {
 		if at := doc.positions[element]; at.variable != "" && strings.HasPrefix(element, path+".") {
 			from = append(from, at.variable)
 		}
@@ -113,13 +114,13 @@ func summary(c *Config) (lines [][2]string) {
 	gateways := map[string]string{"none": "no NAT gateway", "single": "one NAT gateway, in " + c.Network.Zones[0], "per-zone": fmt.Sprintf("%d NAT gateways", len(zones))}
 	say("network", "%s over zones %s: %d subnets, %s, interface endpoints: %s", c.Network.CIDR, strings.Join(zones, ", "), 3*len(zones), gateways[c.Network.NAT], orNone(c.Network.Endpoints))
 	say("balancer", "%s, open to %s, firewall %s", c.front(), strings.Join(c.LoadBalancer.Sources, ", "), choose(c.LoadBalancer.Firewall.Enabled, "on", "off"))
-	for _, name := range sortedKeys(c.Services) {
+	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		say("service", "%s", c.Services[name].summary(name))
 	}
 	d := c.Database
 	say("database", "PostgreSQL %s on %s, %d to %d GiB, %s, restorable to any second of the last %d days", d.Version, d.InstanceClass, d.Storage.Initial, d.Storage.Max,
 		choose(d.MultiAZ, "with a standby in another zone", "in one zone"), d.Retention)
-	for _, name := range sortedKeys(d.Restores) {
+	for _, name := range slices.Sorted(maps.Keys(d.Restores)) {
 		say("", "beside it %s, made from %s%s", name, choose(d.Restores[name].Snapshot != "", "snapshot "+d.Restores[name].Snapshot, "its state of "+d.Restores[name].Time),
 			choose(d.Active == name, ", which is the one in use", ""))
 	}

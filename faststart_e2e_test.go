@@ -3,6 +3,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -50,10 +51,10 @@ func TestFastStartWritesTheSameBytesAsStock(t *testing.T) {
 	}
 	want, got := contents(t, stock), contents(t, fast)
 	if len(want) < 3*len(everyConfig(seed)) { // a stack, its function and a manifest
-		t.Fatalf("wrote %v", sortedKeys(want))
+		t.Fatalf("wrote %v", slices.Sorted(maps.Keys(want)))
 	}
-	if !slices.Equal(sortedKeys(want), sortedKeys(got)) {
-		t.Fatalf("writes\n%v\nand jsii as it is\n%v", sortedKeys(got), sortedKeys(want))
+	if !slices.Equal(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(got))) {
+		t.Fatalf("writes\n%v\nand jsii as it is\n%v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 	}
 	for path := range want {
 		if diff := firstDifference(want[path], got[path]); diff != "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 )
 
@@ -40,4 +41,15 @@ func escaped(values map[string]string) map[string]string {
 		out[key] = literal(value)
 	}
 	return out
+}
+
+// marshal is JSON as Terraform is to see it, with < and > left alone: some of AWS's placeholders contain them.
+func marshal(value any) string {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		panic(err) // only for types that JSON has no form for, which is a fault of this program
+	}
+	return strings.TrimSpace(text.String())
 }

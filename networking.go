@@ -94,7 +94,7 @@ func newNetwork(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID s
 		net.Outside = append(net.Outside,
 			associate(stack, privateTier, zone, private, privateRoutes[zone]),
 			vpcendpointroutetableassociation.NewVpcEndpointRouteTableAssociation(stack, jsii.String("s3_endpoint_route_table_association_"+zone), &vpcendpointroutetableassociation.VpcEndpointRouteTableAssociationConfig{
-				VpcEndpointId: s3, RouteTableId: privateRoutes[zone], Lifecycle: goesLast(),
+				VpcEndpointId: s3, RouteTableId: privateRoutes[zone], Lifecycle: createBeforeDestroy(),
 			}))
 	}
 	newNATs(stack, cfg, net, privateRoutes)
@@ -103,9 +103,9 @@ func newNetwork(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID s
 	return net
 }
 
-// goesLast makes Terraform delete what a change leaves behind, such as a dropped zone's subnets, after balancer and services have left it. Without it,
+// createBeforeDestroy makes Terraform delete what a change leaves behind, such as a dropped zone's subnets, after balancer and services have left it. Without it,
 // deletions come first: AWS refuses to delete a subnet that a balancer is in, and tasks without their route reach nothing.
-func goesLast() *cdktf.TerraformResourceLifecycle {
+func createBeforeDestroy() *cdktf.TerraformResourceLifecycle {
 	return &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)}
 }
 
@@ -134,7 +134,7 @@ func subnetCIDR(vpcBlock netip.Prefix, t tier, zone string) netip.Prefix {
 
 func newSubnet(stack cdktf.TerraformStack, cfg *Config, net *Network, zones *string, t tier, zone string) *string {
 	full := cfg.Region + zone
-	lifecycle := goesLast()
+	lifecycle := createBeforeDestroy()
 	// Which letters a region has differs from account to account: asked at plan, before anything is made.
 	lifecycle.Precondition = &[]*cdktf.Precondition{{
 		Condition:    jsii.String("${contains(" + *zones + ".names, \"" + full + "\")}"),
@@ -154,13 +154,13 @@ func newRouteTable(stack cdktf.TerraformStack, cfg *Config, net *Network, name s
 	return routetable.NewRouteTable(stack, jsii.String(name+"_route_table"), &routetable.RouteTableConfig{
 		VpcId:     net.VpcID,
 		Tags:      nameTag(cfg, dashed(name)),
-		Lifecycle: goesLast(),
+		Lifecycle: createBeforeDestroy(),
 	}).Id()
 }
 
 func associate(stack cdktf.TerraformStack, t tier, zone string, subnetID, routeTable *string) cdktf.ITerraformDependable {
 	return routetableassociation.NewRouteTableAssociation(stack, jsii.String(t.name+"_route_table_association_"+zone), &routetableassociation.RouteTableAssociationConfig{
-		SubnetId: subnetID, RouteTableId: routeTable, Lifecycle: goesLast(),
+		SubnetId: subnetID, RouteTableId: routeTable, Lifecycle: createBeforeDestroy(),
 	})
 }
 
@@ -179,14 +179,14 @@ func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables 
 		address := eip.NewEip(stack, jsii.String("nat_address_"+zone), &eip.EipConfig{
 			Domain:    jsii.String("vpc"),
 			Tags:      nameTag(cfg, "nat-"+zone),
-			Lifecycle: goesLast(),
+			Lifecycle: createBeforeDestroy(),
 			DependsOn: dependsOn(net.InternetGateway),
 		})
 		gateways[zone] = natgateway.NewNatGateway(stack, jsii.String("nat_gateway_"+zone), &natgateway.NatGatewayConfig{
 			AllocationId: address.Id(),
 			SubnetId:     net.PublicSubnets[i],
 			Tags:         nameTag(cfg, zone),
-			Lifecycle:    goesLast(),
+			Lifecycle:    createBeforeDestroy(),
 			DependsOn:    dependsOn(net.InternetGateway),
 		}).Id()
 	}
@@ -196,7 +196,7 @@ func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables 
 			RouteTableId:         routeTables[zone],
 			DestinationCidrBlock: jsii.String("0.0.0.0/0"),
 			NatGatewayId:         through,
-			Lifecycle:            goesLast(),
+			Lifecycle:            createBeforeDestroy(),
 		}))
 	}
 }

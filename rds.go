@@ -3,6 +3,7 @@ package main
 import (
 	"embed"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -49,14 +50,14 @@ func newDatabase(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Netwo
 		monitoring: newDatabaseMonitoringRole(stack, cfg, accountID),
 	}
 	shared.parameters[cfg.Database.Version] = newParameterGroup(stack, cfg, "database_parameter_group", cfg.Database.Version)
-	for _, name := range sortedKeys(cfg.Database.Restores) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Database.Restores)) {
 		if version := cfg.Database.Restores[name].Version; shared.parameters[version] == nil {
 			shared.parameters[version] = newParameterGroup(stack, cfg, "database_parameter_group_"+version, version)
 		}
 	}
 	main := newInstance(stack, cfg, keys, shared, mainDatabase, nil)
 	active := main
-	for _, name := range sortedKeys(cfg.Database.Restores) {
+	for _, name := range slices.Sorted(maps.Keys(cfg.Database.Restores)) {
 		restored := newInstance(stack, cfg, keys, shared, name, main)
 		if cfg.Database.Active == name {
 			active = restored
@@ -198,7 +199,7 @@ func newParameterGroup(stack cdktf.TerraformStack, cfg *Config, id, version stri
 		Description: jsii.String("TLS only, slow statements and connections logged"),
 		Parameter:   &parameters,
 		Tags:        nameTag(cfg, "database"),
-		Lifecycle:   &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)},
+		Lifecycle:   createBeforeDestroy(),
 	}).Name()
 }
 
@@ -227,7 +228,7 @@ func databaseParameters(d DatabaseConfig, version string) []parameter {
 		all[name] = parameter{name, value, method}
 	}
 	var sorted []parameter
-	for _, name := range sortedKeys(all) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		sorted = append(sorted, all[name])
 	}
 	return sorted

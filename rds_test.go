@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func TestDatabaseParameters(t *testing.T) {
 			all[name] = p
 		}
 		var list []parameter
-		for _, name := range sortedKeys(all) {
+		for _, name := range slices.Sorted(maps.Keys(all)) {
 			list = append(list, all[name])
 		}
 		return list

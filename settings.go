@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -185,13 +186,13 @@ func (doc *document) override(cfg *Config, variables map[string]string) {
 			scalars[name] = nil // for nearest
 		}
 	})
-	for _, name := range sortedKeys(variables) {
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		at, targets := position{variable: name}, scalars[name]
 		_, known := scalars[name]
 		switch {
 		case !known:
 			hint := ""
-			if near := nearest(name, sortedKeys(scalars)); near != "" {
+			if near := nearest(name, slices.Sorted(maps.Keys(scalars))); near != "" {
 				hint = ", did you mean " + near + "?"
 			}
 			doc.note(at, "", "stands for no setting that there is%s", hint)

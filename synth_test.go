@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -223,7 +224,7 @@ func TestSynthesisWritesTheStackAndNothingBesides(t *testing.T) {
 	}
 	stack := "deep/out/" + filepath.ToSlash(manifest.Stacks["shop-dev"].SynthesizedStackPath)
 	if len(manifest.Stacks) != 1 || !json.Valid([]byte(first[stack])) {
-		t.Errorf("the manifest names %v, and there are %v", manifest.Stacks, sortedKeys(first))
+		t.Errorf("the manifest names %v, and there are %v", manifest.Stacks, slices.Sorted(maps.Keys(first)))
 	}
 	for path, content := range first {
 		if !strings.HasPrefix(path, "deep/out/stacks/shop-dev/") && path != "deep/out/manifest.json" {
@@ -242,7 +243,7 @@ func TestSynthesisWritesTheStackAndNothingBesides(t *testing.T) {
 		t.Fatal(err)
 	}
 	if second := contents(t, root); !maps.Equal(first, second) {
-		t.Errorf("there was\n%v\nand is now\n%v", sortedKeys(first), sortedKeys(second))
+		t.Errorf("there was\n%v\nand is now\n%v", slices.Sorted(maps.Keys(first)), slices.Sorted(maps.Keys(second)))
 	}
 }
 
@@ -505,7 +506,7 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 				t.Errorf("there was\n%v\nand is now\n%v", before, after)
 			}
 			if left := contents(t, temporary); len(left) != 1 {
-				t.Errorf("leaves %v in the folder for temporary files", sortedKeys(left))
+				t.Errorf("leaves %v in the folder for temporary files", slices.Sorted(maps.Keys(left)))
 			}
 		})
 	}

@@ -1,8 +1,9 @@
 package main
 
 import (
-	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -127,7 +128,7 @@ func (c *container) setEnvironment(values map[string]string) {
 		all[name] = value
 	}
 	c.Environment = []variable{}
-	for _, name := range sortedKeys(all) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c.Environment = append(c.Environment, variable{name, all[name]})
 	}
 }
@@ -141,7 +142,7 @@ func (c *container) setSecrets(references map[string]string) {
 		all[name] = reference
 	}
 	c.Secrets = nil
-	for _, name := range sortedKeys(all) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c.Secrets = append(c.Secrets, secret{name, all[name]})
 	}
 }
@@ -186,7 +187,7 @@ func newTaskDefinition(stack cdktf.TerraformStack, cfg *Config, id, name string,
 		TaskRoleArn:          task.ARN,
 		ContainerDefinitions: jsii.String(marshal(containers)),
 		Tags:                 nameTag(cfg, name),
-		Lifecycle:            &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)},
+		Lifecycle:            createBeforeDestroy(),
 	}
 	if size.disk > 0 {
 		config.EphemeralStorage = &ecstaskdefinition.EcsTaskDefinitionEphemeralStorage{SizeInGib: jsii.Number(float64(size.disk))}
@@ -199,17 +200,6 @@ func newTaskDefinition(stack cdktf.TerraformStack, cfg *Config, id, name string,
 		config.Volume = &declared
 	}
 	return ecstaskdefinition.NewEcsTaskDefinition(stack, jsii.String(id+"_task_definition"), config).Arn()
-}
-
-// marshal is JSON as Terraform is to see it, with < and > left alone: some of AWS's placeholders contain them.
-func marshal(value any) string {
-	var text strings.Builder
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		panic(err) // only for types that JSON has no form for, which is a fault of this program
-	}
-	return strings.TrimSpace(text.String())
 }
 
 // ---- Roles ---------------------------------------------------------------------------------------------------------------
@@ -233,7 +223,7 @@ func newExecutionRole(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster,
 	if len(s.Secrets) > 0 {
 		keys = append(keys, s.SecretKeys...)
 	}
-	for _, variable := range sortedKeys(s.Secrets) {
+	for _, variable := range slices.Sorted(maps.Keys(s.Secrets)) {
 		reference := secretResource(s.Secrets[variable])
 		if strings.Contains(reference, ":ssm:") {
 			parameters = append(parameters, reference)
