@@ -1,6 +1,7 @@
 package main
 
 import (
+	"platform/internal/bundle"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
@@ -29,7 +30,7 @@ type Backup struct {
 //	                                   └── metrics; after two retries a failure goes to the topic
 //
 // The bucket is for logical dumps, which have no writer yet.
-func newBackup(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle, accountID string) *Backup {
+func newBackup(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle.Function, accountID string) *Backup {
 	bucket := newBackupBucket(stack, cfg, keys, accountID)
 	backup := &Backup{Bucket: bucket.Name, Namespace: cfg.stack() + "/Backup"}
 	lambda, retries := newBackupFunction(stack, cfg, keys, db, monitoring, function, accountID, backup)
@@ -63,7 +64,7 @@ func newBackupBucket(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accoun
 
 // newBackupFunction declares the function with its role and log, and what becomes of its failures. It returns the function and the last
 // of what it needs before it is called.
-func newBackupFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle, accountID string, backup *Backup) (lambdafunction.LambdaFunction, cdktf.ITerraformDependable) {
+func newBackupFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle.Function, accountID string, backup *Backup) (lambdafunction.LambdaFunction, cdktf.ITerraformDependable) {
 	name := cfg.named("backup")
 	prefix := cfg.named("scheduled")
 	logs := newLogGroup(stack, cfg, keys, "backup_function_log_group", "/aws/lambda/"+name)

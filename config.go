@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"platform/internal/fileerror"
 	"slices"
 	"strings"
 )
@@ -330,7 +331,7 @@ func loadConfig(root, environment string, environ []string) (*Config, *document,
 		return nil, nil, fmt.Errorf("%s: there is no such file: ENVIRONMENT=%s names it, and there is %s", file, environment, environments(root))
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: cannot be read: %v", file, reason(err))
+		return nil, nil, fmt.Errorf("%s: cannot be read: %v", file, fileerror.Reason(err))
 	}
 	cfg, doc := readConfig(file, environment, text, infraVariables(environ))
 	if err := doc.err(); err != nil {

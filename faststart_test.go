@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"platform/internal/bundle"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,8 +44,8 @@ func synthesiseEach(seed uint64, folder string) error {
 		if err != nil {
 			return fmt.Errorf("%s, seed %d: %w\n%s", name, seed, err, c.config)
 		}
-		same := bundle{zip, strings.Repeat("0", 64)}
-		if err := build(cfg, bundles{same, same}, filepath.Join(folder, name)); err != nil {
+		same := bundle.Function{Zip: zip, Hash: strings.Repeat("0", 64)}
+		if err := build(cfg, functionBundles{same, same}, filepath.Join(folder, name)); err != nil {
 			return err
 		}
 	}

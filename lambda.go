@@ -1,13 +1,12 @@
 package main
 
 import (
+	"platform/internal/bundle"
+
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdafunction"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 )
-
-// bundle is a compiled function: a zip file, by its absolute path, and the hash of what it was made from.
-type bundle struct{ zip, hash string }
 
 // lambdaSpec is in what the functions differ.
 type lambdaSpec struct {
@@ -20,9 +19,9 @@ type lambdaSpec struct {
 }
 
 // newLambda declares one of the project's functions.
-func newLambda(stack cdktf.TerraformStack, cfg *Config, id string, function bundle, role *Role, spec lambdaSpec) lambdafunction.LambdaFunction {
+func newLambda(stack cdktf.TerraformStack, cfg *Config, id string, function bundle.Function, role *Role, spec lambdaSpec) lambdafunction.LambdaFunction {
 	code := cdktf.NewTerraformAsset(stack, jsii.String(id+"_code"), &cdktf.TerraformAssetConfig{
-		Path: jsii.String(function.zip), Type: cdktf.AssetType_FILE, AssetHash: jsii.String(function.hash),
+		Path: jsii.String(function.Zip), Type: cdktf.AssetType_FILE, AssetHash: jsii.String(function.Hash),
 	})
 	return lambdafunction.NewLambdaFunction(stack, jsii.String(id), &lambdafunction.LambdaFunctionConfig{
 		FunctionName:   jsii.String(cfg.named(spec.noun)),
@@ -32,7 +31,7 @@ func newLambda(stack cdktf.TerraformStack, cfg *Config, id string, function bund
 		Architectures:  jsii.Strings("arm64"),
 		Handler:        jsii.String("bootstrap"),
 		Filename:       code.Path(),
-		SourceCodeHash: jsii.String(function.hash), // of the sources: the compiled bytes differ from machine to machine
+		SourceCodeHash: jsii.String(function.Hash), // of the sources: the compiled bytes differ from machine to machine
 		MemorySize:     jsii.Number(spec.memory),
 		Timeout:        jsii.Number(spec.timeout),
 		KmsKeyArn:      spec.key,

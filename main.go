@@ -50,15 +50,15 @@ func run(args []string) error {
 	if err := checkState(cfg, outdir); err != nil {
 		return err
 	}
-	bundles, err := bundleAll()
+	functions, err := buildFunctions()
 	if err != nil {
 		return err
 	}
-	return synthesise(cfg, bundles, outdir)
+	return synthesise(cfg, functions, outdir)
 }
 
 // newStack wires the platform: each module gets what stands before it, and none knows what comes after.
-func newStack(app cdktf.App, cfg *Config, functions bundles) cdktf.TerraformStack {
+func newStack(app cdktf.App, cfg *Config, functions functionBundles) cdktf.TerraformStack {
 	stack := cdktf.NewTerraformStack(app, jsii.String(cfg.stack()))
 	newBackend(stack, cfg)
 	account := newProvider(stack, cfg)

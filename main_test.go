@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"platform/internal/bundle"
 	"slices"
 	"strings"
 	"testing"
@@ -62,18 +63,18 @@ func parse(t *testing.T, environment, text string) *Config {
 }
 
 // placeholder stands for the compiled function where a test does not look at it.
-func placeholder(t *testing.T) bundles {
+func placeholder(t *testing.T) functionBundles {
 	t.Helper()
 	zip := filepath.Join(t.TempDir(), "backup.zip")
 	if err := os.WriteFile(zip, []byte("a zip"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	same := bundle{zip, strings.Repeat("0", 64)}
-	return bundles{same, same}
+	same := bundle.Function{Zip: zip, Hash: strings.Repeat("0", 64)}
+	return functionBundles{same, same}
 }
 
 // synth gives what app.Synth() writes for a configuration, without cdktf's own notes under "//".
-func synth(t *testing.T, cfg *Config, functions bundles) tree {
+func synth(t *testing.T, cfg *Config, functions functionBundles) tree {
 	t.Helper()
 	folder := t.TempDir()
 	if err := build(cfg, functions, folder); err != nil {
@@ -146,7 +147,7 @@ func shipped(t *testing.T) []string {
 }
 
 func TestShippedEnvironmentsSynthesiseToTheirGoldens(t *testing.T) {
-	functions, err := bundleAll()
+	functions, err := buildFunctions()
 	if err != nil {
 		t.Fatal(err)
 	}

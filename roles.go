@@ -1,6 +1,7 @@
 package main
 
 import (
+	"platform/internal/bundle"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
@@ -28,7 +29,7 @@ type Roles struct {
 //	                          └── ECS: a service with a new password starts anew
 //
 // Terraform makes the secrets empty: what is in them it never sees.
-func newRoles(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, db *Database, cluster *Cluster, function bundle, accountID string) *Roles {
+func newRoles(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, db *Database, cluster *Cluster, function bundle.Function, accountID string) *Roles {
 	roles := &Roles{secrets: map[string]*string{}}
 	for _, name := range cfg.databaseServices() {
 		roles.secrets[name] = secretsmanagersecret.NewSecretsmanagerSecret(stack, jsii.String("service_"+name+"_database_secret"), &secretsmanagersecret.SecretsmanagerSecretConfig{
@@ -65,7 +66,7 @@ func (roles *Roles) credentials(service string) map[string]string {
 	return map[string]string{"PGUSER": secret + ":username::", "PGPASSWORD": secret + ":password::"}
 }
 
-func newRolesFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, db *Database, cluster *Cluster, function bundle, accountID string, roles *Roles) lambdafunction.LambdaFunction {
+func newRolesFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, db *Database, cluster *Cluster, function bundle.Function, accountID string, roles *Roles) lambdafunction.LambdaFunction {
 	name := cfg.named("database")
 	logs := newLogGroup(stack, cfg, keys, "database_function_log_group", "/aws/lambda/"+name)
 	var secrets, services []string
@@ -120,7 +121,7 @@ func newRolesFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *
 
 // newRolesInvocation calls the function when the stack is made, and again whenever the list of roles, the instance or the function changes. A service that
 // is taken out of the list loses its login here, before its secret goes.
-func newRolesInvocation(stack cdktf.TerraformStack, cfg *Config, db *Database, function bundle, lambda lambdafunction.LambdaFunction, roles *Roles) cdktf.ITerraformDependable {
+func newRolesInvocation(stack cdktf.TerraformStack, cfg *Config, db *Database, function bundle.Function, lambda lambdafunction.LambdaFunction, roles *Roles) cdktf.ITerraformDependable {
 	type serviceRole struct {
 		Level            string `json:"level"`
 		Secret           string `json:"secret"`
@@ -136,7 +137,7 @@ func newRolesInvocation(stack cdktf.TerraformStack, cfg *Config, db *Database, f
 		FunctionName:   lambda.FunctionName(),
 		LifecycleScope: jsii.String("CRUD"),
 		Input: jsii.String(marshal(map[string]any{
-			"action": "roles", "services": services, "revision": *db.Address + " " + function.hash,
+			"action": "roles", "services": services, "revision": *db.Address + " " + function.Hash,
 		})),
 	})
 }

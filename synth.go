@@ -1,19 +1,19 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
+
+	"platform/internal/bundle"
+	"platform/internal/fileerror"
+	"platform/internal/progress"
 )
 
 // oldestNode is the oldest major version of Node.js that cdktf 0.21 supports.
@@ -21,57 +21,45 @@ const oldestNode = 20
 
 // synthesise builds the stack and writes it to outdir, as `cdktf synth` expects it there. Everything is written to a scratch folder
 // first and moved when it is whole: after an error, outdir is as it was.
-func synthesise(cfg *Config, functions bundles, outdir string) error {
+func synthesise(cfg *Config, functions functionBundles, outdir string) error {
 	if err := prepareNode(); err != nil {
 		return err
 	}
 	parent := filepath.Dir(filepath.Clean(outdir))
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return fmt.Errorf("%s: cannot be made: %w", parent, reason(err))
+		return fmt.Errorf("%s: cannot be made: %w", parent, fileerror.Reason(err))
 	}
 	scratch, err := os.MkdirTemp(parent, ".cdktf.out-")
 	if err != nil {
-		return fmt.Errorf("%s: cannot be written to: %w", parent, reason(err))
+		return fmt.Errorf("%s: cannot be written to: %w", parent, fileerror.Reason(err))
 	}
 	defer os.RemoveAll(scratch)
-	ended := slowly("synthesising; the first time on a machine, this unpacks the AWS provider")
+	ended := progress.Report("synthesising; the first time on a machine, this unpacks the AWS provider")
 	err = build(cfg, functions, scratch)
 	ended()
 	if err != nil {
 		return err
 	}
 	if err := publish(scratch, outdir); err != nil {
-		return fmt.Errorf("%s: cannot be written: %w", outdir, reason(err))
+		return fmt.Errorf("%s: cannot be written: %w", outdir, fileerror.Reason(err))
 	}
 	return nil
 }
 
-// bundles are the functions of the stack.
-type bundles struct{ backup, database bundle }
+// functionBundles are the compiled Lambda functions of the stack.
+type functionBundles struct{ backup, database bundle.Function }
 
-func bundleAll() (all bundles, err error) {
-	if all.backup, err = bundled("functions/backup"); err != nil {
+func buildFunctions() (all functionBundles, err error) {
+	if all.backup, err = bundle.Build("functions/backup"); err != nil {
 		return all, err
 	}
-	all.database, err = bundled("functions/database")
+	all.database, err = bundle.Build("functions/database")
 	return all, err
-}
-
-// bundled compiles and zips a function, and gives the zip's absolute path, which is what jsii understands.
-func bundled(dir string) (bundle, error) {
-	zip, hash, err := bundleFunction(dir)
-	if err != nil {
-		return bundle{}, err
-	}
-	if zip, err = filepath.Abs(zip); err != nil {
-		return bundle{}, fmt.Errorf("%s: %w", dir, err)
-	}
-	return bundle{zip, hash}, nil
 }
 
 // build synthesises into a folder. jsii reports whatever goes wrong by a panic, on the Go side or in its Node process: this
 // is the one place that turns it into an error.
-func build(cfg *Config, functions bundles, folder string) (err error) {
+func build(cfg *Config, functions functionBundles, folder string) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			err = fmt.Errorf("synthesis of %s failed: %s", cfg.stack(), sentence(fault))
@@ -160,43 +148,4 @@ func closeJSII() {
 	}
 	defer func() { _ = recover() }()
 	jsii.Close()
-}
-
-// patience is how long a step may be silent.
-var patience = 3 * time.Second
-
-// slowly says what is going on, on standard error, if it goes on for longer than patience, and again as long as it does. The function that it
-// returns ends that.
-func slowly(what string) (ended func()) {
-	began, done := time.Now(), make(chan struct{})
-	var reporter sync.WaitGroup
-	reporter.Go(func() {
-		ticks := time.NewTicker(patience)
-		defer ticks.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticks.C:
-				fmt.Fprintf(os.Stderr, "%s ... %.0f s\n", what, time.Since(began).Seconds())
-			}
-		}
-	})
-	return func() {
-		close(done)
-		reporter.Wait()
-	}
-}
-
-// reason strips a file error of its operation and path, which the sentence around it names already.
-func reason(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	var link *os.LinkError
-	if errors.As(err, &link) {
-		return link.Err
-	}
-	return err
 }

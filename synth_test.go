@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -16,22 +15,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
-)
 
-// write puts files below a folder, by their path in it.
-func write(t *testing.T, root string, files map[string]string) {
-	t.Helper()
-	for path, content := range files {
-		path = filepath.Join(root, filepath.FromSlash(path))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
+	"platform/internal/testfiles"
+)
 
 // contents are all files below a folder, by their path in it; empty folders are there with a slash at the end.
 func contents(t *testing.T, root string) map[string]string {
@@ -67,7 +53,7 @@ func contents(t *testing.T, root string) map[string]string {
 func TestPublishReplacesTheStackAndKeepsTheRest(t *testing.T) {
 	root := t.TempDir()
 	scratch, outdir := filepath.Join(root, "scratch"), filepath.Join(root, "out")
-	write(t, outdir, map[string]string{
+	testfiles.Write(t, outdir, map[string]string{
 		"manifest.json":                                  "old",
 		"stacks/shop-dev/cdk.tf.json":                    "old",
 		"stacks/shop-dev/.terraform/providers/x":         "downloaded",
@@ -78,7 +64,7 @@ func TestPublishReplacesTheStackAndKeepsTheRest(t *testing.T) {
 		"stacks/shop-prod/assets/function/A/backup.zip":  "another zip",
 		"note.txt": "mine",
 	})
-	write(t, scratch, map[string]string{
+	testfiles.Write(t, scratch, map[string]string{
 		"manifest.json":                                  "new",
 		"stacks/shop-dev/cdk.tf.json":                    "new",
 		"stacks/shop-dev/assets/function/NEW/backup.zip": "new zip",
@@ -105,7 +91,7 @@ func TestPublishReplacesTheStackAndKeepsTheRest(t *testing.T) {
 func TestPublishMakesTheFolder(t *testing.T) {
 	root := t.TempDir()
 	files := map[string]string{"manifest.json": "{}", "stacks/shop-dev/cdk.tf.json": "{}"}
-	write(t, filepath.Join(root, "scratch"), files)
+	testfiles.Write(t, filepath.Join(root, "scratch"), files)
 	if err := publish(filepath.Join(root, "scratch"), filepath.Join(root, "deep", "out")); err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +107,7 @@ func TestPublishSaysWhatItLacks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
-			write(t, filepath.Join(root, "scratch"), files)
+			testfiles.Write(t, filepath.Join(root, "scratch"), files)
 			if err := publish(filepath.Join(root, "scratch"), filepath.Join(root, "out")); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("says %v", err)
 			}
@@ -149,12 +135,12 @@ func quietly(t *testing.T) {
 // faults are what makes a construct panic, though no configuration that passes the checks does: on the Go side, in Node, and in a file.
 var faults = map[string]struct {
 	change func(*Config)
-	zip    func(t *testing.T) bundles
+	zip    func(t *testing.T) functionBundles
 	want   string
 }{
-	"a function that is not there": {func(*Config) {}, func(t *testing.T) bundles {
+	"a function that is not there": {func(*Config) {}, func(t *testing.T) functionBundles {
 		functions := placeholder(t)
-		functions.backup.zip = filepath.Join(t.TempDir(), "backup.zip")
+		functions.backup.Zip = filepath.Join(t.TempDir(), "backup.zip")
 		return functions
 	}, "backup.zip"},
 	"a construct's id twice": {func(cfg *Config) { cfg.Monitoring.Emails = []string{"ops@example.com", "ops@example.com"} }, placeholder, "alerts_subscription_ops_example_com"},
@@ -191,7 +177,7 @@ func TestFaultWhileBuildingLeavesTheFolderAsItWas(t *testing.T) {
 			before := map[string]string{
 				"out/manifest.json": "old", "out/stacks/shop-dev/cdk.tf.json": "old", "out/stacks/shop-dev/.terraform/x": "downloaded", "out/stacks/shop-dev/assets/a.zip": "old",
 			}
-			write(t, root, before)
+			testfiles.Write(t, root, before)
 			cfg := parse(t, "dev", minimal)
 			faults[name].change(cfg)
 			if err := synthesise(cfg, faults[name].zip(t), filepath.Join(root, "out")); err == nil {
@@ -251,7 +237,7 @@ func TestSynthesisWritesTheStackAndNothingBesides(t *testing.T) {
 func TestFolderThatCannotBeMadeIsNamed(t *testing.T) {
 	quietly(t)
 	root := t.TempDir()
-	write(t, root, map[string]string{"file": "mine"})
+	testfiles.Write(t, root, map[string]string{"file": "mine"})
 	for name, parent := range map[string]string{
 		"below a file":      filepath.Join(root, "file"),
 		"far below a file":  filepath.Join(root, "file", "a", "b"),
@@ -304,46 +290,6 @@ func runtimeFault() (fault any) {
 	var empty []int
 	one := 1
 	return empty[one]
-}
-
-func TestReasonIsWithoutThePathThatIsNamedAlready(t *testing.T) {
-	missing := filepath.Join(t.TempDir(), "missing")
-	_, open := os.Open(missing)
-	other := errors.New("x")
-	for name, c := range map[string]struct{ err, want error }{
-		"a file":            {open, open.(*fs.PathError).Err},
-		"a file, wrapped":   {fmt.Errorf("y: %w", open), open.(*fs.PathError).Err},
-		"a rename":          {os.Rename(missing, missing+"2"), open.(*fs.PathError).Err},
-		"anything else":     {other, other},
-		"a plain not-exist": {fs.ErrNotExist, fs.ErrNotExist},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got := reason(c.err); got != c.want {
-				t.Errorf("of %v is %v, want %v", c.err, got, c.want)
-			}
-		})
-	}
-}
-
-func TestOnlyWhatIsSlowIsReported(t *testing.T) {
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stderr, before := os.Stderr, patience
-	os.Stderr, patience = write, 20*time.Millisecond
-	t.Cleanup(func() { os.Stderr, patience = stderr, before })
-	slowly("something quick")()
-	ended := slowly("something slow")
-	time.Sleep(100 * time.Millisecond)
-	ended()
-	time.Sleep(50 * time.Millisecond) // nothing is said once it has ended
-	fmt.Fprintln(write, "end")
-	write.Close()
-	said, err := io.ReadAll(read)
-	if err != nil || !regexp.MustCompile(`^(something slow \.\.\. 0 s\n)+end\n$`).Match(said) {
-		t.Errorf("says\n%s%v", said, err)
-	}
 }
 
 // ---- Node ------------------------------------------------------------------------------------------------------------
@@ -462,11 +408,11 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, temporary := t.TempDir(), t.TempDir()
-			write(t, root, map[string]string{
+			testfiles.Write(t, root, map[string]string{
 				"config/dev.yaml": minimal, "go.mod": "module platform\n\ngo 1.25.0\n", "go.sum": "", "functions/backup/main.go": "package main\n\nfunc main() {}\n", "functions/database/main.go": "package main\n\nfunc main() {}\n",
 				"cdktf.out/manifest.json": "old", "cdktf.out/stacks/shop-dev/cdk.tf.json": "old",
 			})
-			write(t, root, c.files)
+			testfiles.Write(t, root, c.files)
 			before := contents(t, root)
 			cmd := exec.Command(os.Args[0])
 			cmd.Dir = root
@@ -531,7 +477,7 @@ func TestLostStateIsNotTakenForNone(t *testing.T) {
 		"of no account: it lies in S3": {remote, map[string]string{state: "", state + ".backup": "{}"}, false},
 	} {
 		root := t.TempDir()
-		write(t, root, c.files)
+		testfiles.Write(t, root, c.files)
 		err := checkState(c.cfg, filepath.Join(root, "cdktf.out"))
 		if (err != nil) != c.lost {
 			t.Errorf("%s: %v", name, err)

@@ -1,4 +1,5 @@
-package main
+// Package bundle compiles the project's Lambda functions and zips them as Lambda expects them.
+package bundle
 
 import (
 	"archive/zip"
@@ -20,7 +21,24 @@ import (
 	"time"
 
 	"golang.org/x/mod/modfile"
+
+	"platform/internal/progress"
 )
+
+// Function is a compiled function: its zip file, by its absolute path, and the hash of what it was made from.
+type Function struct{ Zip, Hash string }
+
+// Build bundles the function in dir; see bundleFunction.
+func Build(dir string) (Function, error) {
+	zip, hash, err := bundleFunction(dir)
+	if err != nil {
+		return Function{}, err
+	}
+	if zip, err = filepath.Abs(zip); err != nil { // jsii's process has a current directory of its own
+		return Function{}, fmt.Errorf("%s: %w", dir, err)
+	}
+	return Function{zip, hash}, nil
+}
 
 // bundleFunction compiles the Lambda function in dir, a folder functions/<name> beside go.mod, for provided.al2023 on arm64 and
 // zips it as Lambda wants it. dir may be relative to the current directory, and the returned path is then, too:
@@ -45,7 +63,7 @@ func bundleFunction(dir string) (zip, hash string, err error) {
 	if hash, ok := stamped(stamp, recipe, zip); ok {
 		return zip, hash, nil
 	}
-	defer slowly("compiling " + dir)()
+	defer progress.Report("compiling " + dir)()
 	// Beside the result, since only within one file system a rename is atomic.
 	work, err := os.MkdirTemp(out, "bundle-*")
 	if err != nil {

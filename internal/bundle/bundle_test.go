@@ -1,4 +1,4 @@
-package main
+package bundle
 
 import (
 	"archive/zip"
@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"platform/internal/testfiles"
 )
 
 // helloModule writes a module with one function and returns the function's folder. Changes override its files by path, or
@@ -32,7 +34,7 @@ func helloModule(t *testing.T, changes map[string]string) string {
 		files[path] = content
 	}
 	root := t.TempDir()
-	write(t, root, files)
+	testfiles.Write(t, root, files)
 	return filepath.Join(root, "functions", "hello")
 }
 
@@ -138,14 +140,14 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 }
 
 // backupFunction is the function that the project ships.
-const backupFunction = "functions/backup"
+const backupFunction = "../../functions/backup"
 
 func TestFunctionBundleIsWhatLambdaStarts(t *testing.T) {
 	path, hash, err := bundleFunction(backupFunction)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := filepath.Join(".build", "functions", "backup.zip"); path != want {
+	if want := filepath.Join("..", "..", ".build", "functions", "backup.zip"); path != want {
 		t.Errorf("path is %s, want %s", path, want)
 	}
 	wantHashOf(t, path, hash)
@@ -231,7 +233,7 @@ func bootstrapIn(t *testing.T, path string) []byte {
 }
 
 func TestFunctionHashCoversAllItsSources(t *testing.T) {
-	for _, function := range []string{backupFunction, "functions/database"} {
+	for _, function := range []string{backupFunction, "../../functions/database"} {
 		t.Run(function, func(t *testing.T) { hashCoversAllSources(t, function) })
 	}
 }
@@ -266,7 +268,7 @@ func hashCoversAllSources(t *testing.T, function string) {
 			t.Errorf("%s comes from a folder, whose content the hash does not cover", p.Module.Path)
 		}
 	}
-	if len(own) != 1 || own[0].ImportPath != "platform/"+function {
+	if len(own) != 1 || own[0].ImportPath != "platform/functions/"+filepath.Base(function) {
 		t.Fatalf("want no package of the project but its own, have %+v", own)
 	}
 	beside := slices.DeleteFunc(own[0].EmbedFiles, func(name string) bool { return strings.Contains(name, "/") && !strings.HasPrefix(name, "testdata/") })
@@ -358,7 +360,7 @@ func TestFunctionIsCompiledAgainOnlyWhenSomethingChanged(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("GOFLAGS", c.goes)
-			write(t, moduleOf(dir), c.change)
+			testfiles.Write(t, moduleOf(dir), c.change)
 			if err := os.Chtimes(zip, old, old); err != nil {
 				t.Fatal(err)
 			}
@@ -439,7 +441,7 @@ func TestFunctionThatCannotBeBundledSaysWhy(t *testing.T) {
 	}
 
 	t.Run("no such function", func(t *testing.T) {
-		_, _, err := bundleFunction(filepath.Join("functions", "missing"))
+		_, _, err := bundleFunction(filepath.Join("..", "..", "functions", "missing"))
 		if err == nil || !strings.Contains(err.Error(), "functions/missing: does not compile: ") {
 			t.Errorf("error is %v", err)
 		}
