@@ -51,7 +51,7 @@ bench: program .build/bench/node_modules/.package-lock.json ## measure the fast 
 
 golden: need-go need-node ## rewrite testdata, the schema and the table of settings from what is there now
 	@echo 'rewriting testdata ...'
-	@go test . -count=1 -update
+	@go test . ./internal/config -count=1 -update
 
 clean: ## remove all that can be made again; state stays
 	rm -rf .build cdktf.out node_modules

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"platform/internal/config"
 	"slices"
 
 	"github.com/aws/jsii-runtime-go"
@@ -45,7 +46,7 @@ const (
 
 // newAlarms declares all alarms but those of deployments, the events that no metric shows, and the dashboard, whose name it returns. It
 // comes last, since it looks at everything.
-func newAlarms(stack cdktf.TerraformStack, cfg *Config, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster, services []*Service, monitoring *Monitoring, backup *Backup) *string {
+func newAlarms(stack cdktf.TerraformStack, cfg *config.Config, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster, services []*Service, monitoring *Monitoring, backup *Backup) *string {
 	alarms := loadBalancerAlarms(balancer)
 	for _, s := range services {
 		alarms = append(alarms, serviceAlarms(cfg, balancer, cluster, s)...)
@@ -93,7 +94,7 @@ func rolesAlarms(roles *Roles) []alarm {
 	}}
 }
 
-func serviceAlarms(cfg *Config, balancer *LoadBalancer, cluster *Cluster, s *Service) []alarm {
+func serviceAlarms(cfg *config.Config, balancer *LoadBalancer, cluster *Cluster, s *Service) []alarm {
 	id := "service_" + s.Name
 	var alarms []alarm
 	if s.Route != nil {
@@ -138,8 +139,8 @@ func tooFewTasks(id string, cluster *Cluster, service *string, least int) alarm 
 	}
 }
 
-func databaseAlarms(cfg *Config, db *Database) []alarm {
-	memory, _ := classMemory(cfg.Database.InstanceClass) // checked with the configuration
+func databaseAlarms(cfg *config.Config, db *Database) []alarm {
+	memory, _ := config.ClassMemory(cfg.Database.InstanceClass) // checked with the configuration
 	const gib = 1 << 30
 	metric := func(noun, name, description string) alarm {
 		return alarm{
@@ -154,7 +155,7 @@ func databaseAlarms(cfg *Config, db *Database) []alarm {
 	free := metric("memory", "FreeableMemory", "Less than a twentieth of the database's memory is free. See connections and slow statements, then consider a larger database.instance_class.")
 	free.below, free.threshold = true, float64(memory)*gib/20
 	connections := metric("connections", "DatabaseConnections", "More than four fifths of the connections that the database allows are open. Look for a service that leaks them, or pool them.")
-	connections.threshold = float64(maxConnections(memory) * 4 / 5)
+	connections.threshold = float64(config.MaxConnections(memory) * 4 / 5)
 	connections.statistic = "Maximum"
 	reads := metric("read_latency", "ReadLatency", "Reading from the database's disk has taken more than 100 ms on average for 15 minutes. See IOPS and throughput, and the statements in Database Insights.")
 	reads.threshold = 0.1
@@ -177,7 +178,7 @@ func natAlarms(zone string, gateway *string) []alarm {
 	}}
 }
 
-func backupAlarms(cfg *Config, db *Database, backup *Backup) []alarm {
+func backupAlarms(cfg *config.Config, db *Database, backup *Backup) []alarm {
 	return []alarm{{
 		id:          "backup_age",
 		description: fmt.Sprintf("The newest snapshot is older than %d hours, or nobody knows how old it is. See the backup function's log group. On the day a stack is made it rings until the first snapshot.", cfg.Backup.MaxAge),
@@ -196,9 +197,9 @@ func backupAlarms(cfg *Config, db *Database, backup *Backup) []alarm {
 	}}
 }
 
-func newAlarm(stack cdktf.TerraformStack, cfg *Config, monitoring *Monitoring, a alarm) *string {
-	config := &cloudwatchmetricalarm.CloudwatchMetricAlarmConfig{
-		AlarmName:          jsii.String(cfg.named(dashed(a.id))),
+func newAlarm(stack cdktf.TerraformStack, cfg *config.Config, monitoring *Monitoring, a alarm) *string {
+	arguments := &cloudwatchmetricalarm.CloudwatchMetricAlarmConfig{
+		AlarmName:          jsii.String(cfg.ResourceName(dashed(a.id))),
 		AlarmDescription:   jsii.String(a.description),
 		ComparisonOperator: jsii.String(choose(a.below, "LessThanThreshold", "GreaterThanThreshold")),
 		Threshold:          jsii.Number(a.threshold),
@@ -211,18 +212,18 @@ func newAlarm(stack cdktf.TerraformStack, cfg *Config, monitoring *Monitoring, a
 		DependsOn:          dependsOn(monitoring.TopicReady...),
 	}
 	if len(a.queries) > 0 {
-		config.MetricQuery = metricQueries(a)
+		arguments.MetricQuery = metricQueries(a)
 	} else {
-		config.Namespace, config.MetricName, config.Dimensions = jsii.String(a.namespace), jsii.String(a.metric), &a.dimensions
-		config.Period = jsii.Number(float64(a.period))
+		arguments.Namespace, arguments.MetricName, arguments.Dimensions = jsii.String(a.namespace), jsii.String(a.metric), &a.dimensions
+		arguments.Period = jsii.Number(float64(a.period))
 		if a.statistic[0] == 'p' {
-			config.ExtendedStatistic = jsii.String(a.statistic)
-			config.EvaluateLowSampleCountPercentiles = jsii.String("ignore") // of ten requests, one is not a percentile
+			arguments.ExtendedStatistic = jsii.String(a.statistic)
+			arguments.EvaluateLowSampleCountPercentiles = jsii.String("ignore") // of ten requests, one is not a percentile
 		} else {
-			config.Statistic = jsii.String(a.statistic)
+			arguments.Statistic = jsii.String(a.statistic)
 		}
 	}
-	return cloudwatchmetricalarm.NewCloudwatchMetricAlarm(stack, jsii.String(a.id+"_alarm"), config).Arn()
+	return cloudwatchmetricalarm.NewCloudwatchMetricAlarm(stack, jsii.String(a.id+"_alarm"), arguments).Arn()
 }
 
 func metricQueries(a alarm) *[]*cloudwatchmetricalarm.CloudwatchMetricAlarmMetricQuery {
@@ -243,7 +244,7 @@ func metricQueries(a alarm) *[]*cloudwatchmetricalarm.CloudwatchMetricAlarmMetri
 }
 
 // newEvents sends to the topic what no metric shows: a deployment that failed, and what RDS says of the instance.
-func newEvents(stack cdktf.TerraformStack, cfg *Config, db *Database, cluster *Cluster, monitoring *Monitoring) {
+func newEvents(stack cdktf.TerraformStack, cfg *config.Config, db *Database, cluster *Cluster, monitoring *Monitoring) {
 	pattern := map[string]any{
 		"source":      []string{"aws.ecs"},
 		"detail-type": []string{"ECS Deployment State Change"},
@@ -251,7 +252,7 @@ func newEvents(stack cdktf.TerraformStack, cfg *Config, db *Database, cluster *C
 		"resources":   []any{map[string]any{"prefix": "arn:aws:ecs:" + cfg.Region + ":" + cluster.accountID + ":service/" + *cluster.Name + "/"}},
 	}
 	rule := cloudwatcheventrule.NewCloudwatchEventRule(stack, jsii.String("deployment_failed_rule"), &cloudwatcheventrule.CloudwatchEventRuleConfig{
-		Name:         jsii.String(cfg.named("deployment-failed")),
+		Name:         jsii.String(cfg.ResourceName("deployment-failed")),
 		Description:  jsii.String("A deployment of a service failed and was rolled back"),
 		EventPattern: jsii.String(marshal(pattern)),
 		Tags:         nameTag(cfg, "deployment-failed"),
@@ -260,7 +261,7 @@ func newEvents(stack cdktf.TerraformStack, cfg *Config, db *Database, cluster *C
 		Rule: rule.Name(), Arn: monitoring.TopicARN, TargetId: jsii.String("alerts"), DependsOn: dependsOn(monitoring.TopicReady...),
 	})
 	dbeventsubscription.NewDbEventSubscription(stack, jsii.String("database_events"), &dbeventsubscription.DbEventSubscriptionConfig{
-		Name:            jsii.String(cfg.named("database-events")),
+		Name:            jsii.String(cfg.ResourceName("database-events")),
 		SnsTopic:        monitoring.TopicARN,
 		SourceType:      jsii.String("db-instance"),
 		SourceIds:       &[]*string{db.Identifier},
@@ -273,7 +274,7 @@ func newEvents(stack cdktf.TerraformStack, cfg *Config, db *Database, cluster *C
 // ---- Dashboard -----------------------------------------------------------------------------------------------------------
 
 // newDashboard is what a person who was woken looks at first: which alarms ring, then the path of a request from the left to the right.
-func newDashboard(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalancer, db *Database, cluster *Cluster, services []*Service, backup *Backup, alarms []*string) *string {
+func newDashboard(stack cdktf.TerraformStack, cfg *config.Config, balancer *LoadBalancer, db *Database, cluster *Cluster, services []*Service, backup *Backup, alarms []*string) *string {
 	d := &dashboard{region: cfg.Region}
 	d.alarms(alarms)
 	elb := func(metric, statistic, label string) []any {
@@ -304,7 +305,7 @@ func newDashboard(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalance
 	d.graph("Age of the newest snapshot, seconds", "Minimum",
 		[]any{backup.Namespace, "NewestBackupAge", "DBInstanceIdentifier", *db.Identifier, map[string]any{"label": "age", "period": 3600}})
 	return cloudwatchdashboard.NewCloudwatchDashboard(stack, jsii.String("dashboard"), &cloudwatchdashboard.CloudwatchDashboardConfig{
-		DashboardName: jsii.String(cfg.stack()), DashboardBody: jsii.String(marshal(map[string]any{"widgets": d.widgets})),
+		DashboardName: jsii.String(cfg.Stack()), DashboardBody: jsii.String(marshal(map[string]any{"widgets": d.widgets})),
 	}).DashboardName()
 }
 

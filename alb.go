@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"platform/internal/config"
 	"slices"
 	"strconv"
 
@@ -49,11 +50,11 @@ type Route struct {
 //
 // A rule is declared by route, for each routed service. What no rule takes gets a fixed 200, so that a check from outside tells
 // whether the balancer stands, whatever the services do.
-func newLoadBalancer(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, accountID string) *LoadBalancer {
+func newLoadBalancer(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, accountID string) *LoadBalancer {
 	group := newSecurityGroup(stack, cfg, net, "load_balancer_security_group", "load-balancer", "Load balancer: in from the configured sources")
 	logs := newAccessLogBucket(stack, cfg, accountID)
 	balancer := lb.NewLb(stack, jsii.String("load_balancer"), &lb.LbConfig{
-		Name:                     jsii.String(cfg.stack()),
+		Name:                     jsii.String(cfg.Stack()),
 		LoadBalancerType:         jsii.String("application"),
 		Internal:                 false,
 		IpAddressType:            jsii.String("ipv4"),
@@ -74,7 +75,7 @@ func newLoadBalancer(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *N
 	}
 	zone := hostedZone(stack, cfg)
 	allowSources(stack, cfg, group, "http", 80)
-	if cfg.https() {
+	if cfg.HTTPS() {
 		allowSources(stack, cfg, group, "https", 443)
 		certificate := newCertificate(stack, cfg, zone)
 		https := newListener(stack, cfg, out, "https", fixed("200", "OK"), certificate)
@@ -91,7 +92,7 @@ func newLoadBalancer(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *N
 }
 
 // allowSources opens a port to each configured block; a block's rule has an id of its own, so that one more changes no other.
-func allowSources(stack cdktf.TerraformStack, cfg *Config, group *string, name string, port int) {
+func allowSources(stack cdktf.TerraformStack, cfg *config.Config, group *string, name string, port int) {
 	for _, block := range cfg.LoadBalancer.Sources {
 		id := "load_balancer_" + name + "_ingress_" + cidrID(block)
 		vpcsecuritygroupingressrule.NewVpcSecurityGroupIngressRule(stack, jsii.String(id), &vpcsecuritygroupingressrule.VpcSecurityGroupIngressRuleConfig{
@@ -104,7 +105,7 @@ func allowSources(stack cdktf.TerraformStack, cfg *Config, group *string, name s
 
 // newCertificate returns the ARN to serve with: the configured one, or that of a new one's validation, so that no listener
 // is made before the certificate is issued.
-func newCertificate(stack cdktf.TerraformStack, cfg *Config, zone *string) *string {
+func newCertificate(stack cdktf.TerraformStack, cfg *config.Config, zone *string) *string {
 	if cfg.LoadBalancer.CertificateARN != "" {
 		return jsii.String(cfg.LoadBalancer.CertificateARN)
 	}
@@ -134,7 +135,7 @@ func newCertificate(stack cdktf.TerraformStack, cfg *Config, zone *string) *stri
 }
 
 // hostedZone finds the configured zone by its name: a wrong one is an error at plan and not in the middle of a deployment.
-func hostedZone(stack cdktf.TerraformStack, cfg *Config) *string {
+func hostedZone(stack cdktf.TerraformStack, cfg *config.Config) *string {
 	if cfg.LoadBalancer.HostedZone == "" {
 		return nil
 	}
@@ -144,8 +145,8 @@ func hostedZone(stack cdktf.TerraformStack, cfg *Config) *string {
 }
 
 // newAddress makes the domain lead to the balancer and returns the URL to type.
-func newAddress(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalancer, zone *string) string {
-	scheme := choose(cfg.https(), "https://", "http://")
+func newAddress(stack cdktf.TerraformStack, cfg *config.Config, balancer *LoadBalancer, zone *string) string {
+	scheme := choose(cfg.HTTPS(), "https://", "http://")
 	if cfg.LoadBalancer.Domain == "" {
 		return scheme + *balancer.DNSName
 	}
@@ -176,8 +177,8 @@ var redirectToHTTPS = &lblistener.LbListenerDefaultAction{
 	},
 }
 
-func newListener(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalancer, name string, otherwise *lblistener.LbListenerDefaultAction, certificate *string, after ...cdktf.ITerraformDependable) lblistener.LbListener {
-	config := &lblistener.LbListenerConfig{
+func newListener(stack cdktf.TerraformStack, cfg *config.Config, balancer *LoadBalancer, name string, otherwise *lblistener.LbListenerDefaultAction, certificate *string, after ...cdktf.ITerraformDependable) lblistener.LbListener {
+	arguments := &lblistener.LbListenerConfig{
 		LoadBalancerArn: balancer.ARN,
 		Port:            jsii.Number(80),
 		Protocol:        jsii.String("HTTP"),
@@ -186,20 +187,20 @@ func newListener(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalancer
 		DependsOn:       dependsOn(after...),
 	}
 	if certificate != nil {
-		config.Port, config.Protocol, config.CertificateArn = jsii.Number(443), jsii.String("HTTPS"), certificate
-		config.SslPolicy = jsii.String("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09") // what AWS recommends: TLS 1.3 and 1.2, forward secrecy only
+		arguments.Port, arguments.Protocol, arguments.CertificateArn = jsii.Number(443), jsii.String("HTTPS"), certificate
+		arguments.SslPolicy = jsii.String("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09") // what AWS recommends: TLS 1.3 and 1.2, forward secrecy only
 	}
-	return lblistener.NewLbListener(stack, jsii.String(name+"_listener"), config)
+	return lblistener.NewLbListener(stack, jsii.String(name+"_listener"), arguments)
 }
 
 // route puts a service behind the balancer: a target group, its rule, and the way from the balancer to its tasks. It is called
 // once for each routed service, with the tasks' security group.
-func (balancer *LoadBalancer) route(stack cdktf.TerraformStack, cfg *Config, name string, tasks *string) *Route {
+func (balancer *LoadBalancer) route(stack cdktf.TerraformStack, cfg *config.Config, name string, tasks *string) *Route {
 	s, id := cfg.Services[name], "service_"+name
 	port := strconv.Itoa(s.Port)
 	group := lbtargetgroup.NewLbTargetGroup(stack, jsii.String(id+"_target_group"), &lbtargetgroup.LbTargetGroupConfig{
 		// What forces a replacement is in the name, so that the new group can be made while the listener uses the old one.
-		Name:                jsii.String(digestedName(32, cfg.named(name), "HTTP", port, "ip", cfg.Network.CIDR)),
+		Name:                jsii.String(digestedName(32, cfg.ResourceName(name), "HTTP", port, "ip", cfg.Network.CIDR)),
 		TargetType:          jsii.String("ip"),
 		Protocol:            jsii.String("HTTP"),
 		Port:                jsii.Number(float64(s.Port)),
@@ -216,7 +217,7 @@ func (balancer *LoadBalancer) route(stack cdktf.TerraformStack, cfg *Config, nam
 		Lifecycle: createBeforeDestroy(),
 	})
 	var ready []cdktf.ITerraformDependable
-	if s.hidesMetrics() {
+	if s.HidesMetrics() {
 		ready = append(ready, newHidingRule(stack, cfg, balancer, name))
 	}
 	ready = append(ready, lblistenerrule.NewLbListenerRule(stack, jsii.String(id+"_listener_rule"), &lblistenerrule.LbListenerRuleConfig{
@@ -233,7 +234,7 @@ func (balancer *LoadBalancer) route(stack cdktf.TerraformStack, cfg *Config, nam
 
 // newHidingRule answers 404 where a service has its metrics on the port that serves the public. It stands right before the
 // service's own rule, so whatever would reach that one passes here first.
-func newHidingRule(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalancer, name string) cdktf.ITerraformDependable {
+func newHidingRule(stack cdktf.TerraformStack, cfg *config.Config, balancer *LoadBalancer, name string) cdktf.ITerraformDependable {
 	s := cfg.Services[name]
 	return lblistenerrule.NewLbListenerRule(stack, jsii.String("service_"+name+"_metrics_hiding_rule"), &lblistenerrule.LbListenerRuleConfig{
 		ListenerArn: balancer.listener,
@@ -251,7 +252,7 @@ func newHidingRule(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalanc
 }
 
 // conditions are a route's, with other paths where they are given.
-func conditions(r RouteConfig, paths []string) *[]*lblistenerrule.LbListenerRuleCondition {
+func conditions(r config.Route, paths []string) *[]*lblistenerrule.LbListenerRuleCondition {
 	var all []*lblistenerrule.LbListenerRuleCondition
 	if len(paths) > 0 {
 		all = append(all, &lblistenerrule.LbListenerRuleCondition{PathPattern: &lblistenerrule.LbListenerRuleConditionPathPattern{Values: jsii.Strings(paths...)}})
@@ -286,7 +287,7 @@ var logDeliveryAccounts = map[string]string{
 
 // newAccessLogBucket declares the bucket that the balancer logs to. It takes S3's own encryption and no object lock: with either
 // of the others the balancer refuses it.
-func newAccessLogBucket(stack cdktf.TerraformStack, cfg *Config, accountID string) *Bucket {
+func newAccessLogBucket(stack cdktf.TerraformStack, cfg *config.Config, accountID string) *Bucket {
 	writer := service("logdelivery.elasticloadbalancing.amazonaws.com")
 	if old, ok := logDeliveryAccounts[cfg.Region]; ok {
 		writer = append(writer, accountRoot(old)...)
@@ -302,7 +303,7 @@ func newAccessLogBucket(stack cdktf.TerraformStack, cfg *Config, accountID strin
 
 // newFirewall puts AWS's managed rules and a rate limit before the balancer. Rules that block real uploads and logins only
 // count: which, the configuration says.
-func newFirewall(stack cdktf.TerraformStack, cfg *Config, keys *Keys, balancer *LoadBalancer) {
+func newFirewall(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, balancer *LoadBalancer) {
 	var counted []map[string]any
 	for _, rule := range cfg.LoadBalancer.Firewall.CountOnly {
 		counted = append(counted, map[string]any{"name": rule, "action_to_use": map[string]any{"count": map[string]any{}}})
@@ -323,20 +324,20 @@ func newFirewall(stack cdktf.TerraformStack, cfg *Config, keys *Keys, balancer *
 		},
 	}
 	acl := wafv2webacl.NewWafv2WebAcl(stack, jsii.String("firewall"), &wafv2webacl.Wafv2WebAclConfig{
-		Name:          jsii.String(cfg.stack()),
+		Name:          jsii.String(cfg.Stack()),
 		Description:   jsii.String("Before the load balancer"),
 		Scope:         jsii.String("REGIONAL"),
 		DefaultAction: &wafv2webacl.Wafv2WebAclDefaultAction{Allow: &wafv2webacl.Wafv2WebAclDefaultActionAllow{}},
 		Rule:          &rules,
 		VisibilityConfig: &wafv2webacl.Wafv2WebAclVisibilityConfig{
-			CloudwatchMetricsEnabled: true, SampledRequestsEnabled: true, MetricName: jsii.String(cfg.stack()),
+			CloudwatchMetricsEnabled: true, SampledRequestsEnabled: true, MetricName: jsii.String(cfg.Stack()),
 		},
 		Tags: nameTag(cfg, "firewall"),
 	})
 	wafv2webaclassociation.NewWafv2WebAclAssociation(stack, jsii.String("firewall_association"), &wafv2webaclassociation.Wafv2WebAclAssociationConfigA{
 		WebAclArn: acl.Arn(), ResourceArn: balancer.ARN,
 	})
-	logs := newLogGroup(stack, cfg, keys, "firewall_log_group", "aws-waf-logs-"+cfg.stack()) // the beginning is AWS's condition
+	logs := newLogGroup(stack, cfg, keys, "firewall_log_group", "aws-waf-logs-"+cfg.Stack()) // the beginning is AWS's condition
 	wafv2webaclloggingconfiguration.NewWafv2WebAclLoggingConfiguration(stack, jsii.String("firewall_logging"), &wafv2webaclloggingconfiguration.Wafv2WebAclLoggingConfigurationConfig{
 		ResourceArn:           acl.Arn(),
 		LogDestinationConfigs: &[]*string{logs.Arn()},

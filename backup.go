@@ -2,6 +2,7 @@ package main
 
 import (
 	"platform/internal/bundle"
+	"platform/internal/config"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
@@ -30,9 +31,9 @@ type Backup struct {
 //	                                   └── metrics; after two retries a failure goes to the topic
 //
 // The bucket is for logical dumps, which have no writer yet.
-func newBackup(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle.Function, accountID string) *Backup {
+func newBackup(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle.Function, accountID string) *Backup {
 	bucket := newBackupBucket(stack, cfg, keys, accountID)
-	backup := &Backup{Bucket: bucket.Name, Namespace: cfg.stack() + "/Backup"}
+	backup := &Backup{Bucket: bucket.Name, Namespace: cfg.Stack() + "/Backup"}
 	lambda, retries := newBackupFunction(stack, cfg, keys, db, monitoring, function, accountID, backup)
 	before := []cdktf.ITerraformDependable{retries}
 	if !cfg.Protected {
@@ -42,7 +43,7 @@ func newBackup(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *Database
 	return backup
 }
 
-func newBackupBucket(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID string) *Bucket {
+func newBackupBucket(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, accountID string) *Bucket {
 	bucket := newBucket(stack, cfg, accountID, "backup", bucketOptions{
 		key: keys.Backup, protected: true,
 		archive: choose(cfg.Backup.Retention >= 90, 30, 0), // colder storage bills 90 days at the least
@@ -64,9 +65,9 @@ func newBackupBucket(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accoun
 
 // newBackupFunction declares the function with its role and log, and what becomes of its failures. It returns the function and the last
 // of what it needs before it is called.
-func newBackupFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle.Function, accountID string, backup *Backup) (lambdafunction.LambdaFunction, cdktf.ITerraformDependable) {
-	name := cfg.named("backup")
-	prefix := cfg.named("scheduled")
+func newBackupFunction(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle.Function, accountID string, backup *Backup) (lambdafunction.LambdaFunction, cdktf.ITerraformDependable) {
+	name := cfg.ResourceName("backup")
+	prefix := cfg.ResourceName("scheduled")
 	logs := newLogGroup(stack, cfg, keys, "backup_function_log_group", "/aws/lambda/"+name)
 	ours := "arn:aws:rds:" + cfg.Region + ":" + accountID + ":snapshot:" + prefix + "-*"
 	role := newRole(stack, cfg, "backup_function_role", "backup-function", "lambda.amazonaws.com", nil,
@@ -77,7 +78,7 @@ func newBackupFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *
 			*db.ARN, "arn:aws:rds:" + cfg.Region + ":" + accountID + ":snapshot:*", // a list is checked against all snapshots
 		}},
 		statement{sid: "Prune", actions: []string{"rds:DeleteDBSnapshot"}, resources: []string{ours}, conditions: []condition{
-			equals("aws:ResourceTag/BackupOf", cfg.stack()),
+			equals("aws:ResourceTag/BackupOf", cfg.Stack()),
 		}},
 		statement{sid: "ReportFailure", actions: []string{"sns:Publish"}, resources: []string{*monitoring.TopicARN}},
 		statement{sid: "ReportFailureKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*keys.Alerts}},
@@ -90,7 +91,7 @@ func newBackupFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, db *
 		variables: map[string]*string{
 			"DB_INSTANCE_IDENTIFIER": db.Identifier,
 			"SNAPSHOT_PREFIX":        jsii.String(prefix),
-			"BACKUP_OF":              jsii.String(cfg.stack()),
+			"BACKUP_OF":              jsii.String(cfg.Stack()),
 			"RETENTION_DAYS":         jsii.String(strconv.Itoa(cfg.Backup.Retention)),
 			"MINIMUM_SNAPSHOTS":      jsii.String(strconv.Itoa(cfg.Backup.Minimum)),
 			"METRIC_NAMESPACE":       jsii.String(backup.Namespace),
@@ -123,9 +124,9 @@ func newSnapshotCleanup(stack cdktf.TerraformStack, lambda lambdafunction.Lambda
 
 // newSchedules declares when the function is called. They depend on its clean-up, so that they are gone before it runs and no new snapshot
 // comes after it.
-func newSchedules(stack cdktf.TerraformStack, cfg *Config, lambda lambdafunction.LambdaFunction, accountID string, backup *Backup, before []cdktf.ITerraformDependable) {
+func newSchedules(stack cdktf.TerraformStack, cfg *config.Config, lambda lambdafunction.LambdaFunction, accountID string, backup *Backup, before []cdktf.ITerraformDependable) {
 	group := schedulerschedulegroup.NewSchedulerScheduleGroup(stack, jsii.String("backup_schedule_group"), &schedulerschedulegroup.SchedulerScheduleGroupConfig{
-		Name: jsii.String(cfg.named("backup")), Tags: nameTag(cfg, "backup"),
+		Name: jsii.String(cfg.ResourceName("backup")), Tags: nameTag(cfg, "backup"),
 	})
 	role := newRole(stack, cfg, "backup_schedule_role", "backup-schedule", "scheduler.amazonaws.com", []condition{
 		equals("aws:SourceAccount", accountID),
@@ -134,7 +135,7 @@ func newSchedules(stack cdktf.TerraformStack, cfg *Config, lambda lambdafunction
 
 	schedule := func(id, description, expression, timezone, input string) {
 		schedulerschedule.NewSchedulerSchedule(stack, jsii.String(id), &schedulerschedule.SchedulerScheduleConfig{
-			Name:                       jsii.String(cfg.named(dashed(id))),
+			Name:                       jsii.String(cfg.ResourceName(dashed(id))),
 			GroupName:                  group.Name(),
 			Description:                jsii.String(description),
 			ScheduleExpression:         jsii.String(expression),

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"platform/internal/config"
+
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucket"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketlifecycleconfiguration"
@@ -30,9 +32,9 @@ type bucketOptions struct {
 
 // newBucket declares a bucket with all that belongs to it; every id begins with noun. Its name carries account and region,
 // since bucket names are the whole world's.
-func newBucket(stack cdktf.TerraformStack, cfg *Config, accountID, noun string, o bucketOptions) *Bucket {
+func newBucket(stack cdktf.TerraformStack, cfg *config.Config, accountID, noun string, o bucketOptions) *Bucket {
 	id := func(part string) *string { return jsii.String(noun + "_bucket" + part) }
-	name := cfg.named(dashed(noun)) + "-" + accountID + "-" + cfg.Region
+	name := cfg.ResourceName(dashed(noun)) + "-" + accountID + "-" + cfg.Region
 	var lifecycle *cdktf.TerraformResourceLifecycle
 	if o.protected {
 		lifecycle = protect(cfg)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"platform/internal/config"
 	"slices"
 	"strconv"
 
@@ -44,8 +45,8 @@ type Service struct {
 }
 
 // newCluster declares the cluster, its two kinds of Fargate capacity, the log of shell sessions, and the private DNS namespace.
-func newCluster(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, accountID string) *Cluster {
-	name := cfg.stack()
+func newCluster(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, accountID string) *Cluster {
+	name := cfg.Stack()
 	sessions := newLogGroup(stack, cfg, keys, "exec_log_group", "/"+name+"/exec")
 	insights := newLogGroup(stack, cfg, keys, "container_insights_log_group", "/aws/ecs/containerinsights/"+name+"/performance")
 	cluster := ecscluster.NewEcsCluster(stack, jsii.String("cluster"), &ecscluster.EcsClusterConfig{
@@ -82,7 +83,7 @@ func newCluster(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Networ
 }
 
 // newServices declares the configured services, in the order of their names. No service knows another.
-func newServices(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster) []*Service {
+func newServices(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster) []*Service {
 	var services []*Service
 	for _, name := range slices.Sorted(maps.Keys(cfg.Services)) {
 		services = append(services, newService(stack, cfg, keys, net, balancer, db, roles, cluster, name))
@@ -96,19 +97,19 @@ func newServices(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Netwo
 //
 // Everything a task needs in its first second is there before the service: otherwise the first pull fails, the circuit breaker
 // trips, and there is no earlier deployment to go back to.
-func newService(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster, name string) *Service {
+func newService(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster, name string) *Service {
 	s, id := cfg.Services[name], "service_"+name
 	group := newSecurityGroup(stack, cfg, net, id+"_security_group", name, "Tasks of "+name)
-	logs := newLogGroup(stack, cfg, keys, id+"_log_group", "/"+cfg.stack()+"/service/"+name)
+	logs := newLogGroup(stack, cfg, keys, id+"_log_group", "/"+cfg.Stack()+"/service/"+name)
 	out := &Service{Name: name, SecurityGroup: group, LogGroup: logs.Name()}
 	ready := append([]cdktf.ITerraformDependable{logs}, net.Outside...)
 	ready = append(ready, cluster.Ready...)
 	ready = append(ready, net.allowOutside(stack, cfg, id, group)...)
-	if s.Database != "none" {
+	if s.UsesDatabase() {
 		ready = append(ready, allow(stack, cfg, id+"_to_database", "PostgreSQL", group, db.SecurityGroup, postgresPort)...)
 		ready = append(ready, roles.Ready...)
 	}
-	if s.routed() {
+	if s.Routed() {
 		out.Route = balancer.route(stack, cfg, name, group)
 		ready = append(ready, out.Route.Ready...)
 	}
@@ -130,7 +131,7 @@ func newService(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Networ
 	app.LinuxParameters.Capabilities = noCapabilities()
 	app.setEnvironment(escaped(s.Environment))
 	app.setSecrets(s.Secrets)
-	if s.Database != "none" {
+	if s.UsesDatabase() {
 		app.setEnvironment(db.environment())
 		app.setSecrets(roles.credentials(name))
 	}
@@ -138,33 +139,33 @@ func newService(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Networ
 		app.HealthCheck = &containerHealthCheck{append([]string{"CMD"}, s.HealthCheck.Command...), 30, 5, 3, min(s.HealthCheck.GracePeriod, 300)}
 	}
 	containers, volumes := []*container{app}, app.allowExec(s.Exec)
-	if s.Database != "none" {
+	if s.UsesDatabase() {
 		first, volume := deliverCertificates(cfg, app, *logs.Name())
 		containers, volumes = append(containers, first), append(volumes, volume)
 	}
 	definition := newTaskDefinition(stack, cfg, id, name, taskSize{s.CPU, s.Memory, 0, s.Architecture}, execution, task, volumes, containers...)
 
-	config := newServiceConfig(cfg, cluster, name, id, definition, group, s.Spot, s.Exec)
-	config.DesiredCount = jsii.Number(float64(s.Tasks))
-	if s.scaled() {
-		config.Lifecycle.IgnoreChanges = &[]*string{jsii.String("desired_count")} // the scaling's from the first task on
+	arguments := newServiceConfig(cfg, cluster, name, id, definition, group, s.Spot, s.Exec)
+	arguments.DesiredCount = jsii.Number(float64(s.Tasks))
+	if s.Scaled() {
+		arguments.Lifecycle.IgnoreChanges = &[]*string{jsii.String("desired_count")} // the scaling's from the first task on
 	}
-	config.ServiceRegistries = &ecsservice.EcsServiceServiceRegistries{RegistryArn: newDiscovery(stack, cfg, cluster, id, name)}
+	arguments.ServiceRegistries = &ecsservice.EcsServiceServiceRegistries{RegistryArn: newDiscovery(stack, cfg, cluster, id, name)}
 	if out.Route != nil {
-		config.LoadBalancer = &[]*ecsservice.EcsServiceLoadBalancer{{
+		arguments.LoadBalancer = &[]*ecsservice.EcsServiceLoadBalancer{{
 			TargetGroupArn: out.Route.TargetGroupARN, ContainerName: jsii.String(name), ContainerPort: jsii.Number(float64(s.Port)),
 		}}
-		config.HealthCheckGracePeriodSeconds = jsii.Number(float64(s.HealthCheck.GracePeriod))
-		config.Alarms = newDeploymentAlarms(stack, cfg, balancer, out.Route, id, name)
+		arguments.HealthCheckGracePeriodSeconds = jsii.Number(float64(s.HealthCheck.GracePeriod))
+		arguments.Alarms = newDeploymentAlarms(stack, cfg, balancer, out.Route, id, name)
 	}
 	if s.Metrics.Enabled {
-		tags := *config.Tags // ECS copies them to the tasks, where Prometheus reads them
+		tags := *arguments.Tags // ECS copies them to the tasks, where Prometheus reads them
 		tags["MetricsPort"], tags["MetricsPath"] = jsii.String(strconv.Itoa(s.Metrics.Port)), jsii.String(s.Metrics.Path)
 	}
-	config.DependsOn = dependsOn(ready...)
-	running := ecsservice.NewEcsService(stack, jsii.String(id+"_service"), config)
+	arguments.DependsOn = dependsOn(ready...)
+	running := ecsservice.NewEcsService(stack, jsii.String(id+"_service"), arguments)
 	out.ServiceName = running.Name()
-	if s.scaled() {
+	if s.Scaled() {
 		newScaling(stack, cfg, cluster, balancer, out, running, id, name)
 	}
 	return out
@@ -172,7 +173,7 @@ func newService(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Networ
 
 // newServiceConfig is what every service of the cluster has in common: capacity, network, and how a deployment goes. A failed
 // one goes back by itself, which Terraform would take for a success: the postcondition tells.
-func newServiceConfig(cfg *Config, cluster *Cluster, name, id string, definition, group *string, spot, exec bool) *ecsservice.EcsServiceConfig {
+func newServiceConfig(cfg *config.Config, cluster *Cluster, name, id string, definition, group *string, spot, exec bool) *ecsservice.EcsServiceConfig {
 	return &ecsservice.EcsServiceConfig{
 		Name:           jsii.String(name),
 		Cluster:        cluster.ARN,
@@ -201,7 +202,7 @@ func newServiceConfig(cfg *Config, cluster *Cluster, name, id string, definition
 }
 
 // newDiscovery gives the tasks of a service a name in the namespace.
-func newDiscovery(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, id, name string) *string {
+func newDiscovery(stack cdktf.TerraformStack, cfg *config.Config, cluster *Cluster, id, name string) *string {
 	return servicediscoveryservice.NewServiceDiscoveryService(stack, jsii.String(id+"_discovery"), &servicediscoveryservice.ServiceDiscoveryServiceConfig{
 		Name:         jsii.String(name),
 		ForceDestroy: true, // instances that ECS has not taken out yet; it holds no data
@@ -215,9 +216,9 @@ func newDiscovery(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, id,
 }
 
 // newRepository declares a place for the service's images: a tag never changes its meaning, and every image is scanned.
-func newRepository(stack cdktf.TerraformStack, cfg *Config, keys *Keys, name string) *string {
+func newRepository(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, name string) *string {
 	repository := ecrrepository.NewEcrRepository(stack, jsii.String("service_"+name+"_repository"), &ecrrepository.EcrRepositoryConfig{
-		Name:                       jsii.String(cfg.stack() + "/" + name),
+		Name:                       jsii.String(cfg.Stack() + "/" + name),
 		ImageTagMutability:         jsii.String("IMMUTABLE"),
 		ForceDelete:                !cfg.Protected,
 		ImageScanningConfiguration: &ecrrepository.EcrRepositoryImageScanningConfiguration{ScanOnPush: true},
@@ -246,10 +247,10 @@ func newRepository(stack cdktf.TerraformStack, cfg *Config, keys *Keys, name str
 // newDeploymentAlarms are what ECS watches while it rolls out a new version: errors and slowness of this service. They mean nothing
 // without traffic, and never look at the task count, which a deployment changes itself. An alarm that rings already is not
 // watched by ECS: they have the shortest useful window.
-func newDeploymentAlarms(stack cdktf.TerraformStack, cfg *Config, balancer *LoadBalancer, route *Route, id, name string) *ecsservice.EcsServiceAlarms {
+func newDeploymentAlarms(stack cdktf.TerraformStack, cfg *config.Config, balancer *LoadBalancer, route *Route, id, name string) *ecsservice.EcsServiceAlarms {
 	alarm := func(noun, metric, description string, statistic, percentile *string, threshold float64) *string {
 		return cloudwatchmetricalarm.NewCloudwatchMetricAlarm(stack, jsii.String(id+"_deployment_"+noun+"_alarm"), &cloudwatchmetricalarm.CloudwatchMetricAlarmConfig{
-			AlarmName:          jsii.String(cfg.named(name + "-deployment-" + noun)),
+			AlarmName:          jsii.String(cfg.ResourceName(name + "-deployment-" + noun)),
 			AlarmDescription:   jsii.String(description + " While a deployment runs, ECS goes back to the version before; at other times see the alarms of the load balancer."),
 			Namespace:          jsii.String("AWS/ApplicationELB"),
 			MetricName:         jsii.String(metric),
@@ -275,7 +276,7 @@ func newDeploymentAlarms(stack cdktf.TerraformStack, cfg *Config, balancer *Load
 }
 
 // newScaling hands the task count to AWS, between tasks and scaling.max.
-func newScaling(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, balancer *LoadBalancer, out *Service, running ecsservice.EcsService, id, name string) {
+func newScaling(stack cdktf.TerraformStack, cfg *config.Config, cluster *Cluster, balancer *LoadBalancer, out *Service, running ecsservice.EcsService, id, name string) {
 	s := cfg.Services[name]
 	var lifecycle *cdktf.TerraformResourceLifecycle
 	if len(s.Scaling.Schedules) > 0 {
@@ -293,7 +294,7 @@ func newScaling(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, balan
 	})
 	track := func(noun, metric string, percent float64, label *string, after ...cdktf.ITerraformDependable) {
 		appautoscalingpolicy.NewAppautoscalingPolicy(stack, jsii.String(id+"_scaling_"+noun), &appautoscalingpolicy.AppautoscalingPolicyConfig{
-			Name:              jsii.String(cfg.named(name + "-" + noun)),
+			Name:              jsii.String(cfg.ResourceName(name + "-" + noun)),
 			PolicyType:        jsii.String("TargetTrackingScaling"),
 			ServiceNamespace:  target.ServiceNamespace(),
 			ScalableDimension: target.ScalableDimension(),
@@ -316,7 +317,7 @@ func newScaling(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, balan
 	for _, key := range slices.Sorted(maps.Keys(s.Scaling.Schedules)) {
 		schedule := s.Scaling.Schedules[key]
 		appautoscalingscheduledaction.NewAppautoscalingScheduledAction(stack, jsii.String(id+"_scaling_schedule_"+key), &appautoscalingscheduledaction.AppautoscalingScheduledActionConfig{
-			Name:              jsii.String(cfg.named(name + "-" + key)),
+			Name:              jsii.String(cfg.ResourceName(name + "-" + key)),
 			ServiceNamespace:  target.ServiceNamespace(),
 			ScalableDimension: target.ScalableDimension(),
 			ResourceId:        target.ResourceId(),

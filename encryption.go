@@ -1,6 +1,8 @@
 package main
 
 import (
+	"platform/internal/config"
+
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/cloudwatchloggroup"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/kmsalias"
@@ -29,7 +31,7 @@ type Keys struct {
 //	alerts    CloudWatch alarms                    this account
 //	          EventBridge, RDS events              nothing: they send KMS no source account and would be dropped silently
 //	backup    -                                    the function's role
-func newKeys(stack cdktf.TerraformStack, cfg *Config, accountID string) *Keys {
+func newKeys(stack cdktf.TerraformStack, cfg *config.Config, accountID string) *Keys {
 	use := []string{"kms:Decrypt", "kms:GenerateDataKey*"}
 	logs := statement{
 		sid:        "CloudWatchLogs",
@@ -56,14 +58,14 @@ func newKeys(stack cdktf.TerraformStack, cfg *Config, accountID string) *Keys {
 }
 
 // newKey declares a symmetric key that AWS renews every year, with an alias that says what it is for.
-func newKey(stack cdktf.TerraformStack, cfg *Config, accountID, noun, purpose string, users ...statement) *string {
+func newKey(stack cdktf.TerraformStack, cfg *config.Config, accountID, noun, purpose string, users ...statement) *string {
 	administration := statement{sid: "Account", principals: accountRoot(accountID), actions: []string{"kms:*"}}
 	statements := append([]statement{administration}, users...)
 	for i := range statements {
 		statements[i].resources = []string{"*"} // in a key's policy: this key
 	}
 	key := kmskey.NewKmsKey(stack, jsii.String(noun+"_key"), &kmskey.KmsKeyConfig{
-		Description:          jsii.String(cfg.stack() + ": " + purpose),
+		Description:          jsii.String(cfg.Stack() + ": " + purpose),
 		EnableKeyRotation:    true,
 		DeletionWindowInDays: jsii.Number(choose(cfg.Protected, 30.0, 7.0)),
 		Policy:               policyJSON(statements...),
@@ -71,7 +73,7 @@ func newKey(stack cdktf.TerraformStack, cfg *Config, accountID, noun, purpose st
 		Lifecycle:            protect(cfg),
 	})
 	kmsalias.NewKmsAlias(stack, jsii.String(noun+"_key_alias"), &kmsalias.KmsAliasConfig{
-		Name:        jsii.String("alias/" + cfg.stack() + "/" + noun),
+		Name:        jsii.String("alias/" + cfg.Stack() + "/" + noun),
 		TargetKeyId: key.KeyId(),
 	})
 	return key.Arn()
@@ -79,7 +81,7 @@ func newKey(stack cdktf.TerraformStack, cfg *Config, accountID, noun, purpose st
 
 // protect makes Terraform refuse a plan that destroys the resource, before anything has changed. AWS's own deletion protection
 // alone would let everything before it go.
-func protect(cfg *Config) *cdktf.TerraformResourceLifecycle {
+func protect(cfg *config.Config) *cdktf.TerraformResourceLifecycle {
 	if !cfg.Protected {
 		return nil
 	}
@@ -88,7 +90,7 @@ func protect(cfg *Config) *cdktf.TerraformResourceLifecycle {
 
 // newLogGroup declares a log group before whoever writes to it, so that nobody needs the right to make one, and it has a key
 // and an end from its first line on.
-func newLogGroup(stack cdktf.TerraformStack, cfg *Config, keys *Keys, id, name string) cloudwatchloggroup.CloudwatchLogGroup {
+func newLogGroup(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, id, name string) cloudwatchloggroup.CloudwatchLogGroup {
 	return cloudwatchloggroup.NewCloudwatchLogGroup(stack, jsii.String(id), &cloudwatchloggroup.CloudwatchLogGroupConfig{
 		Name:            jsii.String(name),
 		KmsKeyId:        keys.Logs,

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"platform/internal/configtest"
+	"platform/internal/golden"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,7 +27,7 @@ func startStock() (*stockProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	stock := &stockProcess{Cmd: exec.Command(os.Args[0]), seed: chooseSeed(), folder: folder}
+	stock := &stockProcess{Cmd: exec.Command(os.Args[0]), seed: configtest.Seed(), folder: folder}
 	stock.Env = append(os.Environ(), "FASTSTART=off", "NODE_OPTIONS=", stockFolder+"="+folder, stockSeed+"="+strconv.FormatUint(stock.seed, 10))
 	stock.Stdout, stock.Stderr = &stock.said, &stock.said
 	return stock, stock.Start()
@@ -57,7 +59,7 @@ func TestFastStartWritesTheSameBytesAsStock(t *testing.T) {
 		t.Fatalf("writes\n%v\nand jsii as it is\n%v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 	}
 	for path := range want {
-		if diff := firstDifference(want[path], got[path]); diff != "" {
+		if diff := golden.FirstDifference(want[path], got[path]); diff != "" {
 			t.Errorf("seed %d, %s: jsii as it is writes the first\n%s\n%s", seed, path, everyConfig(seed)[strings.Split(path, "/")[0]].config, diff)
 		}
 	}

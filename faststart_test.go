@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"platform/internal/bundle"
+	"platform/internal/config"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,7 +41,7 @@ func synthesiseEach(seed uint64, folder string) error {
 	configs := everyConfig(seed)
 	for _, name := range slices.Sorted(maps.Keys(configs)) {
 		c := configs[name]
-		cfg, err := parseConfig("config/"+c.environment+".yaml", c.environment, []byte(c.config))
+		cfg, err := config.Parse("config/"+c.environment+".yaml", c.environment, []byte(c.config))
 		if err != nil {
 			return fmt.Errorf("%s, seed %d: %w\n%s", name, seed, err, c.config)
 		}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"platform/internal/config"
+
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/iamrole"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/iamrolepolicy"
@@ -101,9 +103,9 @@ type Role struct {
 
 // newRole declares a role that one AWS service may take on, under the conditions given, and what it may do, which
 // may be nothing. IAM knows no regions, so names carry the stack's.
-func newRole(stack cdktf.TerraformStack, cfg *Config, id, noun, trusted string, trust []condition, allowed ...statement) *Role {
+func newRole(stack cdktf.TerraformStack, cfg *config.Config, id, noun, trusted string, trust []condition, allowed ...statement) *Role {
 	role := iamrole.NewIamRole(stack, jsii.String(id), &iamrole.IamRoleConfig{
-		Name: jsii.String(cfg.namedInIAM(noun)),
+		Name: jsii.String(cfg.IAMName(noun)),
 		AssumeRolePolicy: policyJSON(statement{
 			sid: "Trust", principals: service(trusted), actions: []string{"sts:AssumeRole"}, conditions: trust,
 		}),
@@ -121,8 +123,8 @@ func newRole(stack cdktf.TerraformStack, cfg *Config, id, noun, trusted string, 
 }
 
 // nameTag is what the console shows; the provider adds the tags that every resource has.
-func nameTag(cfg *Config, noun string) *map[string]*string {
-	return &map[string]*string{"Name": jsii.String(cfg.named(noun))}
+func nameTag(cfg *config.Config, noun string) *map[string]*string {
+	return &map[string]*string{"Name": jsii.String(cfg.ResourceName(noun))}
 }
 
 func dependsOn(on ...cdktf.ITerraformDependable) *[]cdktf.ITerraformDependable {

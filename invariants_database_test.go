@@ -1,6 +1,7 @@
 package main
 
 import (
+	"platform/internal/config"
 	"regexp"
 	"slices"
 	"strconv"
@@ -204,7 +205,7 @@ func parametersFit(stack tree) (v violations) {
 // names, it refuses admin and rdsadmin (https://github.com/aws-cloudformation/cfn-lint/pull/4425), and PostgreSQL roles that begin with pg_.
 func databaseNamesAreFree(stack tree) (v violations) {
 	free := func(name string, limit int) bool {
-		return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`).MatchString(name) && len(name) <= limit && !slices.Contains(databaseWords, strings.ToLower(name)) &&
+		return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`).MatchString(name) && len(name) <= limit && !slices.Contains(config.DatabaseWords, strings.ToLower(name)) &&
 			!strings.HasPrefix(name, "pg_") && !strings.HasPrefix(name, "rds_")
 	}
 	for _, d := range things(stack, "aws_db_instance") {

@@ -626,7 +626,7 @@ func TestSchedulersPlaceholderStandsLiterallyInTheFile(t *testing.T) {
 	if err := build(cfg, placeholder(t), folder); err != nil {
 		t.Fatal(err)
 	}
-	files := []string{filepath.Join(folder, "stacks", cfg.stack(), "cdk.tf.json")}
+	files := []string{filepath.Join(folder, "stacks", cfg.Stack(), "cdk.tf.json")}
 	for _, environment := range shipped(t) {
 		files = append(files, filepath.Join("testdata", environment+".json"))
 	}

@@ -291,6 +291,8 @@ func arnsAreWellFormed(stack tree) (v violations) {
 	return v
 }
 
+var regionName = regexp.MustCompile(`^(af|ap|ca|eu|il|me|mx|sa|us)-(central|east|north|northeast|northwest|south|southeast|southwest|west)-[1-9]$`)
+
 // wellFormed knows two services without regions, and one without accounts. https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
 func wellFormed(arn string) bool {
 	parts := strings.SplitN(arn, ":", 6)

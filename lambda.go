@@ -2,6 +2,7 @@ package main
 
 import (
 	"platform/internal/bundle"
+	"platform/internal/config"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdafunction"
@@ -19,12 +20,12 @@ type lambdaSpec struct {
 }
 
 // newLambda declares one of the project's functions.
-func newLambda(stack cdktf.TerraformStack, cfg *Config, id string, function bundle.Function, role *Role, spec lambdaSpec) lambdafunction.LambdaFunction {
+func newLambda(stack cdktf.TerraformStack, cfg *config.Config, id string, function bundle.Function, role *Role, spec lambdaSpec) lambdafunction.LambdaFunction {
 	code := cdktf.NewTerraformAsset(stack, jsii.String(id+"_code"), &cdktf.TerraformAssetConfig{
 		Path: jsii.String(function.Zip), Type: cdktf.AssetType_FILE, AssetHash: jsii.String(function.Hash),
 	})
 	return lambdafunction.NewLambdaFunction(stack, jsii.String(id), &lambdafunction.LambdaFunctionConfig{
-		FunctionName:   jsii.String(cfg.named(spec.noun)),
+		FunctionName:   jsii.String(cfg.ResourceName(spec.noun)),
 		Description:    jsii.String(spec.description),
 		Role:           role.ARN,
 		Runtime:        jsii.String("provided.al2023"),

@@ -15,13 +15,14 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/provider"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 
+	"platform/internal/config"
 	_ "platform/internal/faststart"
 )
 
 func main() {
 	err := run(os.Args[1:])
 	if err != nil {
-		fmt.Fprintln(os.Stderr, explained(err))
+		fmt.Fprintln(os.Stderr, config.Explained(err))
 	}
 	closeJSII()
 	if err != nil {
@@ -36,15 +37,15 @@ func run(args []string) error {
 	if len(args) > 1 || len(args) == 1 && args[0] != "explain" {
 		return fmt.Errorf("want no argument, or explain, have %q", args)
 	}
-	cfg, doc, err := loadConfig(".", cmp.Or(os.Getenv("ENVIRONMENT"), "dev"), os.Environ())
+	cfg, doc, err := config.Load(".", cmp.Or(os.Getenv("ENVIRONMENT"), "dev"), os.Environ())
 	if err != nil {
 		return err
 	}
-	for _, line := range doc.report(doc.warnings, true) {
+	for _, line := range doc.Warnings() {
 		fmt.Fprintln(os.Stderr, line)
 	}
 	if len(args) == 1 {
-		return explain(os.Stdout, cfg, doc)
+		return config.Explain(os.Stdout, cfg, doc)
 	}
 	outdir := cmp.Or(os.Getenv("CDKTF_OUTDIR"), "cdktf.out")
 	if err := checkState(cfg, outdir); err != nil {
@@ -58,8 +59,8 @@ func run(args []string) error {
 }
 
 // newStack wires the platform: each module gets what stands before it, and none knows what comes after.
-func newStack(app cdktf.App, cfg *Config, functions functionBundles) cdktf.TerraformStack {
-	stack := cdktf.NewTerraformStack(app, jsii.String(cfg.stack()))
+func newStack(app cdktf.App, cfg *config.Config, functions functionBundles) cdktf.TerraformStack {
+	stack := cdktf.NewTerraformStack(app, jsii.String(cfg.Stack()))
 	newBackend(stack, cfg)
 	account := newProvider(stack, cfg)
 
@@ -80,7 +81,7 @@ func newStack(app cdktf.App, cfg *Config, functions functionBundles) cdktf.Terra
 
 // newProvider declares the AWS provider and returns the account's number. The version is exact, since the lock file lives in
 // cdktf.out and does not last; the bindings' own constraint and bare source name are overridden.
-func newProvider(stack cdktf.TerraformStack, cfg *Config) string {
+func newProvider(stack cdktf.TerraformStack, cfg *config.Config) string {
 	tags := map[string]*string{
 		"Application": jsii.String(cfg.Name),
 		"Environment": jsii.String(cfg.Environment),
@@ -89,41 +90,39 @@ func newProvider(stack cdktf.TerraformStack, cfg *Config) string {
 	for key, value := range cfg.Tags {
 		tags[key] = jsii.String(value)
 	}
-	config := &provider.AwsProviderConfig{
+	arguments := &provider.AwsProviderConfig{
 		Region:      jsii.String(cfg.Region),
 		DefaultTags: &[]*provider.AwsProviderDefaultTags{{Tags: &tags}},
 	}
 	if cfg.Account != "" {
-		config.AllowedAccountIds = jsii.Strings(cfg.Account)
+		arguments.AllowedAccountIds = jsii.Strings(cfg.Account)
 	}
-	provider.NewAwsProvider(stack, jsii.String("aws"), config)
+	provider.NewAwsProvider(stack, jsii.String("aws"), arguments)
 	stack.AddOverride(jsii.String("terraform.required_providers.aws"), map[string]any{"source": "hashicorp/aws", "version": "5.100.0"})
 	stack.AddOverride(jsii.String("terraform.required_version"), ">= 1.11.0") // the S3 backend's own lock file
 	return *dataawscalleridentity.NewDataAwsCallerIdentity(stack, jsii.String("caller"), &dataawscalleridentity.DataAwsCallerIdentityConfig{}).AccountId()
 }
 
 // newBackend says where Terraform keeps its state. The local one lies beside cdktf.out and never in it: the CLI deletes folders there.
-func newBackend(stack cdktf.TerraformStack, cfg *Config) {
+func newBackend(stack cdktf.TerraformStack, cfg *config.Config) {
 	if cfg.State.Backend == "local" {
-		cdktf.NewLocalBackend(stack, &cdktf.LocalBackendConfig{Path: jsii.String("../../../" + cfg.stateFile())})
+		cdktf.NewLocalBackend(stack, &cdktf.LocalBackendConfig{Path: jsii.String("../../../" + cfg.StateFile())})
 		return
 	}
 	cdktf.NewS3Backend(stack, &cdktf.S3BackendConfig{
 		Bucket: jsii.String(cfg.State.Bucket), Region: jsii.String(cfg.State.Region),
-		Key: jsii.String(cfg.stack() + ".tfstate"), Encrypt: jsii.Bool(true),
+		Key: jsii.String(cfg.Stack() + ".tfstate"), Encrypt: jsii.Bool(true),
 	})
 	stack.AddOverride(jsii.String("terraform.backend.s3.use_lockfile"), true)
 }
 
-func (c *Config) stateFile() string { return "terraform." + c.stack() + ".tfstate" }
-
 // checkState refuses to go on from a state on this machine that has been lost. Terraform empties the file before it writes it; killed in
 // between it leaves nothing, takes that for a stack that was never deployed, and would make everything a second time.
-func checkState(cfg *Config, outdir string) error {
+func checkState(cfg *config.Config, outdir string) error {
 	if cfg.State.Backend != "local" {
 		return nil
 	}
-	state := filepath.Join(filepath.Dir(filepath.Clean(outdir)), cfg.stateFile())
+	state := filepath.Join(filepath.Dir(filepath.Clean(outdir)), cfg.StateFile())
 	now, err := os.Stat(state)
 	before, errBefore := os.Stat(state + ".backup")
 	if err != nil || errBefore != nil || now.Size() > 0 || before.Size() == 0 {

@@ -9,12 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"platform/internal/bundle"
+	"platform/internal/config"
+	"platform/internal/golden"
 	"slices"
 	"strings"
 	"testing"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens in testdata")
 
 // asProgram, in the environment, makes the test binary the program.
 const asProgram = "PLATFORM_TEST_AS_PROGRAM"
@@ -43,9 +43,9 @@ func TestMain(m *testing.M) {
 type tree = map[string]any
 
 // load reads a shipped environment.
-func load(t *testing.T, environment string) *Config {
+func load(t *testing.T, environment string) *config.Config {
 	t.Helper()
-	cfg, _, err := loadConfig(".", environment, nil)
+	cfg, _, err := config.Load(".", environment, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +53,9 @@ func load(t *testing.T, environment string) *Config {
 }
 
 // parse is a configuration written out in a test; it must be valid.
-func parse(t *testing.T, environment, text string) *Config {
+func parse(t *testing.T, environment, text string) *config.Config {
 	t.Helper()
-	cfg, err := parseConfig("config/"+environment+".yaml", environment, []byte(text))
+	cfg, err := config.Parse("config/"+environment+".yaml", environment, []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,13 +74,13 @@ func placeholder(t *testing.T) functionBundles {
 }
 
 // synth gives what app.Synth() writes for a configuration, without cdktf's own notes under "//".
-func synth(t *testing.T, cfg *Config, functions functionBundles) tree {
+func synth(t *testing.T, cfg *config.Config, functions functionBundles) tree {
 	t.Helper()
 	folder := t.TempDir()
 	if err := build(cfg, functions, folder); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(filepath.Join(folder, "stacks", cfg.stack(), "cdk.tf.json"))
+	text, err := os.ReadFile(filepath.Join(folder, "stacks", cfg.Stack(), "cdk.tf.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,38 +154,21 @@ func TestShippedEnvironmentsSynthesiseToTheirGoldens(t *testing.T) {
 	for _, environment := range shipped(t) {
 		t.Run(environment, func(t *testing.T) {
 			got := text(t, synth(t, load(t, environment), functions))
-			golden := filepath.Join("testdata", environment+".json")
-			if *update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil {
+			goldenFile := filepath.Join("testdata", environment+".json")
+			if *golden.Update {
+				if err := os.WriteFile(goldenFile, got, 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
-			want, err := os.ReadFile(golden)
+			want, err := os.ReadFile(goldenFile)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := firstDifference(string(want), string(got)); diff != "" {
-				t.Errorf("%s is not what is synthesised now; if the change is meant, run `make golden` and look at the diff\n%s", golden, diff)
+			if diff := golden.FirstDifference(string(want), string(got)); diff != "" {
+				t.Errorf("%s is not what is synthesised now; if the change is meant, run `make golden` and look at the diff\n%s", goldenFile, diff)
 			}
 		})
 	}
-}
-
-// firstDifference shows where two texts part, a few lines around it.
-func firstDifference(want, got string) string {
-	if want == got {
-		return ""
-	}
-	wanted, have := strings.Split(want, "\n"), strings.Split(got, "\n")
-	for i := range max(len(wanted), len(have)) {
-		if i >= len(wanted) || i >= len(have) || wanted[i] != have[i] {
-			around := func(lines []string) string {
-				return strings.Join(lines[min(max(0, i-4), len(lines)):min(i+4, len(lines))], "\n")
-			}
-			return fmt.Sprintf("line %d, golden:\n%s\n\nnow:\n%s", i+1, around(wanted), around(have))
-		}
-	}
-	return ""
 }
 
 // An address that disappears is a resource that the next deployment destroys. It may, if the stack moves it or testdata/removed.addresses
@@ -197,7 +180,7 @@ func TestNoAddressDisappears(t *testing.T) {
 			got := addresses(stack)
 			file := filepath.Join("testdata", environment+".addresses")
 			before, err := os.ReadFile(file)
-			if err != nil && !(*update && os.IsNotExist(err)) {
+			if err != nil && !(*golden.Update && os.IsNotExist(err)) {
 				t.Fatal(err)
 			}
 			removed, err := os.ReadFile("testdata/removed.addresses")
@@ -208,7 +191,7 @@ func TestNoAddressDisappears(t *testing.T) {
 			for _, address := range gone {
 				t.Errorf("%s is in %s and no longer in the stack: the next deployment would destroy it", address, file)
 			}
-			if *update && len(gone) == 0 {
+			if *golden.Update && len(gone) == 0 {
 				if err := os.WriteFile(file, []byte(strings.Join(got, "\n")+"\n"), 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -362,7 +345,7 @@ func TestOrderOfZonesMovesOnlyTheSingleNATGateway(t *testing.T) {
 	perZone := "name: shop\nregion: eu-central-1\nnetwork: {nat: per-zone, zones: %s}\n"
 	one := synth(t, parse(t, "dev", fmt.Sprintf(perZone, "[a, b, c]")), placeholder(t))
 	other := synth(t, parse(t, "dev", fmt.Sprintf(perZone, "[c, a, b]")), placeholder(t))
-	if diff := firstDifference(string(text(t, one)), string(text(t, other))); diff != "" {
+	if diff := golden.FirstDifference(string(text(t, one)), string(text(t, other))); diff != "" {
 		t.Errorf("the order of zones shows:\n%s", diff)
 	}
 }

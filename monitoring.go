@@ -3,6 +3,7 @@ package main
 import (
 	_ "embed"
 	"fmt"
+	"platform/internal/config"
 	"regexp"
 	"strings"
 	"text/template"
@@ -32,16 +33,16 @@ const prometheusPort = 9090
 //	alarms, events ── topic ── e-mail
 //	Prometheus (private) ── tasks' metrics ports
 //	           └── ECS' API: which tasks there are
-func newMonitoring(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, cluster *Cluster, services []*Service) *Monitoring {
+func newMonitoring(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, cluster *Cluster, services []*Service) *Monitoring {
 	monitoring := newTopic(stack, cfg, keys, cluster.accountID)
 	newPrometheus(stack, cfg, keys, net, cluster, services, monitoring)
 	return monitoring
 }
 
 // newTopic declares the topic, encrypted, open to the services that publish alarms and events of this account.
-func newTopic(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID string) *Monitoring {
+func newTopic(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, accountID string) *Monitoring {
 	topic := snstopic.NewSnsTopic(stack, jsii.String("alerts_topic"), &snstopic.SnsTopicConfig{
-		Name: jsii.String(cfg.named("alerts")), KmsMasterKeyId: keys.Alerts, Tags: nameTag(cfg, "alerts"),
+		Name: jsii.String(cfg.ResourceName("alerts")), KmsMasterKeyId: keys.Alerts, Tags: nameTag(cfg, "alerts"),
 	})
 	arn := *topic.Arn()
 	from := func(sid, publisher, sources string) statement {
@@ -53,8 +54,8 @@ func newTopic(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID str
 	policy := snstopicpolicy.NewSnsTopicPolicy(stack, jsii.String("alerts_topic_policy"), &snstopicpolicy.SnsTopicPolicyConfig{
 		Arn: topic.Arn(),
 		Policy: policyJSON(
-			from("Alarms", "cloudwatch.amazonaws.com", "cloudwatch:"+here+":alarm:"+cfg.stack()+"-*"),
-			from("Events", "events.amazonaws.com", "events:"+here+":rule/"+cfg.stack()+"-*"),
+			from("Alarms", "cloudwatch.amazonaws.com", "cloudwatch:"+here+":alarm:"+cfg.Stack()+"-*"),
+			from("Events", "events.amazonaws.com", "events:"+here+":rule/"+cfg.Stack()+"-*"),
 			// By account alone: which ARN RDS gives as the source, the instance's or the subscription's, its documentation leaves open.
 			statement{
 				sid: "DatabaseEvents", principals: service("events.rds.amazonaws.com"), actions: []string{"sns:Publish"}, resources: []string{arn},
@@ -84,10 +85,10 @@ func subscriptionID(email string) string {
 var prometheusText string
 
 // prometheusConfig fills in the configuration: what it is, the file shows.
-func prometheusConfig(cfg *Config, clusterARN string) string {
+func prometheusConfig(cfg *config.Config, clusterARN string) string {
 	var text strings.Builder
 	err := template.Must(template.New("prometheus.yml").Option("missingkey=error").Parse(prometheusText)).Execute(&text, map[string]any{
-		"Region": cfg.Region, "Stack": cfg.stack(), "ClusterARN": clusterARN, "ScrapeInterval": cfg.Monitoring.Prometheus.ScrapeInterval,
+		"Region": cfg.Region, "Stack": cfg.Stack(), "ClusterARN": clusterARN, "ScrapeInterval": cfg.Monitoring.Prometheus.ScrapeInterval,
 	})
 	if err != nil {
 		panic(fmt.Errorf("prometheus/prometheus.yml: %w", err))
@@ -98,7 +99,7 @@ func prometheusConfig(cfg *Config, clusterARN string) string {
 // newPrometheus declares the service. Its task has two containers: the first fetches the configuration, in exactly the version that
 // the task definition names, and ends; then Prometheus starts. So a change of the text is a new task definition and rolls the
 // service, and a task never starts with another text than the one it was deployed with.
-func newPrometheus(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, cluster *Cluster, services []*Service, monitoring *Monitoring) {
+func newPrometheus(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, cluster *Cluster, services []*Service, monitoring *Monitoring) {
 	const name, id = "prometheus", "prometheus"
 	p := cfg.Monitoring.Prometheus
 	bucket := newBucket(stack, cfg, cluster.accountID, "prometheus", bucketOptions{key: keys.Services, superseded: 90})
@@ -110,7 +111,7 @@ func newPrometheus(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Net
 		DependsOn: dependsOn(bucket.Ready...),
 	})
 	group := newSecurityGroup(stack, cfg, net, id+"_security_group", name, "Prometheus: nothing in; out to what it scrapes")
-	logs := newLogGroup(stack, cfg, keys, id+"_log_group", "/"+cfg.stack()+"/prometheus")
+	logs := newLogGroup(stack, cfg, keys, id+"_log_group", "/"+cfg.Stack()+"/prometheus")
 	ready := append([]cdktf.ITerraformDependable{logs}, net.Outside...)
 	ready = append(ready, cluster.Ready...)
 	ready = append(ready, net.allowOutside(stack, cfg, id, group)...)
@@ -150,18 +151,18 @@ func newPrometheus(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Net
 	volumes := append([]string{"configuration", "data"}, prometheus.allowExec(true)...) // a port-forward is exec
 	definition := newTaskDefinition(stack, cfg, id, name, taskSize{p.CPU, p.Memory, p.Storage, "ARM64"}, execution, task, volumes, fetch, prometheus)
 
-	config := newServiceConfig(cfg, cluster, name, id, definition, group, false, true)
-	config.DesiredCount = jsii.Number(1)
-	config.ServiceRegistries = &ecsservice.EcsServiceServiceRegistries{RegistryArn: newDiscovery(stack, cfg, cluster, id, name)}
-	config.DependsOn = dependsOn(ready...)
-	monitoring.PrometheusService = ecsservice.NewEcsService(stack, jsii.String(id+"_service"), config).Name()
+	arguments := newServiceConfig(cfg, cluster, name, id, definition, group, false, true)
+	arguments.DesiredCount = jsii.Number(1)
+	arguments.ServiceRegistries = &ecsservice.EcsServiceServiceRegistries{RegistryArn: newDiscovery(stack, cfg, cluster, id, name)}
+	arguments.DependsOn = dependsOn(ready...)
+	monitoring.PrometheusService = ecsservice.NewEcsService(stack, jsii.String(id+"_service"), arguments).Name()
 	monitoring.PrometheusName = fmt.Sprintf("%s.%s:%d", name, cluster.Domain, prometheusPort)
 	monitoring.PrometheusLogGroup = logs.Name()
 }
 
 // prometheusStatements are what Prometheus' discovery of tasks calls, read off its source (discovery/aws/ecs.go of v3.16.0), and the right to
 // read its own configuration. That is encrypted with the key of shell sessions, for which execStatements has the right.
-func prometheusStatements(cfg *Config, cluster *Cluster, object string) []statement {
+func prometheusStatements(cfg *config.Config, cluster *Cluster, object string) []statement {
 	arn := func(kind string) string { return "arn:aws:ecs:" + cfg.Region + ":" + cluster.accountID + ":" + kind }
 	here := []condition{{"ArnEquals", "ecs:cluster", []string{*cluster.ARN}}}
 	return []statement{

@@ -53,3 +53,11 @@ func marshal(value any) string {
 	}
 	return strings.TrimSpace(text.String())
 }
+
+// choose is a conditional expression.
+func choose[T any](condition bool, yes, no T) T {
+	if condition {
+		return yes
+	}
+	return no
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"platform/internal/config"
 	"regexp"
 	"strings"
 	"testing"
@@ -71,7 +72,7 @@ func TestConstructIDsHoldNothingThatCdktfDrops(t *testing.T) {
 		t.Errorf("an id as a name is %s", got)
 	}
 	seen := map[string]string{}
-	for _, endpoint := range interfaceEndpoints {
+	for _, endpoint := range config.InterfaceEndpoints {
 		if other, same := seen[underscored(endpoint)]; same {
 			t.Errorf("%s and %s are one id", endpoint, other)
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"platform/internal/config"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dataawsavailabilityzones"
@@ -46,7 +47,7 @@ type Network struct {
 // Each zone has one subnet in each tier. The database tier has no route out of the VPC. Nothing gets a public address unless it
 // asks for one. The default security group is emptied; the default network ACL is left as AWS makes it, since emptied it
 // would cut off every subnet that has none of its own.
-func newNetwork(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID string) *Network {
+func newNetwork(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, accountID string) *Network {
 	zones := dataawsavailabilityzones.NewDataAwsAvailabilityZones(stack, jsii.String("available_zones"), &dataawsavailabilityzones.DataAwsAvailabilityZonesConfig{
 		State: jsii.String("available"),
 	}).Fqn()
@@ -80,7 +81,7 @@ func newNetwork(stack cdktf.TerraformStack, cfg *Config, keys *Keys, accountID s
 
 	s3 := newS3Endpoint(stack, cfg, net)
 	privateRoutes := map[string]*string{} // a table for each zone
-	for _, zone := range cfg.zones() {
+	for _, zone := range cfg.SortedZones() {
 		public := newSubnet(stack, cfg, net, zones, publicTier, zone)
 		private := newSubnet(stack, cfg, net, zones, privateTier, zone)
 		database := newSubnet(stack, cfg, net, zones, databaseTier, zone)
@@ -132,7 +133,7 @@ func subnetCIDR(vpcBlock netip.Prefix, t tier, zone string) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(address >> 24), byte(address >> 16), byte(address >> 8), byte(address)}), bits)
 }
 
-func newSubnet(stack cdktf.TerraformStack, cfg *Config, net *Network, zones *string, t tier, zone string) *string {
+func newSubnet(stack cdktf.TerraformStack, cfg *config.Config, net *Network, zones *string, t tier, zone string) *string {
 	full := cfg.Region + zone
 	lifecycle := createBeforeDestroy()
 	// Which letters a region has differs from account to account: asked at plan, before anything is made.
@@ -150,7 +151,7 @@ func newSubnet(stack cdktf.TerraformStack, cfg *Config, net *Network, zones *str
 	}).Id()
 }
 
-func newRouteTable(stack cdktf.TerraformStack, cfg *Config, net *Network, name string) *string {
+func newRouteTable(stack cdktf.TerraformStack, cfg *config.Config, net *Network, name string) *string {
 	return routetable.NewRouteTable(stack, jsii.String(name+"_route_table"), &routetable.RouteTableConfig{
 		VpcId:     net.VpcID,
 		Tags:      nameTag(cfg, dashed(name)),
@@ -166,13 +167,13 @@ func associate(stack cdktf.TerraformStack, t tier, zone string, subnetID, routeT
 
 // newNATs gives the private subnets their way out: none, one gateway for all, or one in each zone, so that a zone's failure stays
 // its own. The single one stands in the zone that the file names first: order there matters, and only for this.
-func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables map[string]*string) {
+func newNATs(stack cdktf.TerraformStack, cfg *config.Config, net *Network, routeTables map[string]*string) {
 	if cfg.Network.NAT == "none" {
 		return
 	}
 	gateways := map[string]*string{}
 	net.NATGateways = gateways
-	for i, zone := range cfg.zones() {
+	for i, zone := range cfg.SortedZones() {
 		if cfg.Network.NAT == "single" && zone != cfg.Network.Zones[0] {
 			continue
 		}
@@ -190,7 +191,7 @@ func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables 
 			DependsOn:    dependsOn(net.InternetGateway),
 		}).Id()
 	}
-	for _, zone := range cfg.zones() {
+	for _, zone := range cfg.SortedZones() {
 		through := gateways[choose(cfg.Network.NAT == "single", cfg.Network.Zones[0], zone)]
 		net.Outside = append(net.Outside, route.NewRoute(stack, jsii.String("private_default_route_"+zone), &route.RouteConfig{
 			RouteTableId:         routeTables[zone],
@@ -203,7 +204,7 @@ func newNATs(stack cdktf.TerraformStack, cfg *Config, net *Network, routeTables 
 
 // newS3Endpoint keeps traffic to S3 off the NAT gateways, where it would cost; the endpoint itself is free. Its policy is AWS's
 // default: a narrower one would have to know every bucket of the application, and those of ECR's image layers.
-func newS3Endpoint(stack cdktf.TerraformStack, cfg *Config, net *Network) *string {
+func newS3Endpoint(stack cdktf.TerraformStack, cfg *config.Config, net *Network) *string {
 	endpoint := vpcendpoint.NewVpcEndpoint(stack, jsii.String("s3_endpoint"), &vpcendpoint.VpcEndpointConfig{
 		VpcId:           net.VpcID,
 		ServiceName:     jsii.String("com.amazonaws." + cfg.Region + ".s3"),
@@ -216,7 +217,7 @@ func newS3Endpoint(stack cdktf.TerraformStack, cfg *Config, net *Network) *strin
 
 // newEndpoints brings AWS's own services into the private subnets. Subnets are joined one by one, so that a new zone adds and
 // changes nothing.
-func newEndpoints(stack cdktf.TerraformStack, cfg *Config, net *Network) {
+func newEndpoints(stack cdktf.TerraformStack, cfg *config.Config, net *Network) {
 	if len(cfg.Network.Endpoints) == 0 {
 		return
 	}
@@ -233,7 +234,7 @@ func newEndpoints(stack cdktf.TerraformStack, cfg *Config, net *Network) {
 			// Subnets are the associations' below; without this the two would undo each other.
 			Lifecycle: &cdktf.TerraformResourceLifecycle{IgnoreChanges: &[]*string{jsii.String("subnet_ids")}},
 		})
-		for i, zone := range cfg.zones() {
+		for i, zone := range cfg.SortedZones() {
 			net.Outside = append(net.Outside, vpcendpointsubnetassociation.NewVpcEndpointSubnetAssociation(stack, jsii.String(id+"_subnet_association_"+zone), &vpcendpointsubnetassociation.VpcEndpointSubnetAssociationConfig{
 				VpcEndpointId: endpoint.Id(), SubnetId: net.PrivateSubnets[i],
 			}))
@@ -242,8 +243,8 @@ func newEndpoints(stack cdktf.TerraformStack, cfg *Config, net *Network) {
 }
 
 // newFlowLogs records who talks to whom, for the day on which somebody asks.
-func newFlowLogs(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, accountID string) {
-	logs := newLogGroup(stack, cfg, keys, "flow_log_group", "/"+cfg.stack()+"/vpc-flow-logs")
+func newFlowLogs(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, accountID string) {
+	logs := newLogGroup(stack, cfg, keys, "flow_log_group", "/"+cfg.Stack()+"/vpc-flow-logs")
 	role := newRole(stack, cfg, "flow_log_role", "flow-logs", "vpc-flow-logs.amazonaws.com", []condition{
 		equals("aws:SourceAccount", accountID),
 		{"ArnLike", "aws:SourceArn", []string{"arn:aws:ec2:" + cfg.Region + ":" + accountID + ":vpc-flow-log/*"}},
@@ -271,9 +272,9 @@ func newFlowLogs(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Netwo
 // ---- Security groups: each rule a resource of its own, declared by whoever needs the way -----------------------------
 
 // newSecurityGroup declares a group without rules: nothing in, nothing out. A group's description can never change.
-func newSecurityGroup(stack cdktf.TerraformStack, cfg *Config, net *Network, id, noun, description string, after ...cdktf.ITerraformDependable) *string {
+func newSecurityGroup(stack cdktf.TerraformStack, cfg *config.Config, net *Network, id, noun, description string, after ...cdktf.ITerraformDependable) *string {
 	return securitygroup.NewSecurityGroup(stack, jsii.String(id), &securitygroup.SecurityGroupConfig{
-		Name:        jsii.String(cfg.named(noun)),
+		Name:        jsii.String(cfg.ResourceName(noun)),
 		Description: jsii.String(description),
 		VpcId:       net.VpcID,
 		Tags:        nameTag(cfg, noun),
@@ -282,7 +283,7 @@ func newSecurityGroup(stack cdktf.TerraformStack, cfg *Config, net *Network, id,
 }
 
 // allow opens one TCP port from one security group to another, at both ends. Both rules' ids begin with id.
-func allow(stack cdktf.TerraformStack, cfg *Config, id, description string, from, to *string, port int) []cdktf.ITerraformDependable {
+func allow(stack cdktf.TerraformStack, cfg *config.Config, id, description string, from, to *string, port int) []cdktf.ITerraformDependable {
 	out := vpcsecuritygroupegressrule.NewVpcSecurityGroupEgressRule(stack, jsii.String(id+"_egress"), &vpcsecuritygroupegressrule.VpcSecurityGroupEgressRuleConfig{
 		SecurityGroupId: from, ReferencedSecurityGroupId: to, Description: jsii.String(description),
 		IpProtocol: jsii.String("tcp"), FromPort: jsii.Number(float64(port)), ToPort: jsii.Number(float64(port)),
@@ -298,7 +299,7 @@ func allow(stack cdktf.TerraformStack, cfg *Config, id, description string, from
 
 // allowOutside gives a task its way to AWS and, with NAT, to the internet: HTTPS only. DNS, task metadata and time are not
 // subject to security groups.
-func (net *Network) allowOutside(stack cdktf.TerraformStack, cfg *Config, id string, group *string) []cdktf.ITerraformDependable {
+func (net *Network) allowOutside(stack cdktf.TerraformStack, cfg *config.Config, id string, group *string) []cdktf.ITerraformDependable {
 	https := func(suffix, description string) *vpcsecuritygroupegressrule.VpcSecurityGroupEgressRuleConfig {
 		return &vpcsecuritygroupegressrule.VpcSecurityGroupEgressRuleConfig{
 			SecurityGroupId: group, Description: jsii.String(description),

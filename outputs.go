@@ -1,12 +1,14 @@
 package main
 
 import (
+	"platform/internal/config"
+
 	"github.com/aws/jsii-runtime-go"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 )
 
 // newOutputs says what an operator or another stack needs to know. An output's id is its name.
-func newOutputs(stack cdktf.TerraformStack, cfg *Config, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster, services []*Service, monitoring *Monitoring, backup *Backup, dashboard *string) {
+func newOutputs(stack cdktf.TerraformStack, cfg *config.Config, net *Network, balancer *LoadBalancer, db *Database, roles *Roles, cluster *Cluster, services []*Service, monitoring *Monitoring, backup *Backup, dashboard *string) {
 	output := func(name, description string, value any) {
 		cdktf.NewTerraformOutput(stack, jsii.String(name), &cdktf.TerraformOutputConfig{Value: value, Description: jsii.String(description)})
 	}

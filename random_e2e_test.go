@@ -10,10 +10,11 @@ import (
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 
+	"platform/internal/configtest"
 	"platform/internal/terraform"
 )
 
-func init() { randomFiles, randomStacks = 6000, 250 }
+func init() { randomStacks = 250 }
 
 // What a sample of random configurations makes is taken by terraform and the provider.
 func TestRandomConfigurationsAreValidTerraform(t *testing.T) {
@@ -34,14 +35,14 @@ func TestRandomConfigurationsAreValidTerraform(t *testing.T) {
 	if err := runner.SetEnv(tfexec.CleanEnv(environment)); err != nil {
 		t.Fatal(err)
 	}
-	g := newGenerator(t)
+	g := configtest.NewGenerator(t)
 	for i := range 12 {
-		cfg, text := g.valid(t)
+		cfg, text := g.Valid(t)
 		folder := t.TempDir()
 		if err := build(cfg, placeholder(t), folder); err != nil {
-			t.Fatalf("seed %d: %v\n%s", g.seed, err, text)
+			t.Fatalf("seed %d: %v\n%s", g.Seed, err, text)
 		}
-		if err := os.Rename(filepath.Join(folder, "stacks", cfg.stack(), "cdk.tf.json"), filepath.Join(work, "cdk.tf.json")); err != nil {
+		if err := os.Rename(filepath.Join(folder, "stacks", cfg.Stack(), "cdk.tf.json"), filepath.Join(work, "cdk.tf.json")); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {
@@ -54,7 +55,7 @@ func TestRandomConfigurationsAreValidTerraform(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, d := range result.Diagnostics {
-			t.Errorf("seed %d: %s: %s\n%s", g.seed, d.Summary, d.Detail, text)
+			t.Errorf("seed %d: %s: %s\n%s", g.Seed, d.Summary, d.Detail, text)
 		}
 	}
 }

@@ -4,10 +4,9 @@ import (
 	"embed"
 	"fmt"
 	"maps"
-	"regexp"
+	"platform/internal/config"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dbinstance"
@@ -37,10 +36,10 @@ const postgresPort = 5432
 //
 // RDS makes the master's password, keeps it in Secrets Manager and rotates it every seven days: it is never in Terraform's state.
 // A restore is always a new instance beside the others, with ids of its own; database.active says which one is used.
-func newDatabase(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, accountID string) *Database {
+func newDatabase(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, accountID string) *Database {
 	shared := databaseParts{
 		subnets: dbsubnetgroup.NewDbSubnetGroup(stack, jsii.String("database_subnet_group"), &dbsubnetgroup.DbSubnetGroupConfig{
-			Name:        jsii.String(cfg.stack()),
+			Name:        jsii.String(cfg.Stack()),
 			Description: jsii.String("Subnets without a route out of the VPC"),
 			SubnetIds:   &net.DatabaseSubnets,
 			Tags:        nameTag(cfg, "database"),
@@ -55,7 +54,7 @@ func newDatabase(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Netwo
 			shared.parameters[version] = newParameterGroup(stack, cfg, "database_parameter_group_"+version, version)
 		}
 	}
-	main := newInstance(stack, cfg, keys, shared, mainDatabase, nil)
+	main := newInstance(stack, cfg, keys, shared, config.MainDatabase, nil)
 	active := main
 	for _, name := range slices.Sorted(maps.Keys(cfg.Database.Restores)) {
 		restored := newInstance(stack, cfg, keys, shared, name, main)
@@ -74,11 +73,11 @@ type databaseParts struct {
 }
 
 // newInstance declares the main instance, or one restored from a snapshot or from the main one's past.
-func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts databaseParts, name string, main *Database) *Database {
+func newInstance(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, parts databaseParts, name string, main *Database) *Database {
 	d := cfg.Database
-	id, identifier, version, protected := "database", cfg.stack(), d.Version, cfg.Protected
+	id, identifier, version, protected := "database", cfg.Stack(), d.Version, cfg.Protected
 	if main != nil {
-		id, identifier, version = "database_restored_"+name, cfg.named(name), d.Restores[name].Version
+		id, identifier, version = "database_restored_"+name, cfg.ResourceName(name), d.Restores[name].Version
 		protected = protected && d.Restores[name].Protected
 	}
 	var logGroups []cdktf.ITerraformDependable
@@ -87,7 +86,7 @@ func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts data
 		group := newLogGroup(stack, cfg, keys, id+"_"+log+"_log_group", "/aws/rds/instance/"+identifier+"/"+log)
 		logGroups, logNames = append(logGroups, group), append(logNames, group.Name())
 	}
-	config := &dbinstance.DbInstanceConfig{
+	arguments := &dbinstance.DbInstanceConfig{
 		Identifier:    jsii.String(identifier),
 		Engine:        jsii.String("postgres"),
 		EngineVersion: jsii.String(version), // the major alone: minor upgrades are RDS's, in the maintenance window
@@ -121,9 +120,9 @@ func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts data
 		BackupRetentionPeriod:  jsii.Number(float64(d.Retention)),
 		BackupWindow:           jsii.String(d.BackupWindow),
 		CopyTagsToSnapshot:     true,
-		DeleteAutomatedBackups: !cfg.keepsData(),
+		DeleteAutomatedBackups: !cfg.KeepsData(),
 		DeletionProtection:     protected,
-		SkipFinalSnapshot:      !cfg.keepsData(),
+		SkipFinalSnapshot:      !cfg.KeepsData(),
 
 		EnabledCloudwatchLogsExports:       jsii.Strings("postgresql", "upgrade"),
 		MonitoringInterval:                 jsii.Number(60),
@@ -137,13 +136,13 @@ func newInstance(stack cdktf.TerraformStack, cfg *Config, keys *Keys, parts data
 		Lifecycle: &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(protected)},
 		DependsOn: dependsOn(append(logGroups, parts.monitoring.Ready...)...),
 	}
-	if cfg.keepsData() {
-		config.FinalSnapshotIdentifier = finalSnapshot(stack, id, identifier)
+	if cfg.KeepsData() {
+		arguments.FinalSnapshotIdentifier = finalSnapshot(stack, id, identifier)
 	}
 	if main != nil {
-		restore(config, d.Restores[name], main)
+		restore(arguments, d.Restores[name], main)
 	}
-	instance := dbinstance.NewDbInstance(stack, jsii.String(id), config)
+	instance := dbinstance.NewDbInstance(stack, jsii.String(id), arguments)
 	return &Database{
 		Identifier:    instance.Identifier(),
 		ARN:           instance.Arn(),
@@ -168,24 +167,24 @@ func finalSnapshot(stack cdktf.TerraformStack, id, identifier string) *string {
 
 // restore makes an instance start from a snapshot or from the main instance's past. What it starts from is of no account once it is
 // there, and must not replace it; nor must its key, which is the snapshot's.
-func restore(config *dbinstance.DbInstanceConfig, from RestoreConfig, main *Database) {
-	config.DbName, config.Username = nil, nil // the snapshot's; RDS refuses others
-	config.AllocatedStorage = nil             // the snapshot's too: it may have grown, and RDS does not shrink it to storage.initial
-	config.Lifecycle.IgnoreChanges = &[]*string{
+func restore(arguments *dbinstance.DbInstanceConfig, from config.Restore, main *Database) {
+	arguments.DbName, arguments.Username = nil, nil // the snapshot's; RDS refuses others
+	arguments.AllocatedStorage = nil                // the snapshot's too: it may have grown, and RDS does not shrink it to storage.initial
+	arguments.Lifecycle.IgnoreChanges = &[]*string{
 		jsii.String("snapshot_identifier"), jsii.String("restore_to_point_in_time"), jsii.String("kms_key_id"),
 	}
 	if from.Snapshot != "" {
-		config.SnapshotIdentifier = jsii.String(from.Snapshot)
+		arguments.SnapshotIdentifier = jsii.String(from.Snapshot)
 		return
 	}
-	config.RestoreToPointInTime = &dbinstance.DbInstanceRestoreToPointInTime{
+	arguments.RestoreToPointInTime = &dbinstance.DbInstanceRestoreToPointInTime{
 		SourceDbInstanceIdentifier: main.Identifier, RestoreTime: jsii.String(from.Time),
 	}
 }
 
 // newParameterGroup declares what PostgreSQL itself is told. The group's name carries the family, so that the next major's
 // group is made while the old one is in use.
-func newParameterGroup(stack cdktf.TerraformStack, cfg *Config, id, version string) *string {
+func newParameterGroup(stack cdktf.TerraformStack, cfg *config.Config, id, version string) *string {
 	family := "postgres" + version
 	var parameters []*dbparametergroup.DbParameterGroupParameter
 	for _, p := range databaseParameters(cfg.Database, version) {
@@ -194,7 +193,7 @@ func newParameterGroup(stack cdktf.TerraformStack, cfg *Config, id, version stri
 		})
 	}
 	return dbparametergroup.NewDbParameterGroup(stack, jsii.String(id), &dbparametergroup.DbParameterGroupConfig{
-		Name:        jsii.String(cfg.named(family)),
+		Name:        jsii.String(cfg.ResourceName(family)),
 		Family:      jsii.String(family),
 		Description: jsii.String("TLS only, slow statements and connections logged"),
 		Parameter:   &parameters,
@@ -207,7 +206,7 @@ type parameter struct{ name, value, method string }
 
 // databaseParameters are ours, overridden and followed by the configured ones, in the order of their names. RDS refuses "immediate" for
 // a parameter that needs a restart; it takes "pending-reboot" for any.
-func databaseParameters(d DatabaseConfig, version string) []parameter {
+func databaseParameters(d config.Database, version string) []parameter {
 	const atOnce, atRestart = "immediate", "pending-reboot"
 	all := map[string]parameter{}
 	for _, p := range []parameter{
@@ -236,11 +235,11 @@ func databaseParameters(d DatabaseConfig, version string) []parameter {
 
 // newDatabaseMonitoringRole lets RDS write the operating system's metrics. Their log group, RDSOSMetrics, is the account's and RDS's own:
 // it may be made here, since nobody else does.
-func newDatabaseMonitoringRole(stack cdktf.TerraformStack, cfg *Config, accountID string) *Role {
+func newDatabaseMonitoringRole(stack cdktf.TerraformStack, cfg *config.Config, accountID string) *Role {
 	group := "arn:aws:logs:" + cfg.Region + ":" + accountID + ":log-group:RDSOSMetrics"
 	return newRole(stack, cfg, "database_monitoring_role", "database-monitoring", "monitoring.rds.amazonaws.com", []condition{
 		equals("aws:SourceAccount", accountID),
-		{"ArnLike", "aws:SourceArn", []string{"arn:aws:rds:" + cfg.Region + ":" + accountID + ":db:" + cfg.stack() + "*"}},
+		{"ArnLike", "aws:SourceArn", []string{"arn:aws:rds:" + cfg.Region + ":" + accountID + ":db:" + cfg.Stack() + "*"}},
 	}, statement{
 		sid: "Group", actions: []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy"}, resources: []string{group + ":*"}, // without the end it is a group's name for tagging alone
 	}, statement{
@@ -251,9 +250,6 @@ func newDatabaseMonitoringRole(stack cdktf.TerraformStack, cfg *Config, accountI
 }
 
 // ---- What a container is told ----------------------------------------------------------------------------------------
-
-// databaseVariables are set by the platform in every container that has the database; all are libpq's own.
-var databaseVariables = []string{"PGHOST", "PGPORT", "PGDATABASE", "PGSSLMODE", "PGUSER", "PGPASSWORD", "PGSSLROOTCERT"}
 
 // environment is how a container finds the database, and knows that it is the one. PGSSLROOTCERT is the file that deliverCertificates puts there.
 func (db *Database) environment() map[string]string {
@@ -281,7 +277,7 @@ const certificateFolder, certificateFile = "/certificates", "/certificates/rds.p
 
 // deliverCertificates makes a container wait for another one that writes RDS's certificates to a volume of both and ends, since no stock image has
 // them. It returns that container and the volume's name.
-func deliverCertificates(cfg *Config, app *container, logGroup string) (*container, string) {
+func deliverCertificates(cfg *config.Config, app *container, logGroup string) (*container, string) {
 	text, err := regionCertificates(cfg.Region)
 	if err != nil {
 		panic(err) // checked with the configuration
@@ -299,43 +295,3 @@ func deliverCertificates(cfg *Config, app *container, logGroup string) (*contain
 	app.DependsOn = append(app.DependsOn, containerDependency{name, "SUCCESS"})
 	return c, name
 }
-
-// ---- Instance classes ------------------------------------------------------------------------------------------------
-
-var instanceClass = regexp.MustCompile(`^db\.([a-z]+[0-9]+[a-z]*)\.(micro|small|medium|large|xlarge|[0-9]+xlarge)$`)
-
-// classMemory is an instance class's memory in GiB, for the families that RDS offers for PostgreSQL.
-// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
-func classMemory(class string) (int, error) {
-	small := map[string]int{"micro": 1, "small": 2, "medium": 4}
-	perLarge := map[byte]int{'t': 8, 'm': 8, 'r': 16, 'x': 32} // GiB of a "large", by the family's first letter
-	families := []string{"t3", "t4g", "m5", "m6g", "m6i", "m7g", "m7i", "m8g", "r5", "r6g", "r6i", "r7g", "r7i", "r8g", "x2g"}
-	parts := instanceClass.FindStringSubmatch(class)
-	if parts == nil || !slices.Contains(families, parts[1]) {
-		return 0, fmt.Errorf("want an instance class such as db.t4g.micro, of one of the families %s, have %q", strings.Join(families, ", "), class)
-	}
-	family, size := parts[1], parts[2]
-	if gib, ok := small[size]; ok {
-		if family[0] != 't' {
-			return 0, fmt.Errorf("want db.%s.large or larger, have %q", family, class)
-		}
-		return gib, nil
-	}
-	large := perLarge[family[0]]
-	switch size {
-	case "large":
-		return large, nil
-	case "xlarge":
-		return large * 2, nil
-	}
-	count, err := strconv.Atoi(strings.TrimSuffix(size, "xlarge"))
-	sizes := []int{2, 4, 8, 12, 16, 24, 32, 48}
-	if err != nil || size[0] == '0' || !slices.Contains(sizes, count) || (family[0] == 't' && count > 2) {
-		return 0, fmt.Errorf("want a size that db.%s has, have %q", family, class)
-	}
-	return large * 2 * count, nil
-}
-
-// maxConnections is what RDS sets for PostgreSQL by default: LEAST(DBInstanceClassMemory/9531392, 5000).
-// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
-func maxConnections(gib int) int { return min(gib<<30/9531392, 5000) }

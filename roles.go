@@ -2,6 +2,7 @@ package main
 
 import (
 	"platform/internal/bundle"
+	"platform/internal/config"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
@@ -29,11 +30,11 @@ type Roles struct {
 //	                          └── ECS: a service with a new password starts anew
 //
 // Terraform makes the secrets empty: what is in them it never sees.
-func newRoles(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, db *Database, cluster *Cluster, function bundle.Function, accountID string) *Roles {
+func newRoles(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, db *Database, cluster *Cluster, function bundle.Function, accountID string) *Roles {
 	roles := &Roles{secrets: map[string]*string{}}
-	for _, name := range cfg.databaseServices() {
+	for _, name := range cfg.DatabaseServices() {
 		roles.secrets[name] = secretsmanagersecret.NewSecretsmanagerSecret(stack, jsii.String("service_"+name+"_database_secret"), &secretsmanagersecret.SecretsmanagerSecretConfig{
-			Name:                 jsii.String(cfg.stack() + "/database/" + name),
+			Name:                 jsii.String(cfg.Stack() + "/database/" + name),
 			Description:          jsii.String("User and password of " + name + " in the database; rotated by itself"),
 			KmsKeyId:             keys.Secrets,
 			RecoveryWindowInDays: jsii.Number(0), // a password can be made again, and a service that comes back needs the name
@@ -48,7 +49,7 @@ func newRoles(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network,
 		StatementId: jsii.String("SecretsManager"), FunctionName: lambda.FunctionName(), Action: jsii.String("lambda:InvokeFunction"),
 		Principal: jsii.String("secretsmanager.amazonaws.com"), SourceAccount: jsii.String(accountID),
 	})
-	for _, name := range cfg.databaseServices() {
+	for _, name := range cfg.DatabaseServices() {
 		secretsmanagersecretrotation.NewSecretsmanagerSecretRotation(stack, jsii.String("service_"+name+"_database_rotation"), &secretsmanagersecretrotation.SecretsmanagerSecretRotationConfig{
 			SecretId:          roles.secrets[name],
 			RotationLambdaArn: lambda.Arn(),
@@ -66,13 +67,13 @@ func (roles *Roles) credentials(service string) map[string]string {
 	return map[string]string{"PGUSER": secret + ":username::", "PGPASSWORD": secret + ":password::"}
 }
 
-func newRolesFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *Network, db *Database, cluster *Cluster, function bundle.Function, accountID string, roles *Roles) lambdafunction.LambdaFunction {
-	name := cfg.named("database")
+func newRolesFunction(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, db *Database, cluster *Cluster, function bundle.Function, accountID string, roles *Roles) lambdafunction.LambdaFunction {
+	name := cfg.ResourceName("database")
 	logs := newLogGroup(stack, cfg, keys, "database_function_log_group", "/aws/lambda/"+name)
 	var secrets, services []string
-	for _, service := range cfg.databaseServices() {
+	for _, service := range cfg.DatabaseServices() {
 		secrets = append(secrets, *roles.secrets[service])
-		services = append(services, "arn:aws:ecs:"+cfg.Region+":"+accountID+":service/"+cfg.stack()+"/"+service)
+		services = append(services, "arn:aws:ecs:"+cfg.Region+":"+accountID+":service/"+cfg.Stack()+"/"+service)
 	}
 	through := []condition{equals("kms:ViaService", "secretsmanager."+cfg.Region+".amazonaws.com")}
 	interfaces := []string{"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"}
@@ -121,7 +122,7 @@ func newRolesFunction(stack cdktf.TerraformStack, cfg *Config, keys *Keys, net *
 
 // newRolesInvocation calls the function when the stack is made, and again whenever the list of roles, the instance or the function changes. A service that
 // is taken out of the list loses its login here, before its secret goes.
-func newRolesInvocation(stack cdktf.TerraformStack, cfg *Config, db *Database, function bundle.Function, lambda lambdafunction.LambdaFunction, roles *Roles) cdktf.ITerraformDependable {
+func newRolesInvocation(stack cdktf.TerraformStack, cfg *config.Config, db *Database, function bundle.Function, lambda lambdafunction.LambdaFunction, roles *Roles) cdktf.ITerraformDependable {
 	type serviceRole struct {
 		Level            string `json:"level"`
 		Secret           string `json:"secret"`
@@ -129,7 +130,7 @@ func newRolesInvocation(stack cdktf.TerraformStack, cfg *Config, db *Database, f
 		StatementTimeout int    `json:"statement_timeout"`
 	}
 	services := map[string]serviceRole{}
-	for _, name := range cfg.databaseServices() {
+	for _, name := range cfg.DatabaseServices() {
 		s := cfg.Services[name]
 		services[name] = serviceRole{s.Database, *roles.secrets[name], s.Connections, s.QueryTimeout}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 
 	"platform/internal/bundle"
+	"platform/internal/config"
 	"platform/internal/fileerror"
 	"platform/internal/progress"
 )
@@ -21,7 +22,7 @@ const oldestNode = 20
 
 // synthesise builds the stack and writes it to outdir, as `cdktf synth` expects it there. Everything is written to a scratch folder
 // first and moved when it is whole: after an error, outdir is as it was.
-func synthesise(cfg *Config, functions functionBundles, outdir string) error {
+func synthesise(cfg *config.Config, functions functionBundles, outdir string) error {
 	if err := prepareNode(); err != nil {
 		return err
 	}
@@ -59,10 +60,10 @@ func buildFunctions() (all functionBundles, err error) {
 
 // build synthesises into a folder. jsii reports whatever goes wrong by a panic, on the Go side or in its Node process: this
 // is the one place that turns it into an error.
-func build(cfg *Config, functions functionBundles, folder string) (err error) {
+func build(cfg *config.Config, functions functionBundles, folder string) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("synthesis of %s failed: %s", cfg.stack(), sentence(fault))
+			err = fmt.Errorf("synthesis of %s failed: %s", cfg.Stack(), sentence(fault))
 		}
 	}()
 	app := cdktf.NewApp(&cdktf.AppConfig{Outdir: jsii.String(folder), StackTraces: jsii.Bool(false)})

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"platform/internal/config"
 	"platform/internal/testfiles"
 )
 
@@ -134,17 +135,17 @@ func quietly(t *testing.T) {
 
 // faults are what makes a construct panic, though no configuration that passes the checks does: on the Go side, in Node, and in a file.
 var faults = map[string]struct {
-	change func(*Config)
+	change func(*config.Config)
 	zip    func(t *testing.T) functionBundles
 	want   string
 }{
-	"a function that is not there": {func(*Config) {}, func(t *testing.T) functionBundles {
+	"a function that is not there": {func(*config.Config) {}, func(t *testing.T) functionBundles {
 		functions := placeholder(t)
 		functions.backup.Zip = filepath.Join(t.TempDir(), "backup.zip")
 		return functions
 	}, "backup.zip"},
-	"a construct's id twice": {func(cfg *Config) { cfg.Monitoring.Emails = []string{"ops@example.com", "ops@example.com"} }, placeholder, "alerts_subscription_ops_example_com"},
-	"a block that is none":   {func(cfg *Config) { cfg.Network.CIDR = "ten" }, placeholder, "ten"},
+	"a construct's id twice": {func(cfg *config.Config) { cfg.Monitoring.Emails = []string{"ops@example.com", "ops@example.com"} }, placeholder, "alerts_subscription_ops_example_com"},
+	"a block that is none":   {func(cfg *config.Config) { cfg.Network.CIDR = "ten" }, placeholder, "ten"},
 }
 
 // jsii is one child process: a fault in it must not take the next synthesis with it.
@@ -392,7 +393,8 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 		"broken YAML": {nil, map[string]string{"config/dev.yaml": "name: shop\nregion: [eu-central-1\n"}, false,
 			"config/dev.yaml:2:9: not valid YAML: sequence end token ']' not found\n"},
 		"several problems": {nil, map[string]string{"config/dev.yaml": "nam: shop\nregion: eu-central-1\nlog_retention: 1,5\nprotected: no\n"}, false,
-			"config/dev.yaml:1:1: nam: unknown key, did you mean name? want one of " + topLevel + "\n" +
+			"config/dev.yaml:1:1: nam: unknown key, did you mean name? want one of account, backup, database, load_balancer, log_retention, " +
+				"monitoring, name, network, profile, protected, region, services, state, tags\n" +
 				"config/dev.yaml:1:1: name: is required: the application's name, such as shop\n" +
 				"config/dev.yaml:3:1: log_retention: want a whole number, have 1,5\n" +
 				"config/dev.yaml:4:1: protected: want true or false, have no\n"},
@@ -464,7 +466,7 @@ func TestLostStateIsNotTakenForNone(t *testing.T) {
 	remote := parse(t, "test", minimal+"state: {backend: s3, bucket: states}\n")
 	const state = "terraform.shop-test.tfstate"
 	for name, c := range map[string]struct {
-		cfg   *Config
+		cfg   *config.Config
 		files map[string]string
 		lost  bool
 	}{

@@ -2,6 +2,7 @@ package main
 
 import (
 	"maps"
+	"platform/internal/config"
 	"regexp"
 	"slices"
 	"strconv"
@@ -173,9 +174,9 @@ type taskSize struct {
 
 // newTaskDefinition returns the task definition's ARN. A new revision is made before the old one goes: until the service has moved, ECS may
 // have to go back to it.
-func newTaskDefinition(stack cdktf.TerraformStack, cfg *Config, id, name string, size taskSize, execution, task *Role, volumes []string, containers ...*container) *string {
-	config := &ecstaskdefinition.EcsTaskDefinitionConfig{
-		Family:                  jsii.String(cfg.named(name)),
+func newTaskDefinition(stack cdktf.TerraformStack, cfg *config.Config, id, name string, size taskSize, execution, task *Role, volumes []string, containers ...*container) *string {
+	arguments := &ecstaskdefinition.EcsTaskDefinitionConfig{
+		Family:                  jsii.String(cfg.ResourceName(name)),
 		RequiresCompatibilities: jsii.Strings("FARGATE"),
 		NetworkMode:             jsii.String("awsvpc"),
 		Cpu:                     jsii.String(strconv.Itoa(size.cpu)),
@@ -190,22 +191,22 @@ func newTaskDefinition(stack cdktf.TerraformStack, cfg *Config, id, name string,
 		Lifecycle:            createBeforeDestroy(),
 	}
 	if size.disk > 0 {
-		config.EphemeralStorage = &ecstaskdefinition.EcsTaskDefinitionEphemeralStorage{SizeInGib: jsii.Number(float64(size.disk))}
+		arguments.EphemeralStorage = &ecstaskdefinition.EcsTaskDefinitionEphemeralStorage{SizeInGib: jsii.Number(float64(size.disk))}
 	}
 	if len(volumes) > 0 {
 		var declared []*ecstaskdefinition.EcsTaskDefinitionVolume
 		for _, volume := range volumes {
 			declared = append(declared, &ecstaskdefinition.EcsTaskDefinitionVolume{Name: jsii.String(volume)})
 		}
-		config.Volume = &declared
+		arguments.Volume = &declared
 	}
-	return ecstaskdefinition.NewEcsTaskDefinition(stack, jsii.String(id+"_task_definition"), config).Arn()
+	return ecstaskdefinition.NewEcsTaskDefinition(stack, jsii.String(id+"_task_definition"), arguments).Arn()
 }
 
 // ---- Roles ---------------------------------------------------------------------------------------------------------------
 
 // taskTrust binds a task's roles to tasks of this account and region.
-func (cluster *Cluster) taskTrust(cfg *Config) []condition {
+func (cluster *Cluster) taskTrust(cfg *config.Config) []condition {
 	return []condition{
 		equals("aws:SourceAccount", cluster.accountID),
 		{"ArnLike", "aws:SourceArn", []string{"arn:aws:ecs:" + cfg.Region + ":" + cluster.accountID + ":*"}},
@@ -213,9 +214,9 @@ func (cluster *Cluster) taskTrust(cfg *Config) []condition {
 }
 
 // newExecutionRole is what ECS itself may do to start a task: fetch its image and its secrets, and write its log.
-func newExecutionRole(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster, id, name, logGroupARN string, s ServiceConfig, roles *Roles) *Role {
+func newExecutionRole(stack cdktf.TerraformStack, cfg *config.Config, cluster *Cluster, id, name, logGroupARN string, s config.Service, roles *Roles) *Role {
 	images := []string{s.Image}
-	if s.Database != "none" {
+	if s.UsesDatabase() {
 		images = append(images, cfg.Database.CertificateImage)
 	}
 	statements := append([]statement{writeLog(logGroupARN)}, pullImages(images...)...)
@@ -231,7 +232,7 @@ func newExecutionRole(stack cdktf.TerraformStack, cfg *Config, cluster *Cluster,
 			secrets = append(secrets, reference)
 		}
 	}
-	if s.Database != "none" {
+	if s.UsesDatabase() {
 		secrets, keys = append(secrets, *roles.secrets[name]), append(keys, *cluster.keys.Secrets)
 	}
 	if len(secrets) > 0 {
@@ -281,7 +282,7 @@ func secretResource(reference string) string {
 }
 
 // taskStatements are what the application in a task may do: what the configuration lists, and what a shell session needs.
-func (cluster *Cluster) taskStatements(s ServiceConfig) []statement {
+func (cluster *Cluster) taskStatements(s config.Service) []statement {
 	var statements []statement
 	for i, p := range s.Permissions {
 		statements = append(statements, statement{sid: "Configured" + strconv.Itoa(i), actions: p.Actions, resources: p.Resources})

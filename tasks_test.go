@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"platform/internal/config"
 	"reflect"
 	"slices"
 	"strings"
@@ -143,7 +144,7 @@ func TestOnlyImagesInECRNeedRights(t *testing.T) {
 		repositories []string
 	}{
 		"none":                      {nil, nil},
-		"public":                    {[]string{defaultImage, defaultPrometheusImage, defaultConfigImage}, nil},
+		"public":                    {[]string{config.DefaultImage, config.DefaultPrometheusImage, config.DefaultConfigImage}, nil},
 		"public ECR":                {[]string{"public.ecr.aws/123456789012/x:1"}, nil},
 		"by tag":                    {[]string{registry + "/shop/web:1"}, []string{"arn:aws:ecr:eu-central-1:123456789012:repository/shop/web"}},
 		"by digest":                 {[]string{registry + "/web@sha256:" + strings.Repeat("0", 64)}, []string{"arn:aws:ecr:eu-central-1:123456789012:repository/web"}},

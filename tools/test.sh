@@ -20,7 +20,7 @@ tests() {
 
 # What `go test` tries a little of: hundreds of random configurations, and that the fast start writes what jsii alone does.
 random() {
-	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.random" -- -tags e2e -count=1 -timeout 10m -run '^TestRandom|^TestFastStart' .
+	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.random" -- -tags e2e -count=1 -timeout 10m -run '^TestRandom|^TestFastStart' . ./internal/config
 }
 
 # A real PostgreSQL, and the function that makes the roles in it.

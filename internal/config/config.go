@@ -1,4 +1,6 @@
-package main
+// Package config reads and checks what the file of one environment says. Everything that can be said is in Config; what is not said
+// has the default of its profile.
+package config
 
 import (
 	"cmp"
@@ -28,24 +30,24 @@ type Config struct {
 
 	LogRetention int `yaml:"log_retention" allowed:"within @retentions days"` // of every log group
 
-	State        StateConfig              `yaml:"state"`         // where Terraform keeps its state
-	Network      NetworkConfig            `yaml:"network"`       // the VPC
-	LoadBalancer LoadBalancerConfig       `yaml:"load_balancer"` // the one way in
-	Services     map[string]ServiceConfig `yaml:"services"`      // the containers, by name
-	Database     DatabaseConfig           `yaml:"database"`      // PostgreSQL
-	Monitoring   MonitoringConfig         `yaml:"monitoring"`    // being told
-	Backup       BackupConfig             `yaml:"backup"`        // snapshots that the platform takes and keeps itself
+	State        State              `yaml:"state"`         // where Terraform keeps its state
+	Network      Network            `yaml:"network"`       // the VPC
+	LoadBalancer LoadBalancer       `yaml:"load_balancer"` // the one way in
+	Services     map[string]Service `yaml:"services"`      // the containers, by name
+	Database     Database           `yaml:"database"`      // PostgreSQL
+	Monitoring   Monitoring         `yaml:"monitoring"`    // being told
+	Backup       Backup             `yaml:"backup"`        // snapshots that the platform takes and keeps itself
 }
 
-// StateConfig says where Terraform keeps its state.
-type StateConfig struct {
+// State says where Terraform keeps its state.
+type State struct {
 	Backend string `yaml:"backend" allowed:"local|s3"` // beside cdktf.out, or a bucket
 	Bucket  string `yaml:"bucket" allowed:"~bucket"`   // s3: an existing bucket
 	Region  string `yaml:"region" allowed:"~region"`   // s3: of that bucket; the stack's, if not given
 }
 
-// NetworkConfig shapes the VPC.
-type NetworkConfig struct {
+// Network shapes the VPC.
+type Network struct {
 	CIDR      string   `yaml:"cidr" allowed:"~cidr"`               // /16 to /22, private; a zone's blocks follow from its letter
 	Zones     []string `yaml:"zones" allowed:"~zone"`              // letters of the region's zones, two to six; a single NAT gateway stands in the first
 	NAT       string   `yaml:"nat" allowed:"none|single|per-zone"` // NAT gateways; without any, tasks reach AWS through endpoints only
@@ -54,27 +56,27 @@ type NetworkConfig struct {
 	AllowPublicCIDR bool `yaml:"allow_public_cidr"` // take a cidr outside of RFC 1918, on purpose
 }
 
-// LoadBalancerConfig shapes the one way in.
-type LoadBalancerConfig struct {
-	Domain              string         `yaml:"domain" allowed:"~domain"`                     // name under which the application is reached; needs hosted_zone or certificate_arn
-	HostedZone          string         `yaml:"hosted_zone" allowed:"~domain"`                // public Route 53 zone in which domain's records are made; brings HTTPS
-	CertificateARN      string         `yaml:"certificate_arn" allowed:"~certificate"`       // an existing certificate instead of one made for domain
-	AllowHTTP           bool           `yaml:"allow_http"`                                   // production: serve plain HTTP on purpose
-	Sources             []string       `yaml:"sources" allowed:"~cidr"`                      // CIDR blocks that may connect
-	IdleTimeout         int            `yaml:"idle_timeout" allowed:"1..4000 seconds"`       // after which a silent connection is closed
-	AccessLogsRetention int            `yaml:"access_logs_retention" allowed:"1..3650 days"` // of the access logs
-	Firewall            FirewallConfig `yaml:"firewall"`                                     // the web application firewall before it
+// LoadBalancer shapes the one way in.
+type LoadBalancer struct {
+	Domain              string   `yaml:"domain" allowed:"~domain"`                     // name under which the application is reached; needs hosted_zone or certificate_arn
+	HostedZone          string   `yaml:"hosted_zone" allowed:"~domain"`                // public Route 53 zone in which domain's records are made; brings HTTPS
+	CertificateARN      string   `yaml:"certificate_arn" allowed:"~certificate"`       // an existing certificate instead of one made for domain
+	AllowHTTP           bool     `yaml:"allow_http"`                                   // production: serve plain HTTP on purpose
+	Sources             []string `yaml:"sources" allowed:"~cidr"`                      // CIDR blocks that may connect
+	IdleTimeout         int      `yaml:"idle_timeout" allowed:"1..4000 seconds"`       // after which a silent connection is closed
+	AccessLogsRetention int      `yaml:"access_logs_retention" allowed:"1..3650 days"` // of the access logs
+	Firewall            Firewall `yaml:"firewall"`                                     // the web application firewall before it
 }
 
-// FirewallConfig is the web application firewall before the balancer.
-type FirewallConfig struct {
+// Firewall is the web application firewall before the balancer.
+type Firewall struct {
 	Enabled   bool     `yaml:"enabled"`                                      // AWS's managed rules and a rate limit
 	RateLimit int      `yaml:"rate_limit" allowed:"10..2000000000 requests"` // from one address in five minutes
 	CountOnly []string `yaml:"count_only" allowed:"@common_rules"`           // rules of AWS's common set that only count: they block real uploads and logins
 }
 
-// ServiceConfig is one container run on Fargate.
-type ServiceConfig struct {
+// Service is one container run on Fargate.
+type Service struct {
 	Image        string            `yaml:"image" allowed:"~image"`                          // with a tag or digest; required but for web
 	Architecture string            `yaml:"architecture" allowed:"ARM64|X86_64"`             // the image's
 	CPU          int               `yaml:"cpu" allowed:"within @cpu CPU units"`             // 1024 to a vCPU
@@ -90,11 +92,11 @@ type ServiceConfig struct {
 	Database     string            `yaml:"database" allowed:"none|read|write|owner"`        // what it may do there, with a user of its own; owner also makes and alters tables
 	Connections  int               `yaml:"connections" allowed:"1..5000"`                   // to the database, at the most
 	QueryTimeout int               `yaml:"query_timeout" allowed:"0..3600000 milliseconds"` // after which a statement is cancelled; 0: never
-	Route        RouteConfig       `yaml:"route"`                                           // which requests it gets; none, without any condition
-	HealthCheck  HealthCheckConfig `yaml:"health_check"`                                    // what the balancer asks each task
-	Metrics      MetricsConfig     `yaml:"metrics"`                                         // where a task tells Prometheus how it is
+	Route        Route             `yaml:"route"`                                           // which requests it gets; none, without any condition
+	HealthCheck  HealthCheck       `yaml:"health_check"`                                    // what the balancer asks each task
+	Metrics      Metrics           `yaml:"metrics"`                                         // where a task tells Prometheus how it is
 	Tasks        int               `yaml:"tasks" allowed:"0..1000"`                         // how many run; where scaling may add some, the least
-	Scaling      ScalingConfig     `yaml:"scaling"`                                         // bounds of automatic scaling
+	Scaling      Scaling           `yaml:"scaling"`                                         // bounds of automatic scaling
 	Spot         bool              `yaml:"spot"`                                            // spare capacity: cheaper, may be taken away at two minutes' notice
 	Exec         bool              `yaml:"exec"`                                            // allow a shell in the running container
 	Repository   bool              `yaml:"repository"`                                      // make an image repository; until it holds an image keep tasks at 0
@@ -107,8 +109,8 @@ type Permission struct {
 	Resources []string `yaml:"resources"` // by their ARNs
 }
 
-// RouteConfig says which requests the balancer hands to a service. All conditions given must hold.
-type RouteConfig struct {
+// Route says which requests the balancer hands to a service. All conditions given must hold.
+type Route struct {
 	Priority          int                 `yaml:"priority" allowed:"within 0..49999"`           // lowest first, unique; 0 without a route
 	Paths             []string            `yaml:"paths" allowed:"~path"`                        // with * and ? for any text and any character
 	Hosts             []string            `yaml:"hosts" allowed:"~host"`                        // with * and ?
@@ -118,8 +120,8 @@ type RouteConfig struct {
 	SlowStart         int                 `yaml:"slow_start" allowed:"0 or 30..900 seconds"`    // in which a new task gets more and more requests; 0: off
 }
 
-// HealthCheckConfig is what the balancer asks each task.
-type HealthCheckConfig struct {
+// HealthCheck is what the balancer asks each task.
+type HealthCheck struct {
 	Path        string   `yaml:"path" allowed:"~path"`
 	Codes       string   `yaml:"codes" allowed:"~codes"` // HTTP codes that count as healthy
 	Interval    int      `yaml:"interval" allowed:"5..300 seconds"`
@@ -128,15 +130,15 @@ type HealthCheckConfig struct {
 	Command     []string `yaml:"command"`                                // run in the container besides, where its image has it; for services without a route
 }
 
-// MetricsConfig says where a task tells Prometheus how it is.
-type MetricsConfig struct {
+// Metrics says where a task tells Prometheus how it is.
+type Metrics struct {
 	Enabled bool   `yaml:"enabled"`                    // scrape every task
 	Port    int    `yaml:"port" allowed:"1024..65535"` // if it is the traffic port, the balancer answers 404 for the path
 	Path    string `yaml:"path" allowed:"~path"`
 }
 
-// ScalingConfig bounds automatic scaling. With max equal to tasks there is none, and the task count stays this file's.
-type ScalingConfig struct {
+// Scaling bounds automatic scaling. With max equal to tasks there is none, and the task count stays this file's.
+type Scaling struct {
 	Max       int                        `yaml:"max" allowed:"within 0..5000"`    // tasks at the most; with tasks the same there is no scaling, and the count stays this file's
 	CPU       int                        `yaml:"cpu" allowed:"10..95 percent"`    // to keep
 	Memory    int                        `yaml:"memory" allowed:"10..95 percent"` // to keep
@@ -152,47 +154,47 @@ type ScalingSchedule struct {
 	Max      int    `yaml:"max" allowed:"0..5000"`
 }
 
-// DatabaseConfig shapes PostgreSQL.
-type DatabaseConfig struct {
-	Version           string                   `yaml:"version" allowed:"within @versions"`               // major version, in quotes
-	InstanceClass     string                   `yaml:"instance_class" allowed:"~class"`                  // such as db.t4g.micro
-	Storage           StorageConfig            `yaml:"storage"`                                          // grows by itself
-	MultiAZ           bool                     `yaml:"multi_az"`                                         // a standby in another zone
-	Name              string                   `yaml:"name" allowed:"~database"`                         // of the first database
-	Parameters        map[string]string        `yaml:"parameters"`                                       // PostgreSQL's own, over the platform's
-	Retention         int                      `yaml:"retention" allowed:"1..35 days"`                   // of point-in-time recovery
-	BackupWindow      string                   `yaml:"backup_window" allowed:"~backup_window"`           // UTC, 30 minutes or more
-	MaintenanceWindow string                   `yaml:"maintenance_window" allowed:"~maintenance_window"` // UTC, 30 minutes to a day
-	ApplyImmediately  bool                     `yaml:"apply_immediately"`                                // changes that restart it do not wait for the window
-	SlowQuery         int                      `yaml:"slow_query" allowed:"0..3600000 milliseconds"`     // from which a statement is logged
-	Rotation          int                      `yaml:"rotation" allowed:"1..1000 days"`                  // of the services' passwords
-	CertificateImage  string                   `yaml:"certificate_image" allowed:"~image"`               // has a shell; hands RDS's certificates to a service's container before it starts; monitoring.prometheus.config_image, if not given
-	Restores          map[string]RestoreConfig `yaml:"restores"`                                         // instances restored beside the main one, by name
-	Active            string                   `yaml:"active"`                                           // main, or a key of restores: which one is used
+// Database shapes PostgreSQL.
+type Database struct {
+	Version           string             `yaml:"version" allowed:"within @versions"`               // major version, in quotes
+	InstanceClass     string             `yaml:"instance_class" allowed:"~class"`                  // such as db.t4g.micro
+	Storage           Storage            `yaml:"storage"`                                          // grows by itself
+	MultiAZ           bool               `yaml:"multi_az"`                                         // a standby in another zone
+	Name              string             `yaml:"name" allowed:"~database"`                         // of the first database
+	Parameters        map[string]string  `yaml:"parameters"`                                       // PostgreSQL's own, over the platform's
+	Retention         int                `yaml:"retention" allowed:"1..35 days"`                   // of point-in-time recovery
+	BackupWindow      string             `yaml:"backup_window" allowed:"~backup_window"`           // UTC, 30 minutes or more
+	MaintenanceWindow string             `yaml:"maintenance_window" allowed:"~maintenance_window"` // UTC, 30 minutes to a day
+	ApplyImmediately  bool               `yaml:"apply_immediately"`                                // changes that restart it do not wait for the window
+	SlowQuery         int                `yaml:"slow_query" allowed:"0..3600000 milliseconds"`     // from which a statement is logged
+	Rotation          int                `yaml:"rotation" allowed:"1..1000 days"`                  // of the services' passwords
+	CertificateImage  string             `yaml:"certificate_image" allowed:"~image"`               // has a shell; hands RDS's certificates to a service's container before it starts; monitoring.prometheus.config_image, if not given
+	Restores          map[string]Restore `yaml:"restores"`                                         // instances restored beside the main one, by name
+	Active            string             `yaml:"active"`                                           // main, or a key of restores: which one is used
 }
 
-// StorageConfig is in GiB.
-type StorageConfig struct {
+// Storage is in GiB.
+type Storage struct {
 	Initial int `yaml:"initial" allowed:"20..65536 GiB"`
 	Max     int `yaml:"max" allowed:"20..65536 GiB"` // as initial, or a tenth more at the least
 }
 
-// RestoreConfig says what a new instance is made from: a snapshot, or the main instance at a time.
-type RestoreConfig struct {
+// Restore says what a new instance is made from: a snapshot, or the main instance at a time.
+type Restore struct {
 	Snapshot  string `yaml:"snapshot" allowed:"~snapshot"`       // identifier or ARN of what it is made from
 	Time      string `yaml:"time" allowed:"~time"`               // or: of the main instance, RFC 3339 in UTC
 	Version   string `yaml:"version" allowed:"within @versions"` // major version; database.version, if not given
 	Protected bool   `yaml:"protected"`                          // refuses to be destroyed, where the stack does
 }
 
-// MonitoringConfig is about being told.
-type MonitoringConfig struct {
-	Emails     []string         `yaml:"emails" allowed:"~email"` // who is told; each confirms by a link
-	Prometheus PrometheusConfig `yaml:"prometheus"`              // the Prometheus service
+// Monitoring is about being told.
+type Monitoring struct {
+	Emails     []string   `yaml:"emails" allowed:"~email"` // who is told; each confirms by a link
+	Prometheus Prometheus `yaml:"prometheus"`              // the Prometheus service
 }
 
-// PrometheusConfig sizes the Prometheus service.
-type PrometheusConfig struct {
+// Prometheus sizes the Prometheus service.
+type Prometheus struct {
 	Image          string `yaml:"image" allowed:"~image"`
 	ConfigImage    string `yaml:"config_image" allowed:"~image"`           // has the AWS command line; fetches the configuration before Prometheus starts
 	CPU            int    `yaml:"cpu" allowed:"within @cpu CPU units"`     // 1024 to a vCPU
@@ -202,8 +204,8 @@ type PrometheusConfig struct {
 	ScrapeInterval int    `yaml:"scrape_interval" allowed:"5..300 seconds"`
 }
 
-// BackupConfig is the second layer, after point-in-time recovery: snapshots that the platform takes and keeps itself.
-type BackupConfig struct {
+// Backup is the second layer, after point-in-time recovery: snapshots that the platform takes and keeps itself.
+type Backup struct {
 	Schedule   string `yaml:"schedule" allowed:"~schedule"`       // cron(...) or rate(...) of the snapshots
 	Timezone   string `yaml:"timezone"`                           // of schedule
 	Retention  int    `yaml:"retention" allowed:"1..3650 days"`   // of snapshots
@@ -214,39 +216,39 @@ type BackupConfig struct {
 
 // The images that a file which names none gets: pinned, public, for both architectures, from registries without pull limits.
 const (
-	defaultImage           = "public.ecr.aws/nginx/nginx-unprivileged:1.30.5-alpine-slim@sha256:3af0c10d960cc2502427fe1219c52989d309e7d65596869c60a34fd2fa2406f0"
-	defaultPrometheusImage = "quay.io/prometheus/prometheus:v3.15.0@sha256:efd719c99d83b060d9daefdcf00360461adf279f45ef5391f8d111892118753e"
-	defaultConfigImage     = "public.ecr.aws/aws-cli/aws-cli:2.37.4@sha256:fdd8d1fcbea9c371678dee5a40df8b178c7a781b4586605756ee28114c97ead6"
+	DefaultImage           = "public.ecr.aws/nginx/nginx-unprivileged:1.30.5-alpine-slim@sha256:3af0c10d960cc2502427fe1219c52989d309e7d65596869c60a34fd2fa2406f0"
+	DefaultPrometheusImage = "quay.io/prometheus/prometheus:v3.15.0@sha256:efd719c99d83b060d9daefdcf00360461adf279f45ef5391f8d111892118753e"
+	DefaultConfigImage     = "public.ecr.aws/aws-cli/aws-cli:2.37.4@sha256:fdd8d1fcbea9c371678dee5a40df8b178c7a781b4586605756ee28114c97ead6"
 )
 
 // defaultConfig is what holds for a profile where the file says nothing.
 func defaultConfig(profile string) Config {
-	production := profile == profileProduction
+	production := profile == ProfileProduction
 	c := Config{
 		Profile:      profile,
 		Protected:    production,
 		LogRetention: choose(production, 90, 14),
-		State:        StateConfig{Backend: choose(production, "s3", "local")},
-		Network: NetworkConfig{
+		State:        State{Backend: choose(production, "s3", "local")},
+		Network: Network{
 			CIDR:  "10.0.0.0/16",
 			Zones: choose(production, []string{"a", "b", "c"}, []string{"a", "b"}),
 			NAT:   choose(production, "per-zone", "single"),
 		},
-		LoadBalancer: LoadBalancerConfig{
+		LoadBalancer: LoadBalancer{
 			Sources:             []string{"0.0.0.0/0"},
 			IdleTimeout:         60,
 			AccessLogsRetention: choose(production, 90, 14),
-			Firewall: FirewallConfig{
+			Firewall: Firewall{
 				Enabled:   production,
 				RateLimit: 2000,
 				CountOnly: []string{"SizeRestrictions_BODY", "GenericRFI_QUERYARGUMENTS"},
 			},
 		},
-		Services: map[string]ServiceConfig{"web": defaultService("web", profile)},
-		Database: DatabaseConfig{
+		Services: map[string]Service{"web": defaultService("web", profile)},
+		Database: Database{
 			Version:           "17",
 			InstanceClass:     choose(production, "db.m7g.large", "db.t4g.micro"),
-			Storage:           StorageConfig{Initial: choose(production, 100, 20), Max: choose(production, 1000, 100)},
+			Storage:           Storage{Initial: choose(production, 100, 20), Max: choose(production, 1000, 100)},
 			MultiAZ:           production,
 			Name:              "app",
 			Retention:         choose(production, 30, 7),
@@ -255,18 +257,18 @@ func defaultConfig(profile string) Config {
 			ApplyImmediately:  !production,
 			SlowQuery:         1000,
 			Rotation:          30,
-			Active:            mainDatabase,
+			Active:            MainDatabase,
 		},
-		Monitoring: MonitoringConfig{Prometheus: PrometheusConfig{
-			Image:          defaultPrometheusImage,
-			ConfigImage:    defaultConfigImage,
+		Monitoring: Monitoring{Prometheus: Prometheus{
+			Image:          DefaultPrometheusImage,
+			ConfigImage:    DefaultConfigImage,
 			CPU:            choose(production, 1024, 256),
 			Memory:         choose(production, 4096, 1024),
 			Storage:        choose(production, 100, 21),
 			Days:           choose(production, 30, 7),
 			ScrapeInterval: 30,
 		}},
-		Backup: BackupConfig{
+		Backup: Backup{
 			Schedule:  "cron(0 3 * * ? *)",
 			Timezone:  "UTC",
 			Retention: choose(production, 35, 7),
@@ -279,9 +281,9 @@ func defaultConfig(profile string) Config {
 
 // defaultService is what a service starts from. The one called web is the common case: a file that names no service has it,
 // with a route for every path and the database.
-func defaultService(name, profile string) ServiceConfig {
-	production := profile == profileProduction
-	s := ServiceConfig{
+func defaultService(name, profile string) Service {
+	production := profile == ProfileProduction
+	s := Service{
 		Architecture: "ARM64",
 		CPU:          choose(production, 512, 256),
 		Memory:       choose(production, 1024, 512),
@@ -291,16 +293,16 @@ func defaultService(name, profile string) ServiceConfig {
 		Database:     "none",
 		Connections:  choose(production, 100, 20),
 		QueryTimeout: 60_000,
-		Route:        RouteConfig{DeregistrationLag: 30},
-		HealthCheck:  HealthCheckConfig{Path: "/", Codes: "200-299", Interval: 15, Timeout: 5, GracePeriod: 60},
-		Metrics:      MetricsConfig{Port: 9090, Path: "/metrics"},
+		Route:        Route{DeregistrationLag: 30},
+		HealthCheck:  HealthCheck{Path: "/", Codes: "200-299", Interval: 15, Timeout: 5, GracePeriod: 60},
+		Metrics:      Metrics{Port: 9090, Path: "/metrics"},
 		Tasks:        choose(production, 2, 1),
-		Scaling:      ScalingConfig{CPU: 60, Memory: 75},
+		Scaling:      Scaling{CPU: 60, Memory: 75},
 		Spot:         !production,
 		StopTimeout:  30,
 	}
 	if name == "web" {
-		s.Image = defaultImage
+		s.Image = DefaultImage
 		s.User = "101" // nginx in the default image
 		s.Database = "owner"
 		s.Route.Priority, s.Route.Paths = 1000, []string{"/*"}
@@ -309,15 +311,19 @@ func defaultService(name, profile string) ServiceConfig {
 	return s
 }
 
+// StateFile is the name of the local state.
+func (c *Config) StateFile() string { return "terraform." + c.Stack() + ".tfstate" }
+
+// The profiles.
 const (
-	profileDevelopment = "development"
-	profileProduction  = "production"
-	mainDatabase       = "main"
+	ProfileDevelopment = "development"
+	ProfileProduction  = "production"
+	MainDatabase       = "main"
 )
 
-// loadConfig reads and checks config/<environment>.yaml below root, with the variables of environ, entries NAME=value, over it. The error
+// Load reads and checks config/<environment>.yaml below root, with the variables of environ, entries NAME=value, over it. The error
 // holds every problem there is, a line each. The document tells where each value comes from, and has the warnings.
-func loadConfig(root, environment string, environ []string) (*Config, *document, error) {
+func Load(root, environment string, environ []string) (*Config, *Document, error) {
 	if !environmentName.MatchString(environment) {
 		return nil, nil, fmt.Errorf("ENVIRONMENT=%q: want a name of lower-case letters, digits and dashes, such as dev", environment)
 	}
@@ -343,8 +349,8 @@ func loadConfig(root, environment string, environ []string) (*Config, *document,
 	return cfg, doc, nil
 }
 
-// parseConfig reads and checks a text that stands alone; file is the name that its errors carry.
-func parseConfig(file, environment string, text []byte) (*Config, error) {
+// Parse reads and checks a text that stands alone; file is the name that its errors carry.
+func Parse(file, environment string, text []byte) (*Config, error) {
 	cfg, doc := readConfig(file, environment, text, nil)
 	if err := doc.err(); err != nil {
 		return nil, err
@@ -353,14 +359,14 @@ func parseConfig(file, environment string, text []byte) (*Config, error) {
 }
 
 // readConfig decodes and checks a file's text, with variables, by name, over it. What is wrong is in the document.
-func readConfig(file, environment string, text []byte, variables map[string]string) (*Config, *document) {
+func readConfig(file, environment string, text []byte, variables map[string]string) (*Config, *Document) {
 	var first struct {
 		Profile string `yaml:"profile"`
 	}
 	decodeYAML(file, text, &first, noElement) // only for the profile, which decides the defaults; its problems come again below
 	profile := cmp.Or(variables[variableOf("profile")], first.Profile)
-	if profile != profileProduction {
-		profile = profileDevelopment
+	if profile != ProfileProduction {
+		profile = ProfileDevelopment
 	}
 	cfg := defaultConfig(profile)
 	cfg.Environment = environment
@@ -369,7 +375,7 @@ func readConfig(file, environment string, text []byte, variables map[string]stri
 			return defaultService(name, profile)
 		}
 		if strings.HasPrefix(path, "database.restores.") {
-			return RestoreConfig{Protected: true}
+			return Restore{Protected: true}
 		}
 		return nil
 	})
@@ -385,7 +391,7 @@ func readConfig(file, environment string, text []byte, variables map[string]stri
 func noElement(string) any { return nil }
 
 // derive fills what follows from other settings, where the file says nothing of its own.
-func (c *Config) derive(doc *document) {
+func (c *Config) derive(doc *Document) {
 	for name, service := range c.Services {
 		if !doc.names("services." + name + ".scaling.max") {
 			service.Scaling.Max = max(service.Scaling.Max, service.Tasks)
@@ -406,39 +412,40 @@ func (c *Config) derive(doc *document) {
 	}
 }
 
-// stack is <name>-<environment>: Terraform's name for it all, and the beginning of every AWS name.
-func (c *Config) stack() string { return c.Name + "-" + c.Environment }
+// Stack is <name>-<environment>: Terraform's name for it all, and the beginning of every AWS name.
+func (c *Config) Stack() string { return c.Name + "-" + c.Environment }
 
-// named is an AWS name within account and region.
-func (c *Config) named(noun string) string { return c.stack() + "-" + noun }
+// ResourceName is an AWS name within account and region.
+func (c *Config) ResourceName(noun string) string { return c.Stack() + "-" + noun }
 
-// namedInIAM names the region too: IAM has none, and a second stack in another region needs a name of its own.
-func (c *Config) namedInIAM(noun string) string { return c.stack() + "-" + c.Region + "-" + noun }
+// IAMName names the region too: IAM has none, and a second stack in another region needs a name of its own.
+func (c *Config) IAMName(noun string) string { return c.Stack() + "-" + c.Region + "-" + noun }
 
-// databaseServices are the services that have a user in the database, in order.
-func (c *Config) databaseServices() []string {
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.Services)), func(name string) bool { return c.Services[name].Database == "none" })
+// DatabaseServices are the services that have a user in the database, in order.
+func (c *Config) DatabaseServices() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.Services)), func(name string) bool { return !c.Services[name].UsesDatabase() })
 }
 
-func (c *Config) production() bool { return c.Profile == profileProduction }
+// Production tells whether the profile is that of production.
+func (c *Config) Production() bool { return c.Profile == ProfileProduction }
 
-// keepsData tells whether a last snapshot and the automated backups outlive the database.
-func (c *Config) keepsData() bool { return c.production() || c.Protected }
+// KeepsData tells whether a last snapshot and the automated backups outlive the database.
+func (c *Config) KeepsData() bool { return c.Production() || c.Protected }
 
-// zones are the letters in order: resources are declared in it, whatever the file's order.
-func (c *Config) zones() []string { return slices.Sorted(slices.Values(c.Network.Zones)) }
+// SortedZones are the letters in order: resources are declared in it, whatever the file's order.
+func (c *Config) SortedZones() []string { return slices.Sorted(slices.Values(c.Network.Zones)) }
 
-// https tells whether the balancer serves TLS.
-func (c *Config) https() bool {
+// HTTPS tells whether the balancer serves TLS.
+func (c *Config) HTTPS() bool {
 	return c.LoadBalancer.CertificateARN != "" || c.LoadBalancer.Domain != ""
 }
 
-func (r RouteConfig) conditions() int {
+func (r Route) conditions() int {
 	return len(r.Paths) + len(r.Hosts) + len(r.Headers) + len(r.Sources)
 }
 
 // wildcards are how many stand in all conditions of the rule.
-func (r RouteConfig) wildcards() (n int) {
+func (r Route) wildcards() (n int) {
 	for _, values := range append([][]string{r.Paths, r.Hosts}, slices.Collect(maps.Values(r.Headers))...) {
 		for _, value := range values {
 			n += strings.Count(value, "*") + strings.Count(value, "?")
@@ -448,7 +455,7 @@ func (r RouteConfig) wildcards() (n int) {
 }
 
 // key is the same for two routes with the same conditions, in whatever order.
-func (r RouteConfig) key() string {
+func (r Route) key() string {
 	sorted := func(values []string) []string { return slices.Sorted(slices.Values(values)) }
 	headers := map[string][]string{}
 	for header, values := range r.Headers {
@@ -457,15 +464,18 @@ func (r RouteConfig) key() string {
 	return fmt.Sprintf("%q %q %q %q", sorted(r.Paths), sorted(r.Hosts), sorted(r.Sources), headers)
 }
 
-// routed tells whether the balancer knows the service.
-func (s ServiceConfig) routed() bool { return s.Route.conditions() > 0 }
+// UsesDatabase tells whether the service has a user in the database.
+func (s Service) UsesDatabase() bool { return s.Database != "none" }
 
-// scaled tells whether the number of tasks is AWS's to change; with it, requests and schedules mean something.
-func (s ServiceConfig) scaled() bool { return s.Scaling.Max > s.Tasks || len(s.Scaling.Schedules) > 0 }
+// Routed tells whether the balancer knows the service.
+func (s Service) Routed() bool { return s.Route.conditions() > 0 }
 
-// hidesMetrics tells whether the balancer has to keep the service's metrics from the public.
-func (s ServiceConfig) hidesMetrics() bool {
-	return s.routed() && s.Metrics.Enabled && s.Metrics.Port == s.Port
+// Scaled tells whether the number of tasks is AWS's to change; with it, requests and schedules mean something.
+func (s Service) Scaled() bool { return s.Scaling.Max > s.Tasks || len(s.Scaling.Schedules) > 0 }
+
+// HidesMetrics tells whether the balancer has to keep the service's metrics from the public.
+func (s Service) HidesMetrics() bool {
+	return s.Routed() && s.Metrics.Enabled && s.Metrics.Port == s.Port
 }
 
 // environments lists the configuration files there are, for an error message.

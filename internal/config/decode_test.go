@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ import (
 // problems are the lines of the error that a configuration's text leads to, none if it is valid. They carry the name config/test.yaml.
 func problems(t *testing.T, text string) []string {
 	t.Helper()
-	_, err := parseConfig("config/test.yaml", "test", []byte(text))
+	_, err := Parse("config/test.yaml", "test", []byte(text))
 	if err == nil {
 		return nil
 	}
@@ -141,16 +141,16 @@ func TestDecodingIsStrict(t *testing.T) {
 		"an anchor at a key":      {"&a name: shop\nregion: eu-central-1\n", []string{"1:1: " + notPlainYML}},
 		"an alias as a key":       {minimal + "network: {*a : none}\n", []string{"3:11: network: " + notPlainYML}},
 		"a tag at a key":          {minimal + "network: {!!str nat: none}\n", []string{"3:11: network: " + notPlainYML}},
-		"several documents":       {minimal + "---\nname: other\n", []string{"3:1: want one YAML document, have 2"}},
-		"a document after an end": {minimal + "...\nname: other\n", []string{"4:1: want one YAML document, have 2"}},
-		"an empty second one":     {minimal + "---\n", []string{"3:1: want one YAML document, have 2"}},
+		"several documents":       {minimal + "---\nname: other\n", []string{"3:1: want one YAML Document, have 2"}},
+		"a Document after an end": {minimal + "...\nname: other\n", []string{"4:1: want one YAML Document, have 2"}},
+		"an empty second one":     {minimal + "---\n", []string{"3:1: want one YAML Document, have 2"}},
 		"a directive":             {"%YAML 1.2\n---\n" + minimal, []string{"1:1: directives are not supported: leave the line out"}},
 
 		// Nothing there.
 		"an empty file":           {"", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
 		"a file of comments":      {"# nothing\n\n# here\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
 		"a file of spaces":        {"   \n\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
-		"a document without body": {"---\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
+		"a Document without body": {"---\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
 		"null":                    {"null\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
 		"an empty mapping":        {"{}\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
 
@@ -186,13 +186,13 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 		"line ends of Windows":                       {"name: shop\r\nregion: eu-central-1\r\nnetwork:\r\n  nat: single\r\n  nat_: x\r\n", nil},
 		"a byte order mark":                          {"\ufeff" + minimal, func(c *Config) (any, any) { return c.Name, "shop" }},
 		"flow style":                                 {"{name: shop, region: eu-central-1, network: {zones: [c, a]}}", func(c *Config) (any, any) { return c.Network.Zones, []string{"c", "a"} }},
-		"quotes around keys":                         {"\"name\": 'shop'\n'region': \"eu-central-1\"\n", func(c *Config) (any, any) { return c.stack(), "shop-test" }},
+		"quotes around keys":                         {"\"name\": 'shop'\n'region': \"eu-central-1\"\n", func(c *Config) (any, any) { return c.Stack(), "shop-test" }},
 		"comments and empty lines":                   {"# which\n\nname: shop # ours\n\nregion: eu-central-1 # Frankfurt\nnetwork: # here\n  # and\n  nat: per-zone\n", func(c *Config) (any, any) { return c.Network.NAT, "per-zone" }},
-		"a document's start and end":                 {"---\n" + minimal + "...\n# end\n", func(c *Config) (any, any) { return c.Region, "eu-central-1" }},
+		"a Document's start and end":                 {"---\n" + minimal + "...\n# end\n", func(c *Config) (any, any) { return c.Region, "eu-central-1" }},
 		"a comment before the start":                 {"# what\n---\n" + minimal, func(c *Config) (any, any) { return c.Region, "eu-central-1" }},
 		"no line end at the end":                     {"name: shop\nregion: eu-central-1", func(c *Config) (any, any) { return c.Region, "eu-central-1" }},
 		"tabs before comments":                       {"name: shop\t# ours\nregion:\teu-central-1\n", func(c *Config) (any, any) { return c.Region, "eu-central-1" }},
-		"a service without a body":                   {minimal + "services:\n  web:\n", func(c *Config) (any, any) { return c.Services["web"].Image, defaultImage }},
+		"a service without a body":                   {minimal + "services:\n  web:\n", func(c *Config) (any, any) { return c.Services["web"].Image, DefaultImage }},
 		"a service of nothing":                       {minimal + "services: {web: ~}\n", func(c *Config) (any, any) { return c.Services["web"].Port, 8080 }},
 		"a service's empty mapping":                  {minimal + "services: {web: {}}\n", func(c *Config) (any, any) { return c.Services["web"].Route.Paths, []string{"/*"} }},
 		"an empty list":                              {minimal + "load_balancer: {firewall: {count_only: []}}\n", func(c *Config) (any, any) { return len(c.LoadBalancer.Firewall.CountOnly), 0 }},
@@ -231,7 +231,7 @@ func TestFileReplacesDefaults(t *testing.T) {
 	if got := slices.Sorted(maps.Keys(cfg.Services)); !slices.Equal(got, []string{"api"}) {
 		t.Errorf("services are %v, want api alone", got)
 	}
-	want := defaultService("api", profileDevelopment).HealthCheck
+	want := defaultService("api", ProfileDevelopment).HealthCheck
 	want.Path = "/up"
 	if got := cfg.Services["api"].HealthCheck; !reflect.DeepEqual(got, want) {
 		t.Errorf("the health check is %+v, want %+v", got, want)
@@ -330,7 +330,7 @@ func TestSecretsNeverShowInMessages(t *testing.T) {
 // The library has panicked on broken texts before; whatever does is one more problem of the file.
 func TestPanicWhileDecodingIsAProblem(t *testing.T) {
 	var target struct {
-		Services map[string]ServiceConfig `yaml:"services"`
+		Services map[string]Service `yaml:"services"`
 	}
 	doc := decodeYAML("config/test.yaml", []byte("services: {web: {}}\n"), &target, func(string) any { panic("slice bounds\nout of range") })
 	if got, want := fmt.Sprint(doc.err()), `config/test.yaml:1:1: not valid YAML: slice bounds\nout of range`; got != want {
@@ -376,8 +376,8 @@ func TestDecoderKnowsAllTypesOfTheConfiguration(t *testing.T) {
 
 func TestEveryStringIsWalkedUnderItsPath(t *testing.T) {
 	cfg := Config{
-		Environment: "not in the file", Name: "1", Tags: map[string]string{"a.b": "2"}, Network: NetworkConfig{Zones: []string{"3", "4"}},
-		Services: map[string]ServiceConfig{"web": {Route: RouteConfig{Headers: map[string][]string{"X": {"5"}}}, Permissions: []Permission{{Actions: []string{"6"}}}}},
+		Environment: "not in the file", Name: "1", Tags: map[string]string{"a.b": "2"}, Network: Network{Zones: []string{"3", "4"}},
+		Services: map[string]Service{"web": {Route: Route{Headers: map[string][]string{"X": {"5"}}}, Permissions: []Permission{{Actions: []string{"6"}}}}},
 	}
 	got := map[string]string{}
 	walkStrings("", &cfg, func(path, text string) {
@@ -399,7 +399,7 @@ var problemLine = regexp.MustCompile(`^config/test\.yaml:([1-9][0-9]*):([1-9][0-
 // Whatever the bytes, there is a configuration or an error, never both and never a panic; and every line of the error names the
 // file and a place that it has, in order and once.
 func FuzzConfigurationNeverPanics(f *testing.F) {
-	files, err := filepath.Glob("config/*.yaml")
+	files, err := filepath.Glob("../../config/*.yaml")
 	if err != nil || len(files) == 0 {
 		f.Fatalf("no environment in config: %v", err)
 	}
@@ -422,7 +422,7 @@ func FuzzConfigurationNeverPanics(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		cfg, err := parseConfig("config/test.yaml", "test", text)
+		cfg, err := Parse("config/test.yaml", "test", text)
 		if (cfg == nil) == (err == nil) {
 			t.Fatalf("a configuration %v and an error %v", cfg, err)
 		}
@@ -455,7 +455,7 @@ func FuzzConfigurationNeverPanics(f *testing.F) {
 				t.Errorf("%q holds what cannot be seen", line)
 			}
 		}
-		if _, again := parseConfig("config/test.yaml", "test", text); again == nil || again.Error() != err.Error() {
+		if _, again := Parse("config/test.yaml", "test", text); again == nil || again.Error() != err.Error() {
 			t.Errorf("said\n%v\nand then\n%v", err, fmt.Sprint(again))
 		}
 	})

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -12,8 +12,8 @@ import (
 	"text/tabwriter"
 )
 
-// explained is an error as a person wants it: of a configuration, each problem with the line that it is about.
-func explained(err error) string {
+// Explained is an error as a person wants it: of a configuration, each problem with the line that it is about.
+func Explained(err error) string {
 	var refused *refusal
 	if errors.As(err, &refused) {
 		return strings.Join(refused.doc.report(refused.problems, true), "\n")
@@ -21,8 +21,8 @@ func explained(err error) string {
 	return err.Error()
 }
 
-// explain prints every setting with its value and where that is from, and then what all of it comes to.
-func explain(out io.Writer, cfg *Config, doc *document) error {
+// Explain prints every setting with its value and where that is from, and then what all of it comes to.
+func Explain(out io.Writer, cfg *Config, doc *Document) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	explainBelow(table, doc, cfg.Profile, "", reflect.ValueOf(cfg).Elem())
 	if err := table.Flush(); err != nil {
@@ -36,7 +36,7 @@ func explain(out io.Writer, cfg *Config, doc *document) error {
 	return table.Flush()
 }
 
-func explainBelow(out io.Writer, doc *document, profile, path string, v reflect.Value) {
+func explainBelow(out io.Writer, doc *Document, profile, path string, v reflect.Value) {
 	below := func(key string) string { return strings.TrimPrefix(path+"."+key, ".") }
 	switch v.Kind() {
 	case reflect.Struct:
@@ -84,7 +84,7 @@ func inYAML(v reflect.Value) string {
 }
 
 // origin tells where a value is from: the file's line, a variable, or the profile's default. A list may be from more than one of them.
-func (doc *document) origin(path, profile string) string {
+func (doc *Document) origin(path, profile string) string {
 	at, named := doc.positions[path]
 	var from []string
 	switch {
@@ -108,9 +108,9 @@ func summary(c *Config) (lines [][2]string) {
 	say := func(subject, format string, args ...any) {
 		lines = append(lines, [2]string{subject, fmt.Sprintf(format, args...)})
 	}
-	say("stack", "%s in %s, %s", c.stack(), c.Region, choose(c.Protected, "protected: what holds data refuses to be destroyed", "not protected: destroying it takes everything along"))
-	say("state", "%s", choose(c.State.Backend == "local", "on this machine, in "+c.stateFile(), "s3://"+c.State.Bucket+"/"+c.stack()+".tfstate in "+c.State.Region))
-	zones := c.zones()
+	say("stack", "%s in %s, %s", c.Stack(), c.Region, choose(c.Protected, "protected: what holds data refuses to be destroyed", "not protected: destroying it takes everything along"))
+	say("state", "%s", choose(c.State.Backend == "local", "on this machine, in "+c.StateFile(), "s3://"+c.State.Bucket+"/"+c.Stack()+".tfstate in "+c.State.Region))
+	zones := c.SortedZones()
 	gateways := map[string]string{"none": "no NAT gateway", "single": "one NAT gateway, in " + c.Network.Zones[0], "per-zone": fmt.Sprintf("%d NAT gateways", len(zones))}
 	say("network", "%s over zones %s: %d subnets, %s, interface endpoints: %s", c.Network.CIDR, strings.Join(zones, ", "), 3*len(zones), gateways[c.Network.NAT], orNone(c.Network.Endpoints))
 	say("balancer", "%s, open to %s, firewall %s", c.front(), strings.Join(c.LoadBalancer.Sources, ", "), choose(c.LoadBalancer.Firewall.Enabled, "on", "off"))
@@ -135,13 +135,13 @@ func (c *Config) front() string {
 	switch {
 	case c.LoadBalancer.Domain != "" && c.LoadBalancer.HostedZone != "":
 		return "https://" + c.LoadBalancer.Domain + ", certificate and DNS record made in " + c.LoadBalancer.HostedZone
-	case c.https():
+	case c.HTTPS():
 		return "HTTPS with a certificate of your own"
 	}
 	return "plain HTTP under AWS's own name"
 }
 
-func (s ServiceConfig) summary(name string) string {
+func (s Service) summary(name string) string {
 	tasks := fmt.Sprintf("%d tasks", s.Tasks)
 	if s.Scaling.Max > s.Tasks {
 		tasks = fmt.Sprintf("%d to %d tasks", s.Tasks, s.Scaling.Max)
@@ -149,7 +149,7 @@ func (s ServiceConfig) summary(name string) string {
 		tasks = "1 task"
 	}
 	route := "no route"
-	if s.routed() {
+	if s.Routed() {
 		route = fmt.Sprintf("gets requests for %s", orNone(slices.Concat(s.Route.Hosts, s.Route.Paths)))
 	}
 	return fmt.Sprintf("%s: %s of %d CPU units and %d MiB on %s%s, %s, database: %s", name, tasks, s.CPU, s.Memory, s.Architecture, choose(s.Spot, " Spot", ""), route, s.Database)

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -63,7 +63,7 @@ const (
 
 // check adds to doc what is wrong with a configuration whose types are right. It covers what the modules need to make
 // something that AWS accepts.
-func check(c *Config, doc *document) {
+func check(c *Config, doc *Document) {
 	add := doc.add
 	want := func(ok bool, path, format string, args ...any) {
 		if !ok {
@@ -76,7 +76,7 @@ func check(c *Config, doc *document) {
 
 	want(c.Name != "", "name", "is required: the application's name, such as shop")
 	want(c.Name == "" || environmentName.MatchString(c.Name), "name", "want lower-case letters, digits and single dashes, a letter first, have %q", c.Name)
-	want(len(c.stack()) <= stackNameLimit, "name", "want at most %d characters together with the environment, since AWS names are made from it, have %d (%s)", stackNameLimit, len(c.stack()), c.stack())
+	want(len(c.Stack()) <= stackNameLimit, "name", "want at most %d characters together with the environment, since AWS names are made from it, have %d (%s)", stackNameLimit, len(c.Stack()), c.Stack())
 	want(c.Region != "", "region", "is required: an AWS region, such as eu-central-1")
 	want(c.Region == "" || regionName.MatchString(c.Region), "region", "want an AWS region of the commercial partition, such as eu-central-1, have %q", c.Region)
 	want(c.Account == "" || accountID.MatchString(c.Account), "account", "want 12 digits in quotes, have %q", c.Account)
@@ -91,7 +91,7 @@ func check(c *Config, doc *document) {
 	want(len(c.Tags) <= tagLimit, "tags", "want at most %d: an object in S3 takes ten, and the platform has its own, have %d", tagLimit, len(c.Tags))
 
 	if c.State.Backend == "s3" {
-		if c.State.Bucket == "" && c.production() {
+		if c.State.Bucket == "" && c.Production() {
 			add("state", "want state.bucket, an S3 bucket for Terraform's state, or state.backend: local if a state on one machine is meant")
 		} else {
 			want(bucketName.MatchString(c.State.Bucket), "state.bucket", "want the name of an S3 bucket, have %q", c.State.Bucket)
@@ -112,14 +112,14 @@ func check(c *Config, doc *document) {
 		want(serviceName.MatchString(name) && len(name) <= serviceNameLimit, path, "want a name of lower-case letters and digits, a letter first, at most %d long", serviceNameLimit)
 		want(!slices.Contains(platformNames, name), path, "want another name, since %s are the platform's own", strings.Join(platformNames, ", "))
 		checkService(c, name, s, add, between)
-		if !s.routed() {
+		if !s.Routed() {
 			continue
 		}
 		if other, taken := priorities[s.Route.Priority]; taken {
 			add(path+".route.priority", "want a priority of its own, %d is taken by %s", s.Route.Priority, other)
 		}
 		priorities[s.Route.Priority] = path
-		if s.hidesMetrics() { // by a rule that stands right before the service's own
+		if s.HidesMetrics() { // by a rule that stands right before the service's own
 			before := s.Route.Priority - 1
 			if other, taken := priorities[before]; taken {
 				add(path+".route.priority", "want the priority before it free too, for the rule that hides its metrics, %d is taken by %s", before, other)
@@ -230,8 +230,8 @@ var commonRules = []string{
 	"UserAgent_BadBots_HEADER",
 }
 
-// interfaceEndpoints are those that something in this platform may need; S3 has a gateway endpoint always.
-var interfaceEndpoints = []string{
+// InterfaceEndpoints are those that something in this platform may need; S3 has a gateway endpoint always.
+var InterfaceEndpoints = []string{
 	"aps-workspaces", "ec2", "ecr.api", "ecr.dkr", "ecs", "kms", "lambda", "logs", "monitoring", "rds", "secretsmanager",
 	"sns", "sqs", "ssm", "ssmmessages", "sts", "tagging",
 }
@@ -259,7 +259,7 @@ func checkLoadBalancer(c *Config, add adder) {
 	if lb.CertificateARN != "" && (!certificateARN.MatchString(lb.CertificateARN) || !strings.Contains(lb.CertificateARN, ":"+c.Region+":")) {
 		add("load_balancer.certificate_arn", "want the ARN of a certificate in %s, have %q", c.Region, lb.CertificateARN)
 	}
-	if c.production() && !c.https() && !lb.AllowHTTP {
+	if c.Production() && !c.HTTPS() && !lb.AllowHTTP {
 		add("load_balancer", "want load_balancer.domain with hosted_zone, or certificate_arn: production serves HTTPS unless allow_http is true")
 	}
 	if len(lb.Sources) == 0 {
@@ -271,7 +271,7 @@ func checkLoadBalancer(c *Config, add adder) {
 	checkCIDRs("load_balancer.sources", lb.Sources, add)
 }
 
-func checkService(c *Config, name string, s ServiceConfig, add adder, between func(path string, value, low, high int)) {
+func checkService(c *Config, name string, s Service, add adder, between func(path string, value, low, high int)) {
 	path := "services." + name
 	if s.Image == "" {
 		add(path+".image", "is required: an image with a tag or digest")
@@ -325,8 +325,8 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 			}
 		}
 	}
-	if s.routed() {
-		between(path+".route.priority", s.Route.Priority, choose(s.hidesMetrics(), 2, 1), 49999)
+	if s.Routed() {
+		between(path+".route.priority", s.Route.Priority, choose(s.HidesMetrics(), 2, 1), 49999)
 		values := len(s.Route.Paths) + len(s.Route.Hosts) + len(s.Route.Sources)
 		for _, header := range slices.Sorted(maps.Keys(s.Route.Headers)) {
 			values += len(s.Route.Headers[header])
@@ -348,7 +348,7 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 				add(fmt.Sprintf("%s.route.hosts.%d", path, i), "want a host such as shop.example.com or *.example.com, at most 128 long, have %q", host)
 			}
 		}
-		if s.hidesMetrics() {
+		if s.HidesMetrics() {
 			values = max(values, values-len(s.Route.Paths)+2)
 		}
 		if values > 5 {
@@ -381,7 +381,7 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 	}
 	if !strings.HasPrefix(s.Metrics.Path, "/") {
 		add(path+".metrics.path", "want a path that begins with /, have %q", s.Metrics.Path)
-	} else if s.hidesMetrics() && s.Metrics.Path == "/" {
+	} else if s.HidesMetrics() && s.Metrics.Path == "/" {
 		add(path+".metrics.path", "want a path of its own, since the balancer hides it from the internet, have /")
 	}
 	if s.Tasks >= 0 && s.Tasks <= 1000 {
@@ -408,11 +408,11 @@ func checkService(c *Config, name string, s ServiceConfig, add adder, between fu
 	}
 }
 
-func checkVariable(path, name string, s ServiceConfig, add adder) {
+func checkVariable(path, name string, s Service, add adder) {
 	if !variableName.MatchString(name) {
 		add(path, "want a name of letters, digits and underscores")
 	}
-	if s.Database != "none" && slices.Contains(databaseVariables, name) {
+	if s.UsesDatabase() && slices.Contains(databaseVariables, name) {
 		add(path, "is set by the platform for the database")
 	}
 	if strings.HasPrefix(name, "ECS_") || strings.HasPrefix(name, "AWS_CONTAINER_") || name == "AWS_EXECUTION_ENV" {
@@ -425,7 +425,7 @@ func checkDatabase(c *Config, add adder) {
 	if !slices.Contains(postgresVersions, d.Version) {
 		add("database.version", "want a major version that RDS offers, one of %s in quotes, have %q", strings.Join(postgresVersions, ", "), d.Version)
 	}
-	if _, err := classMemory(d.InstanceClass); err != nil {
+	if _, err := ClassMemory(d.InstanceClass); err != nil {
 		add("database.instance_class", "%v", err)
 	}
 	if d.Storage.Max < d.Storage.Initial {
@@ -433,7 +433,7 @@ func checkDatabase(c *Config, add adder) {
 	} else if d.Storage.Max != d.Storage.Initial && d.Storage.Max*10 < d.Storage.Initial*11 {
 		add("database.storage.max", "want at least a tenth more than database.storage.initial (%d) for autoscaling, or the same for none, have %d", d.Storage.Initial, d.Storage.Max)
 	}
-	if !databaseName.MatchString(d.Name) || slices.Contains(databaseWords, d.Name) {
+	if !databaseName.MatchString(d.Name) || slices.Contains(DatabaseWords, d.Name) {
 		add("database.name", "want lower-case letters, digits and underscores, a letter first, and no name that PostgreSQL or RDS uses, have %q", d.Name)
 	}
 	daily, weekly := backupWindow.MatchString(d.BackupWindow), maintenance.MatchString(d.MaintenanceWindow)
@@ -452,7 +452,7 @@ func checkDatabase(c *Config, add adder) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(d.Restores)) {
 		path, restore := "database.restores."+key, d.Restores[key]
-		if !restoreName.MatchString(key) || key == mainDatabase {
+		if !restoreName.MatchString(key) || key == MainDatabase {
 			add(path, "want a name of lower-case letters and digits, a letter first, at most 15 long, and not main")
 		}
 		if restore.Version != d.Version && !slices.Contains(postgresVersions, restore.Version) {
@@ -488,20 +488,20 @@ func checkDatabase(c *Config, add adder) {
 	if d.CertificateImage != c.Monitoring.Prometheus.ConfigImage { // which is checked there
 		checkImage(c, "database.certificate_image", d.CertificateImage, add)
 	}
-	if services := c.databaseServices(); len(services) > 0 && regionName.MatchString(c.Region) {
-		if _, err := regionCertificates(c.Region); err != nil {
-			add("services."+services[0]+".database", "%v", err)
+	if services := c.DatabaseServices(); len(services) > 0 && regionName.MatchString(c.Region) {
+		if !slices.Contains(certificateRegions, c.Region) {
+			add("services."+services[0]+".database", "RDS's certificates of %s are not in functions/database/certificates: put https://truststore.pki.rds.amazonaws.com/%[1]s/%[1]s-bundle.pem there as %[1]s.pem", c.Region)
 		}
 	}
-	if _, restored := d.Restores[d.Active]; d.Active != mainDatabase && !restored {
+	if _, restored := d.Restores[d.Active]; d.Active != MainDatabase && !restored {
 		add("database.active", "want main or a key of database.restores, have %q", d.Active)
 	}
 }
 
-// databaseWords cannot be a database's name nor, postgres apart, its user's. RDS refuses its own names and the engine's reserved words:
+// DatabaseWords cannot be a database's name nor, postgres apart, its user's. RDS refuses its own names and the engine's reserved words:
 // https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html, and
 // https://www.postgresql.org/docs/current/sql-keywords-appendix.html for the words that are reserved in PostgreSQL, of any of its versions here.
-var databaseWords = strings.Fields("admin postgres rdsadmin template0 template1 " +
+var DatabaseWords = strings.Fields("admin postgres rdsadmin template0 template1 " +
 	"all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation column " +
 	"concurrently constraint create cross current_catalog current_date current_role current_schema current_time " +
 	"current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze from " +
@@ -721,7 +721,7 @@ func checkTemplates(c *Config, add adder) {
 // ---- What is allowed and probably not meant --------------------------------------------------------------------------
 
 // warn adds to doc what AWS accepts and a person would want to know before it is paid for, or relied on.
-func warn(c *Config, doc *document) {
+func warn(c *Config, doc *Document) {
 	for i, zone := range c.Network.Zones {
 		if letters := zoneLetters(c.Region); zoneLetter.MatchString(zone) && !strings.Contains(letters, zone) {
 			doc.warn(fmt.Sprintf("network.zones.%d", i), "%s has had zones %s; which letters an account has differs, and the plan will tell", c.Region, strings.Join(strings.Split(letters, ""), ", "))
@@ -735,23 +735,23 @@ func warn(c *Config, doc *document) {
 	}
 	idle(c.LoadBalancer.Firewall.Enabled, "load_balancer.firewall.rate_limit", "while load_balancer.firewall.enabled is false")
 	idle(c.LoadBalancer.Firewall.Enabled, "load_balancer.firewall.count_only", "while load_balancer.firewall.enabled is false")
-	idle(!c.https(), "load_balancer.allow_http", "with a domain or a certificate")
+	idle(!c.HTTPS(), "load_balancer.allow_http", "with a domain or a certificate")
 	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
 		s, path := c.Services[name], "services."+name
 		for _, key := range []string{"port", "path"} {
 			idle(s.Metrics.Enabled, path+".metrics."+key, "while "+path+".metrics.enabled is false")
 		}
 		for _, key := range []string{"priority", "deregistration_lag", "slow_start"} {
-			idle(s.routed(), path+".route."+key, "without paths, hosts, headers or sources")
+			idle(s.Routed(), path+".route."+key, "without paths, hosts, headers or sources")
 		}
 		for _, key := range []string{"path", "codes", "interval", "timeout", "grace_period"} {
-			idle(s.routed(), path+".health_check."+key, "without a route")
+			idle(s.Routed(), path+".health_check."+key, "without a route")
 		}
 		for _, key := range []string{"cpu", "memory", "requests"} {
-			idle(s.scaled(), path+".scaling."+key, "while "+path+".scaling.max is not above tasks")
+			idle(s.Scaled(), path+".scaling."+key, "while "+path+".scaling.max is not above tasks")
 		}
 		for _, key := range []string{"connections", "query_timeout"} {
-			idle(s.Database != "none", path+"."+key, "while "+path+".database is none")
+			idle(s.UsesDatabase(), path+"."+key, "while "+path+".database is none")
 		}
 		idle(len(s.Secrets) > 0, path+".secret_keys", "without "+path+".secrets")
 		for _, key := range slices.Sorted(maps.Keys(s.Environment)) {
@@ -759,26 +759,26 @@ func warn(c *Config, doc *document) {
 				doc.warn(path+".environment."+key, "sounds like a secret: put it in Secrets Manager and its ARN in %s.secrets, since the state and the console show what stands here", path)
 			}
 		}
-		if c.production() && s.Spot {
+		if c.Production() && s.Spot {
 			doc.warn(path+".spot", "AWS takes such tasks away when it needs the room, with two minutes' notice")
 		}
-		if c.production() && s.Tasks == 1 {
+		if c.Production() && s.Tasks == 1 {
 			doc.warn(path+".tasks", "a single task is an outage whenever it is replaced by AWS or its zone fails: want 2")
 		}
 	}
 	for _, key := range []string{"rotation", "certificate_image"} {
-		idle(len(c.databaseServices()) > 0, "database."+key, "while no service has a database")
+		idle(len(c.DatabaseServices()) > 0, "database."+key, "while no service has a database")
 	}
-	if gib, err := classMemory(c.Database.InstanceClass); err == nil {
+	if gib, err := ClassMemory(c.Database.InstanceClass); err == nil {
 		wanted := 0
-		for _, name := range c.databaseServices() {
+		for _, name := range c.DatabaseServices() {
 			wanted += c.Services[name].Connections
 		}
-		if most := maxConnections(gib); wanted > most {
+		if most := MaxConnections(gib); wanted > most {
 			doc.warn("database.instance_class", "allows %d connections, and the services together may open %d", most, wanted)
 		}
 	}
-	if !c.production() {
+	if !c.Production() {
 		return
 	}
 	production := func(safe bool, path, format string, args ...any) {
@@ -788,7 +788,7 @@ func warn(c *Config, doc *document) {
 	}
 	production(c.Protected, "protected", "without it one command destroys the database and its backups")
 	production(c.State.Backend == "s3", "state.backend", "a state on one machine is lost with it, and locks nobody out")
-	production(!c.LoadBalancer.AllowHTTP || c.https(), "load_balancer.allow_http", "passwords and sessions cross the internet in clear")
+	production(!c.LoadBalancer.AllowHTTP || c.HTTPS(), "load_balancer.allow_http", "passwords and sessions cross the internet in clear")
 	production(c.Database.MultiAZ, "database.multi_az", "the database is gone with its zone, until it is restored")
 	production(c.Database.Retention >= 7, "database.retention", "a mistake found after %d days cannot be undone", c.Database.Retention)
 	production(c.Network.NAT != "single", "network.nat", "all zones lose their way out with the first")

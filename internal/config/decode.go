@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"bytes"
@@ -42,7 +42,7 @@ type problem struct {
 }
 
 // document is a parsed configuration file: what it says, and where it says it.
-type document struct {
+type Document struct {
 	file      string
 	lines     []string            // as they stand there
 	hidden    map[int]bool        // lines, counted from 1, on which something may stand that nobody else is to see
@@ -58,8 +58,8 @@ type document struct {
 //
 // The library's own strict decoder stops at its first error and knows no position of a value that is well-formed but
 // wrong; hence the walk over its syntax tree here.
-func decodeYAML(file string, text []byte, target any, element func(path string) any) (doc *document) {
-	doc = &document{
+func decodeYAML(file string, text []byte, target any, element func(path string) any) (doc *Document) {
+	doc = &Document{
 		file: file, lines: strings.Split(string(text), "\n"), hidden: map[int]bool{}, positions: map[string]position{"": {line: 1, column: 1}}, unread: map[string]bool{},
 	}
 	defer func() {
@@ -76,7 +76,7 @@ func decodeYAML(file string, text []byte, target any, element func(path string) 
 }
 
 // parse returns what the text holds; nil, if that is nothing, or nothing that can be read.
-func (doc *document) parse(text []byte) ast.Node {
+func (doc *Document) parse(text []byte) ast.Node {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // a byte order mark, which editors on Windows write
 	if len(text) > fileLimit {
 		doc.refuse(position{line: 1, column: 1}, "", "want a file of at most %d bytes, have %d", fileLimit, len(text))
@@ -109,7 +109,7 @@ func (doc *document) parse(text []byte) ast.Node {
 		if second := tree.Docs[1]; second.Start == nil && second.Body != nil {
 			at = positionOf(second.Body)
 		}
-		doc.refuse(at, "", "want one YAML document, have %d", len(tree.Docs))
+		doc.refuse(at, "", "want one YAML Document, have %d", len(tree.Docs))
 		return nil
 	case len(tree.Docs) == 0 || tree.Docs[0].Body == nil || tree.Docs[0].Body.Type() == ast.NullType:
 		return nil
@@ -153,21 +153,24 @@ func tooDeep(tokens token.Tokens) *token.Token {
 
 // add notes what is wrong with a value. It says nothing of a value that could not be taken: that is a problem already, and what stands
 // there is a default.
-func (doc *document) add(path, format string, args ...any) {
+func (doc *Document) add(path, format string, args ...any) {
 	if doc.taken(path) {
 		doc.note(doc.position(path), path, format, args...)
 	}
 }
 
 // warn notes what is allowed and probably not meant.
-func (doc *document) warn(path, format string, args ...any) {
+func (doc *Document) warn(path, format string, args ...any) {
 	if doc.taken(path) {
 		doc.warnings = append(doc.warnings, problem{doc.position(path), path, "warning: " + fmt.Sprintf(format, args...)})
 	}
 }
 
+// Warnings are the warnings of a configuration that could be read, each with the line that it is about.
+func (doc *Document) Warnings() []string { return doc.report(doc.warnings, true) }
+
 // taken tells whether the values at a path and above it could be taken.
-func (doc *document) taken(path string) bool {
+func (doc *Document) taken(path string) bool {
 	for ; path != ""; path = parent(path) {
 		if doc.unread[path] {
 			return false
@@ -177,23 +180,23 @@ func (doc *document) taken(path string) bool {
 }
 
 // refuse notes why a value cannot be taken.
-func (doc *document) refuse(at position, path, format string, args ...any) {
+func (doc *Document) refuse(at position, path, format string, args ...any) {
 	doc.unread[path] = true
 	doc.note(at, path, format, args...)
 }
 
-func (doc *document) note(at position, path, format string, args ...any) {
+func (doc *Document) note(at position, path, format string, args ...any) {
 	doc.problems = append(doc.problems, problem{at, path, fmt.Sprintf(format, args...)})
 }
 
 // names tells whether the file says something at a path.
-func (doc *document) names(path string) bool {
+func (doc *Document) names(path string) bool {
 	_, named := doc.positions[path]
 	return named
 }
 
 // syntaxError records a fault of the YAML itself under its own position.
-func (doc *document) syntaxError(err error) {
+func (doc *Document) syntaxError(err error) {
 	at, message := position{line: 1, column: 1}, err.Error()
 	var located interface {
 		GetToken() *token.Token
@@ -207,7 +210,7 @@ func (doc *document) syntaxError(err error) {
 
 // position returns where a path stands in the file; a path that the file does not name stands where its nearest named
 // ancestor does.
-func (doc *document) position(path string) position {
+func (doc *Document) position(path string) position {
 	for {
 		if at, ok := doc.positions[path]; ok {
 			return at
@@ -219,7 +222,7 @@ func (doc *document) position(path string) position {
 func parent(path string) string { return path[:max(0, strings.LastIndexByte(path, '.'))] }
 
 // err joins all problems, in the order in which they stand in the file, each on a line of its own; those of variables come last.
-func (doc *document) err() error {
+func (doc *Document) err() error {
 	if len(doc.problems) == 0 {
 		return nil
 	}
@@ -228,14 +231,14 @@ func (doc *document) err() error {
 
 // refusal is the error of a configuration that has problems, or of warnings that are to count as such.
 type refusal struct {
-	doc      *document
+	doc      *Document
 	problems []problem
 }
 
 func (r *refusal) Error() string { return strings.Join(r.doc.report(r.problems, false), "\n") }
 
 // report gives a line for each problem, in order and each once. With the source, the line that it is about follows.
-func (doc *document) report(problems []problem, source bool) []string {
+func (doc *Document) report(problems []problem, source bool) []string {
 	slices.SortStableFunc(problems, func(a, b problem) int {
 		return cmp.Or(cmp.Compare(a.at.variable, b.at.variable), cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.column, b.at.column), cmp.Compare(a.path, b.path))
 	})
@@ -260,7 +263,7 @@ func (doc *document) report(problems []problem, source bool) []string {
 }
 
 // place names a position: file, line and column, or the variable.
-func (doc *document) place(at position) string {
+func (doc *Document) place(at position) string {
 	if at.variable != "" {
 		return at.variable
 	}
@@ -268,7 +271,7 @@ func (doc *document) place(at position) string {
 }
 
 // shown is the line that a problem is about, unless there is nothing to see on it, or something that is not to be seen.
-func (doc *document) shown(p problem) string {
+func (doc *Document) shown(p problem) string {
 	if p.at.variable != "" || doc.hidden[p.at.line] || p.at.line > len(doc.lines) || !doc.names(p.path) || doc.unread[""] {
 		return ""
 	}
@@ -283,7 +286,7 @@ func (doc *document) shown(p problem) string {
 var mayBeSecret = regexp.MustCompile(`^services\.[^.]+\.(environment|secrets|secret_keys|command|health_check\.command)(\.|$)|^tags(\.|$)`)
 
 // hide keeps the lines of what could not be taken, or may be secret, out of all messages.
-func (doc *document) hide(node ast.Node) {
+func (doc *Document) hide(node ast.Node) {
 	ast.Walk(lineHider(doc.hidden), node)
 }
 
@@ -312,7 +315,7 @@ func visible(text string) string {
 }
 
 type decoder struct {
-	doc     *document
+	doc     *Document
 	element func(path string) any
 }
 

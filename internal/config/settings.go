@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// allowed is what a setting may hold, as the tag of its field in config.go says it:
+// Allowed is what a setting may hold, as the tag of its field in config.go says it:
 //
 //	1..35 days          a number from 1 to 35, in days
 //	0 or 30..900        or none
@@ -20,35 +20,35 @@ import (
 //	within 512..2048    at least so much can be told without looking at other settings; what it is exactly, checks.go says
 //
 // Of lists and maps it is said of each element.
-type allowed struct {
-	numbered  bool
-	low, high int // of a number
-	orZero    bool
-	values    []string // in decimal, if it is a number
-	form      *regexp.Regexp
-	unit      string
-	within    bool
+type Allowed struct {
+	Numbered  bool
+	Low, High int // of a number
+	OrZero    bool
+	Values    []string // in decimal, if it is a number
+	Form      *regexp.Regexp
+	Unit      string
+	Within    bool
 }
 
 var allowedRange = regexp.MustCompile(`^(0 or )?([0-9]+)\.\.([0-9]+)(?: (.+))?$`)
 
-// readAllowed reads a field's tag. A tag that says nothing of the kind is a fault of this program.
-func readAllowed(tag reflect.StructTag) (a allowed) {
+// ReadAllowed reads a field's tag. A tag that says nothing of the kind is a fault of this program.
+func ReadAllowed(tag reflect.StructTag) (a Allowed) {
 	text, within := strings.CutPrefix(tag.Get("allowed"), "within ")
-	a.within = within
+	a.Within = within
 	name, unit, _ := strings.Cut(text, " ")
 	switch parts := allowedRange.FindStringSubmatch(text); {
 	case text == "":
 	case parts != nil:
-		a.numbered, a.orZero, a.unit = true, parts[1] != "", parts[4]
-		a.low, _ = strconv.Atoi(parts[2])
-		a.high, _ = strconv.Atoi(parts[3])
+		a.Numbered, a.OrZero, a.Unit = true, parts[1] != "", parts[4]
+		a.Low, _ = strconv.Atoi(parts[2])
+		a.High, _ = strconv.Atoi(parts[3])
 	case name[0] == '@' && settingLists[name[1:]] != nil:
-		a.values, a.unit = settingLists[name[1:]], unit
+		a.Values, a.Unit = settingLists[name[1:]], unit
 	case name[0] == '~' && settingForms[name[1:]] != nil:
-		a.form = settingForms[name[1:]]
+		a.Form = settingForms[name[1:]]
 	case strings.Contains(text, "|"):
-		a.values = strings.Split(text, "|")
+		a.Values = strings.Split(text, "|")
 	default:
 		panic("a field may hold " + text)
 	}
@@ -57,7 +57,7 @@ func readAllowed(tag reflect.StructTag) (a allowed) {
 
 var settingLists = map[string][]string{
 	"retentions": numbers(retentions), "cpu": numbers([]int{256, 512, 1024, 2048, 4096, 8192, 16384}), "versions": postgresVersions,
-	"endpoints": interfaceEndpoints, "common_rules": commonRules,
+	"endpoints": InterfaceEndpoints, "common_rules": commonRules,
 }
 
 func numbers(list []int) (texts []string) {
@@ -80,23 +80,23 @@ var settingForms = map[string]*regexp.Regexp{
 // scalar is one value of a configuration that is no list and no mapping: where it is, what it may hold, and a way to change it.
 type scalar struct {
 	path    string
-	allowed allowed
+	allowed Allowed
 	value   reflect.Value
 	set     func() // keeps what value was set to
 }
 
 // eachScalar visits all values there are, those of maps in the order of their keys.
 func eachScalar(cfg *Config, visit func(scalar)) {
-	walkScalars("", allowed{}, reflect.ValueOf(cfg).Elem(), func() {}, visit)
+	walkScalars("", Allowed{}, reflect.ValueOf(cfg).Elem(), func() {}, visit)
 }
 
-func walkScalars(path string, a allowed, v reflect.Value, keep func(), visit func(scalar)) {
+func walkScalars(path string, a Allowed, v reflect.Value, keep func(), visit func(scalar)) {
 	below := func(key string) string { return strings.TrimPrefix(path+"."+key, ".") }
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if field := v.Type().Field(i); field.Tag.Get("yaml") != "-" {
-				walkScalars(below(field.Tag.Get("yaml")), readAllowed(field.Tag), v.Field(i), keep, visit)
+				walkScalars(below(field.Tag.Get("yaml")), ReadAllowed(field.Tag), v.Field(i), keep, visit)
 			}
 		}
 	case reflect.Map:
@@ -119,14 +119,14 @@ func checkAllowed(c *Config, add adder) {
 	eachScalar(c, func(s scalar) {
 		a := s.allowed
 		switch {
-		case a.within:
-		case a.numbered:
-			if n := int(s.value.Int()); (n < a.low || n > a.high) && !(a.orZero && n == 0) {
-				add(s.path, "want %d to %d, have %d", a.low, a.high, n)
+		case a.Within:
+		case a.Numbered:
+			if n := int(s.value.Int()); (n < a.Low || n > a.High) && !(a.OrZero && n == 0) {
+				add(s.path, "want %d to %d, have %d", a.Low, a.High, n)
 			}
-		case len(a.values) > 0:
-			if !slices.Contains(a.values, s.value.String()) {
-				add(s.path, "want one of %s, have %q", strings.Join(a.values, ", "), s.value.String())
+		case len(a.Values) > 0:
+			if !slices.Contains(a.Values, s.value.String()) {
+				add(s.path, "want one of %s, have %q", strings.Join(a.Values, ", "), s.value.String())
 			}
 		}
 	})
@@ -135,7 +135,7 @@ func checkAllowed(c *Config, add adder) {
 // settingCalled is the path of a setting of the given name, where there is just one such: somebody knows the name and not its place.
 func settingCalled(name string) string {
 	var paths []string
-	cfg := defaultConfig(profileDevelopment)
+	cfg := defaultConfig(ProfileDevelopment)
 	eachScalar(&cfg, func(s scalar) {
 		for path := s.path; path != ""; path = parent(path) {
 			if path[strings.LastIndexByte(path, '.')+1:] == name && !slices.Contains(paths, path) {
@@ -174,7 +174,7 @@ func infraVariables(environ []string) map[string]string {
 
 // override puts the variables' values over the file's. It reaches every scalar that the file or a default has, the elements of lists and maps
 // included; it adds none. What is wrong is noted under the variable's name.
-func (doc *document) override(cfg *Config, variables map[string]string) {
+func (doc *Document) override(cfg *Config, variables map[string]string) {
 	if len(variables) == 0 {
 		return
 	}
@@ -210,7 +210,7 @@ func (doc *document) override(cfg *Config, variables map[string]string) {
 }
 
 // take sets a scalar from a variable's text.
-func (doc *document) take(s scalar, at position, text string) {
+func (doc *Document) take(s scalar, at position, text string) {
 	switch s.value.Kind() {
 	case reflect.Bool:
 		if text != "true" && text != "false" {

@@ -1,9 +1,10 @@
-package main
+package config
 
 import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"platform/internal/golden"
 	"slices"
 	"strings"
 	"testing"
@@ -62,7 +63,7 @@ func TestWhatIsProbablyNotMeantIsWarnedOf(t *testing.T) {
 
 func TestShippedEnvironmentsAreNotWarnedOf(t *testing.T) {
 	for _, environment := range shipped(t) {
-		_, doc, err := loadConfig(".", environment, nil)
+		_, doc, err := Load("../..", environment, nil)
 		if err != nil || len(doc.warnings) > 0 {
 			t.Errorf("%s: %v, %v", environment, doc.warnings, err)
 		}
@@ -76,7 +77,7 @@ func TestStrictMakesWarningsProblems(t *testing.T) {
 		"INFRA_STRICT=false": "", "INFRA_STRICT=": "", "OTHER=true": "",
 		"INFRA_STRICT=yes": `INFRA_STRICT: want true or false, have "yes"`,
 	} {
-		_, _, err := loadConfig(root, "dev", []string{"PATH=/bin", value})
+		_, _, err := Load(root, "dev", []string{"PATH=/bin", value})
 		if got := ""; err != nil || want != "" {
 			if err != nil {
 				got = err.Error()
@@ -110,7 +111,7 @@ func TestProblemsShowTheirLineButNoSecret(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, doc := readConfig("config/test.yaml", "test", []byte(c.text), nil)
-			if got := explained(doc.err()); got != c.want || strings.Contains(got, "hunter2") {
+			if got := Explained(doc.err()); got != c.want || strings.Contains(got, "hunter2") {
 				t.Errorf("says\n%s\nwant\n%s", got, c.want)
 			}
 		})
@@ -124,11 +125,11 @@ func TestExplainTellsWhereEachValueComesFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if err := explain(&out, cfg, doc); err != nil {
+	if err := Explain(&out, cfg, doc); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join("testdata", "explain.txt")
-	if *update {
+	file := filepath.Join("..", "..", "testdata", "explain.txt")
+	if *golden.Update {
 		if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +138,7 @@ func TestExplainTellsWhereEachValueComesFrom(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := firstDifference(string(want), out.String()); diff != "" {
+	if diff := golden.FirstDifference(string(want), out.String()); diff != "" {
 		t.Error(diff)
 	}
 	if strings.Contains(out.String(), "hunter2") {

@@ -1,0 +1,5 @@
+//go:build e2e
+
+package config_test
+
+func init() { randomFiles = 6000 }

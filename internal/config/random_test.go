@@ -1,0 +1,54 @@
+package config_test
+
+import (
+	"fmt"
+	"platform/internal/config"
+	"platform/internal/configtest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Whatever somebody writes is a configuration that an editor's schema takes too, or a list of problems that each name a setting.
+func TestRandomConfigurationsAreTakenOrRefusedWithReasons(t *testing.T) {
+	g, compiled := configtest.NewGenerator(t), configtest.CompiledSchema(t, schemaFile)
+	valid, invalid, named := 0, 0, map[string]bool{}
+	for i := range randomFiles {
+		text := g.File(t, float64(i%3)*0.02)
+		cfg, err := config.Parse("config/dev.yaml", "dev", text)
+		if err != nil {
+			invalid++
+			for _, line := range strings.Split(err.Error(), "\n") {
+				parts := regexp.MustCompile(`^config/dev\.yaml:[0-9]+:[0-9]+: ([a-z_]+[A-Za-z0-9._ <>:/-]*): .`).FindStringSubmatch(line)
+				if parts == nil {
+					t.Errorf("seed %d: a line names no setting: %s\n%s", g.Seed, line, text)
+					continue
+				}
+				named[regexp.MustCompile(`\.(web|api|job)\b|\.[0-9]+\b`).ReplaceAllString(parts[1], "")] = true
+			}
+			continue
+		}
+		valid++
+		if err := configtest.Fits(compiled, text); err != nil {
+			t.Errorf("seed %d: the schema refuses what the program takes: %v\n%s", g.Seed, err, text)
+		}
+		// What it comes to, written out in full, comes to the same.
+		full, err := yaml.Marshal(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := config.Parse("config/dev.yaml", "dev", full)
+		if err != nil || fmt.Sprintf("%+v", *again) != fmt.Sprintf("%+v", *cfg) {
+			t.Errorf("seed %d: %v\n%s\ncomes to\n%+v\nand that to\n%+v", g.Seed, err, text, cfg, again)
+		}
+	}
+	t.Logf("seed %d: %d valid, %d invalid; problems of %d settings", g.Seed, valid, invalid, len(named))
+	if valid < randomFiles/4 || invalid < randomFiles/4 || len(named) < 50 {
+		t.Errorf("seed %d: only %d valid and %d invalid, problems of %d settings", g.Seed, valid, invalid, len(named))
+	}
+}
+
+// How many are drawn. With the build tag e2e, which only make test passes, it is more.
+var randomFiles = 400

@@ -1,0 +1,326 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"platform/internal/config"
+	"platform/internal/configtest"
+	"platform/internal/golden"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+type tree = map[string]any
+
+// comments are the comments on the fields of the configuration, as Type.Field.
+func comments(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			if spec, ok := node.(*ast.TypeSpec); ok {
+				if body, ok := spec.Type.(*ast.StructType); ok {
+					for _, field := range body.Fields.List {
+						texts[spec.Name.Name+"."+field.Names[0].Name] = strings.Join(strings.Fields(field.Doc.Text()+" "+field.Comment.Text()), " ")
+					}
+				}
+			}
+			return true
+		})
+	}
+	return texts
+}
+
+// ---- The schema and the table ----------------------------------------------------------------------------------------
+
+// limits are what may stand there, for a person.
+func limits(s configtest.Setting) string {
+	a := s.Allowed
+	switch {
+	case a.Numbered:
+		limits := fmt.Sprintf("%d to %d", a.Low, a.High)
+		if a.OrZero {
+			limits = "0, " + limits
+		}
+		return limits
+	case len(a.Values) > 6:
+		return "[these](config/schema.json)"
+	case len(a.Values) > 0:
+		return "`" + strings.Join(a.Values, "`, `") + "`"
+	}
+	return ""
+}
+
+// kindInFile is how the type is called where a file is written.
+func kindInFile(kind reflect.Type) string {
+	switch kind.Kind() {
+	case reflect.Int:
+		return "number"
+	case reflect.Bool:
+		return "true/false"
+	case reflect.Slice:
+		return "list"
+	case reflect.Map:
+		return "map"
+	}
+	return "text"
+}
+
+// defaultAt is what a profile has at a path, as it would stand in a file.
+func defaultAt(profile, path string) string {
+	cfg := config.DefaultConfig(profile)
+	value := reflect.ValueOf(cfg)
+	parts := strings.Split(path, ".")
+	for i, part := range parts {
+		if part == "<name>" {
+			switch strings.Join(parts[:i], ".") {
+			case "services":
+				value = reflect.ValueOf(config.DefaultService("", profile))
+			case "database.restores":
+				value = reflect.ValueOf(config.Restore{Protected: true})
+			default:
+				value = reflect.Zero(value.Type().Elem())
+			}
+			continue
+		}
+		if value.Kind() == reflect.Slice {
+			return ""
+		}
+		for j := range value.NumField() {
+			if value.Type().Field(j).Tag.Get("yaml") == part {
+				value = value.Field(j)
+				break
+			}
+		}
+	}
+	text := config.InYAML(value)
+	if i := strings.IndexByte(text, '@'); i > 0 {
+		text = text[strings.LastIndexByte(text[:i], '/')+1 : i] // an image without its digest
+	}
+	return text
+}
+
+// table is the README's list of settings.
+func table(t *testing.T) string {
+	var out strings.Builder
+	row := func(cells ...string) {
+		for i := range cells {
+			cells[i] = strings.ReplaceAll(cells[i], "|", "\\|")
+		}
+		out.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+	}
+	var walk func(all []configtest.Setting)
+	walk = func(all []configtest.Setting) {
+		for _, s := range all {
+			if s.Children != nil {
+				walk(s.Children)
+				continue
+			}
+			development, production := defaultAt(config.ProfileDevelopment, s.Path), defaultAt(config.ProfileProduction, s.Path)
+			if production == development {
+				production = map[bool]string{true: "-", false: "the same"}[development == "-"]
+			}
+			kind := kindInFile(s.Kind)
+			if s.Allowed.Unit != "" {
+				kind = s.Allowed.Unit
+			}
+			row("`"+s.Path+"`", s.Description, kind, limits(s), development, production)
+		}
+	}
+	row("setting", "what it is", "type or unit", "allowed", "development", "production")
+	row("---", "---", "---", "---", "---", "---")
+	walk(configtest.SettingsOf(comments(t), "", reflect.TypeFor[config.Config]()))
+	return out.String()
+}
+
+// schema is a JSON schema of the file, for editors: https://json-schema.org/draft-07
+func schema(t *testing.T) []byte {
+	t.Helper()
+	properties := schemaOf(configtest.SettingsOf(comments(t), "", reflect.TypeFor[config.Config]()))
+	properties["$schema"] = "http://json-schema.org/draft-07/schema#"
+	properties["title"] = "One environment of the platform"
+	properties["required"] = []string{"name", "region"}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(properties); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func schemaOf(all []configtest.Setting) tree {
+	properties := tree{}
+	for _, s := range all {
+		var node tree
+		switch element := configtest.ElementOf(s.Kind); {
+		case s.Kind.Kind() == reflect.Map && element.Kind() == reflect.Struct:
+			// Of a service `web:` alone is enough.
+			node = tree{"type": "object", "additionalProperties": tree{"anyOf": []any{schemaOf(s.Children), tree{"type": "null"}}}}
+		case s.Kind.Kind() == reflect.Map && element.Kind() == reflect.Slice:
+			node = tree{"type": "object", "additionalProperties": tree{"type": "array", "items": scalarOf(s, element.Elem())}}
+		case s.Kind.Kind() == reflect.Map:
+			node = tree{"type": "object", "additionalProperties": scalarOf(s, element)}
+		case s.Kind.Kind() == reflect.Slice && element.Kind() == reflect.Struct:
+			node = tree{"type": "array", "items": schemaOf(s.Children)}
+		case s.Kind.Kind() == reflect.Slice:
+			node = tree{"type": "array", "items": scalarOf(s, element)}
+		case s.Kind.Kind() == reflect.Struct:
+			node = schemaOf(s.Children)
+		default:
+			node = scalarOf(s, s.Kind)
+			if form := s.Allowed.Form; form != nil {
+				// An empty text is none, where there need not be any; where there need, the program says so.
+				node["pattern"] = "^$|" + form.String()
+			}
+			if values, ok := node["enum"].([]any); ok && s.Kind.Kind() == reflect.String {
+				node["enum"] = append([]any{""}, values...)
+			}
+		}
+		text := s.Description
+		if s.Allowed.Unit != "" {
+			text = strings.TrimSpace(text + " (" + s.Allowed.Unit + ")")
+		}
+		if text != "" {
+			node["description"] = text
+		}
+		properties[s.Path[strings.LastIndexByte(s.Path, '.')+1:]] = node
+	}
+	return tree{"type": "object", "additionalProperties": false, "properties": properties}
+}
+
+func scalarOf(s configtest.Setting, kind reflect.Type) tree {
+	node := tree{}
+	switch kind.Kind() {
+	case reflect.Bool:
+		node["type"] = "boolean"
+	case reflect.Int:
+		node["type"] = "integer"
+	default:
+		node["type"] = "string"
+	}
+	a := s.Allowed
+	switch {
+	case a.Numbered && a.OrZero:
+		node["anyOf"] = []any{tree{"const": 0}, tree{"minimum": a.Low, "maximum": a.High}}
+	case a.Numbered:
+		node["minimum"], node["maximum"] = a.Low, a.High
+	case len(a.Values) > 0:
+		var values []any
+		for _, value := range a.Values {
+			if n, err := strconv.Atoi(value); err == nil && kind.Kind() == reflect.Int {
+				values = append(values, n)
+			} else {
+				values = append(values, value)
+			}
+		}
+		node["enum"] = values
+	case a.Form != nil:
+		node["pattern"] = a.Form.String()
+	}
+	return node
+}
+
+const schemaFile = "../../config/schema.json"
+
+func TestSchemaIsMadeFromTheTypes(t *testing.T) {
+	want := schema(t)
+	if *golden.Update {
+		if err := os.WriteFile(schemaFile, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := golden.FirstDifference(string(want), string(got)); diff != "" {
+		t.Errorf("%s is not what config.go says; run make golden:\n%s", schemaFile, diff)
+	}
+}
+
+const tableBegins, tableEnds = "<!-- made from config.go by make golden -->\n", "<!-- end -->\n"
+
+func TestTableIsMadeFromTheTypes(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, begins := strings.Cut(string(readme), tableBegins)
+	got, after, ends := strings.Cut(rest, tableEnds)
+	if !begins || !ends {
+		t.Fatalf("README.md has no %s and %s", tableBegins, tableEnds)
+	}
+	want := table(t)
+	if *golden.Update && got != want {
+		if err := os.WriteFile("../../README.md", []byte(before+tableBegins+want+tableEnds+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := golden.FirstDifference(want, got); diff != "" {
+		t.Errorf("the README's table is not what config.go says; run make golden:\n%s", diff)
+	}
+}
+
+func TestEverySettingIsDescribed(t *testing.T) {
+	var walk func(all []configtest.Setting)
+	walk = func(all []configtest.Setting) {
+		for _, s := range all {
+			// Of a few the name says it all.
+			clear := regexp.MustCompile(`\.(path|interval|min|max|image|initial|scrape_interval)$`).MatchString(s.Path)
+			if s.Description == "" && !clear {
+				t.Errorf("config.go says nothing of %s", s.Path)
+			}
+			walk(s.Children)
+		}
+	}
+	walk(configtest.SettingsOf(comments(t), "", reflect.TypeFor[config.Config]()))
+}
+
+// An editor that knows the schema finds what can be found by itself. What it must accept, the random configurations say.
+func TestSchemaRefusesOnlyWhatTheProgramRefuses(t *testing.T) {
+	compiled := configtest.CompiledSchema(t, schemaFile)
+	for _, text := range []string{
+		"name: shop\n", config.Minimal + "nat: none\n", config.Minimal + "network: {nat: both}\n", config.Minimal + "network: {zones: [a, i]}\n", config.Minimal + "log_retention: 2\n",
+		config.Minimal + "services: {web: {port: 80}}\n", config.Minimal + "services: {web: {route: {slow_start: 29}}}\n", config.Minimal + "services: {web: {secrets: {A: hunter2}}}\n",
+		config.Minimal + "database: {version: 17}\n", config.Minimal + "protected: 'true'\n", config.Minimal + "services: {web: {permissions: [{action: x}]}}\n",
+	} {
+		if configtest.Fits(compiled, []byte(text)) == nil {
+			t.Errorf("an editor takes\n%s", text)
+		}
+	}
+}
+
+func TestShippedFilesNameTheirSchema(t *testing.T) {
+	for _, environment := range config.Shipped(t) {
+		text, err := os.ReadFile("../../config/" + environment + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(text), "# yaml-language-server: $schema=schema.json\n") {
+			t.Errorf("%s does not begin with the line that editors look for", environment)
+		}
+		if err := configtest.Fits(configtest.CompiledSchema(t, schemaFile), text); err != nil {
+			t.Errorf("%s: %v", environment, err)
+		}
+	}
+}

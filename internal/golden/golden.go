@@ -1,0 +1,28 @@
+// Package golden compares what a test made with a file that people review, and rewrites the file with -update.
+package golden
+
+import (
+	"flag"
+	"fmt"
+	"strings"
+)
+
+// Update tells whether the goldens are to be rewritten.
+var Update = flag.Bool("update", false, "rewrite the goldens")
+
+// FirstDifference shows a few lines of two texts around the first line that differs; "" if the texts are equal.
+func FirstDifference(want, got string) string {
+	if want == got {
+		return ""
+	}
+	wanted, have := strings.Split(want, "\n"), strings.Split(got, "\n")
+	for i := range max(len(wanted), len(have)) {
+		if i >= len(wanted) || i >= len(have) || wanted[i] != have[i] {
+			around := func(lines []string) string {
+				return strings.Join(lines[min(max(0, i-4), len(lines)):min(i+4, len(lines))], "\n")
+			}
+			return fmt.Sprintf("line %d, golden:\n%s\n\nnow:\n%s", i+1, around(wanted), around(have))
+		}
+	}
+	return ""
+}
