@@ -33,7 +33,8 @@ func TestServicesCannotTakeThePlatformsNames(t *testing.T) {
 // The checks of configurations and of stacks are written apart from each other, and must agree.
 func TestSchedulesAreReadAsAWSReadsThem(t *testing.T) {
 	for text, want := range map[string]bool{
-		// Examples of https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html and its sisters.
+		// Examples of https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+		// and its sisters.
 		"cron(15 12 * * ? *)":                        true,
 		"cron(0 18 ? * MON-FRI *)":                   true,
 		"cron(0 8 1 * ? *)":                          true,
@@ -87,7 +88,8 @@ func TestSchedulesAreReadAsAWSReadsThem(t *testing.T) {
 		"rate(1 week)":              false,
 		"at(tomorrow)":              false,
 	} {
-		_, err := config.Parse("config/dev.yaml", "dev", []byte(minimal+"backup: {max_age: 744, schedule: '"+text+"'}\n"))
+		whole := minimal + "backup: {max_age: 744, schedule: '" + text + "'}\n"
+		_, err := config.Parse("config/dev.yaml", "dev", []byte(whole))
 		if have := err == nil; have != want {
 			t.Errorf("the configuration may say %s: %v", text, err)
 		}

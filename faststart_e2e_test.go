@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// stockProcess starts jsii as it is, takes its seconds for it, and writes everyConfig of a seed to a folder.
+// stockProcess starts jsii as it is, takes its seconds for it, and writes everyConfig of a
+// seed to a folder.
 type stockProcess struct {
 	*exec.Cmd
 	seed   uint64
@@ -28,12 +29,14 @@ func startStock() (*stockProcess, error) {
 		return nil, err
 	}
 	stock := &stockProcess{Cmd: exec.Command(os.Args[0]), seed: configtest.Seed(), folder: folder}
-	stock.Env = append(os.Environ(), "FASTSTART=off", "NODE_OPTIONS=", stockFolder+"="+folder, stockSeed+"="+strconv.FormatUint(stock.seed, 10))
+	stock.Env = append(os.Environ(), "FASTSTART=off", "NODE_OPTIONS=",
+		stockFolder+"="+folder, stockSeed+"="+strconv.FormatUint(stock.seed, 10))
 	stock.Stdout, stock.Stderr = &stock.said, &stock.said
 	return stock, stock.Start()
 }
 
-// The fast start changes what a start costs and nothing of what it writes. One process here starts jsii as it is; this one has the fast start.
+// The fast start changes what a start costs and nothing of what it writes. One process here starts
+// jsii as it is; this one has the fast start.
 func TestFastStartWritesTheSameBytesAsStock(t *testing.T) {
 	if !strings.Contains(os.Getenv("NODE_OPTIONS"), "jsii-faststart") {
 		t.Skip("the fast start is off here")
@@ -60,7 +63,8 @@ func TestFastStartWritesTheSameBytesAsStock(t *testing.T) {
 	}
 	for path := range want {
 		if diff := golden.FirstDifference(want[path], got[path]); diff != "" {
-			t.Errorf("seed %d, %s: jsii as it is writes the first\n%s\n%s", seed, path, everyConfig(seed)[strings.Split(path, "/")[0]].config, diff)
+			config := everyConfig(seed)[strings.Split(path, "/")[0]].config
+			t.Errorf("seed %d, %s: jsii as it is writes the first\n%s\n%s", seed, path, config, diff)
 		}
 	}
 }

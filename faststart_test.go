@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// stockFolder, in the environment, makes the test binary synthesise everyConfig into that folder and end; stockSeed is the random ones' seed.
+// stockFolder, in the environment, makes the test binary synthesise everyConfig into that folder
+// and end; stockSeed is the random ones' seed.
 const stockFolder, stockSeed = "PLATFORM_TEST_STOCK_FOLDER", "PLATFORM_TEST_STOCK_SEED"
 
 // writeStock is the other process. It gives the exit code.
@@ -55,7 +56,8 @@ func synthesiseEach(seed uint64, folder string) error {
 
 type namedConfig struct{ environment, config string }
 
-// everyConfig are the shipped environments, those of the invariants that have most in them, and some random ones.
+// everyConfig are the shipped environments, those of the invariants that have most in them,
+// and some random ones.
 func everyConfig(seed uint64) map[string]namedConfig {
 	configs := map[string]namedConfig{}
 	files, _ := filepath.Glob("config/*.yaml")
@@ -65,7 +67,10 @@ func everyConfig(seed uint64) map[string]namedConfig {
 		configs[environment] = namedConfig{environment, string(content)}
 	}
 	for _, name := range []string{"NAT and endpoints", "a service with everything", "production over HTTP"} {
-		configs[name] = namedConfig{otherStacks[name].environment, "name: platform\nregion: eu-central-1\n" + otherStacks[name].config}
+		configs[name] = namedConfig{
+			otherStacks[name].environment,
+			"name: platform\nregion: eu-central-1\n" + otherStacks[name].config,
+		}
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
 	for i := range 6 {
@@ -78,15 +83,22 @@ func everyConfig(seed uint64) map[string]namedConfig {
 func randomConfig(random *rand.Rand) string {
 	pick := func(choices ...string) string { return choices[random.IntN(len(choices))] }
 	text := "name: shop\nregion: " + pick("eu-central-1", "us-east-1", "ap-southeast-2") + "\n" +
-		"network: {zones: " + pick("[a, b]", "[b, c]", "[a, b, c]", "[a, c, d, f]") + ", nat: " + pick("single", "per-zone") +
+		"network: {zones: " + pick("[a, b]", "[b, c]", "[a, b, c]", "[a, c, d, f]") +
+		", nat: " + pick("single", "per-zone") +
 		", endpoints: " + pick("[]", "[logs]", "[ecr.api, ecr.dkr]") + "}\n" +
 		"log_retention: " + pick("7", "30", "365") + "\n" +
-		"load_balancer: {firewall: {enabled: " + pick("true", "false") + "}, idle_timeout: " + pick("60", "120") + "}\n" +
+		"load_balancer: {firewall: {enabled: " + pick("true", "false") +
+		"}, idle_timeout: " + pick("60", "120") + "}\n" +
 		"monitoring: {emails: " + pick("[]", "[a@example.com]", "[a@example.com, b@example.com]") + "}\n" +
-		"database: {multi_az: " + pick("true", "false") + ", version: '" + pick("16", "17") + "', retention: " + pick("7", "21") + "}\n" +
-		"services:\n  web: {tasks: " + pick("1", "2", "3") + ", architecture: " + pick("ARM64", "X86_64") + ", spot: " + pick("true", "false") + "}\n"
+		"database: {multi_az: " + pick("true", "false") +
+		", version: '" + pick("16", "17") +
+		"', retention: " + pick("7", "21") + "}\n" +
+		"services:\n  web: {tasks: " + pick("1", "2", "3") +
+		", architecture: " + pick("ARM64", "X86_64") +
+		", spot: " + pick("true", "false") + "}\n"
 	for i := range random.IntN(4) {
-		text += fmt.Sprintf("  extra%d: {image: 'quay.io/x/y:%d', database: %s, metrics: {enabled: %s}, environment: {TEXT: %q}%s}\n",
+		text += fmt.Sprintf("  extra%d: {image: 'quay.io/x/y:%d', database: %s, "+
+			"metrics: {enabled: %s}, environment: {TEXT: %q}%s}\n",
 			i, i, pick("none", "owner"), pick("true", "false"), pick("plain", "größer", "${x} %{y}", `a "quote"`),
 			pick("", fmt.Sprintf(", route: {priority: %d, hosts: [h%d.example.com]}", 10+i, i)))
 	}

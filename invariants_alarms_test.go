@@ -15,130 +15,261 @@ var alarmInvariants = []invariant{
 		promise: "an alarm reaches people when it rings and when it stops, but those that only take a deployment back",
 		check:   alarmsReachPeople,
 		broken: []damage{
-			{"nobody hears it", "prod", unset(cpuAlarm, "alarm_actions"), cpuAlarm},
-			{"nobody hears that it is over", "prod", unset(cpuAlarm, "ok_actions"), cpuAlarm},
-			{"it is switched off", "prod", add(cpuAlarm, "actions_enabled", false), cpuAlarm},
-			{"another topic", "prod", change(cpuAlarm, "alarm_actions", []any{"arn:aws:sns:eu-central-1:123456789012:other"}), cpuAlarm},
-			{"a deployment alarm wakes people", "prod", add(deploymentAlarm, "alarm_actions", []any{"${aws_sns_topic.alerts_topic.arn}"}), deploymentAlarm},
-			{"a composite alarm, whose parts fall silent", "prod", put("aws_cloudwatch_composite_alarm.all", tree{"alarm_name": "all"}), "aws_cloudwatch_composite_alarm.all"},
+			{name: "nobody hears it", stack: "prod",
+				breaks: unset(cpuAlarm, "alarm_actions"), found: cpuAlarm},
+			{name: "nobody hears that it is over", stack: "prod",
+				breaks: unset(cpuAlarm, "ok_actions"), found: cpuAlarm},
+			{name: "it is switched off", stack: "prod",
+				breaks: add(cpuAlarm, "actions_enabled", false), found: cpuAlarm},
+			{name: "another topic", stack: "prod",
+				breaks: change(cpuAlarm, "alarm_actions", []any{"arn:aws:sns:eu-central-1:123456789012:other"}),
+				found:  cpuAlarm},
+			{name: "a deployment alarm wakes people", stack: "prod",
+				breaks: add(deploymentAlarm, "alarm_actions", []any{"${aws_sns_topic.alerts_topic.arn}"}),
+				found:  deploymentAlarm},
+			{name: "a composite alarm, whose parts fall silent", stack: "prod",
+				breaks: put("aws_cloudwatch_composite_alarm.all", tree{"alarm_name": "all"}),
+				found:  "aws_cloudwatch_composite_alarm.all"},
 		},
 	},
 	{
 		promise: "an alarm says what is wrong and where to look first",
 		check:   alarmsSayWhatToDo,
 		broken: []damage{
-			{"nothing", "prod", unset(cpuAlarm, "alarm_description"), cpuAlarm},
-			{"too little", "prod", change(cpuAlarm, "alarm_description", "See the database."), cpuAlarm},
-			{"what is wrong alone", "prod", change(cpuAlarm, "alarm_description", "The database has used more than 90% of its CPU for 15 minutes."), cpuAlarm},
+			{name: "nothing", stack: "prod",
+				breaks: unset(cpuAlarm, "alarm_description"), found: cpuAlarm},
+			{name: "too little", stack: "prod",
+				breaks: change(cpuAlarm, "alarm_description", "See the database."), found: cpuAlarm},
+			{name: "what is wrong alone", stack: "prod",
+				breaks: change(cpuAlarm, "alarm_description",
+					"The database has used more than 90% of its CPU for 15 minutes."),
+				found: cpuAlarm},
 		},
 	},
 	{
 		promise: "AWS takes the alarm: its comparison, and the time that it looks at",
 		check:   alarmsAreAccepted,
 		broken: []damage{
-			{"no such comparison", "prod", change(cpuAlarm, "comparison_operator", "MoreThan"), cpuAlarm},
-			{"more than a day of short periods", "prod", change(cpuAlarm, "evaluation_periods", 300.0), cpuAlarm},
-			{"more than a week", "prod", both(change(ageAlarm, "evaluation_periods", 170.0), change(ageAlarm, "datapoints_to_alarm", 170.0)), ageAlarm},
-			{"more than a day of short periods in a query", "prod", change(errorsAlarm, "evaluation_periods", 1441.0), errorsAlarm},
-			{"a period that there is not", "prod", change(cpuAlarm, "period", 90.0), cpuAlarm},
-			{"more points than it looks at", "prod", change(cpuAlarm, "datapoints_to_alarm", 4.0), cpuAlarm},
-			{"no threshold", "prod", unset(cpuAlarm, "threshold"), cpuAlarm},
-			{"two answers of a query", "prod", change(errorsAlarm, "metric_query.0.return_data", true), errorsAlarm},
-			{"a query that is two", "prod", add(errorsAlarm, "metric_query.0.expression", "1"), errorsAlarm},
-			{"queries of several periods", "prod", change(errorsAlarm, "metric_query.0.metric.period", 300.0), errorsAlarm},
-			{"an average and a percentile", "prod", add(cpuAlarm, "extended_statistic", "p99"), cpuAlarm},
-			{"a statistic that there is not", "prod", change(cpuAlarm, "statistic", "Mean"), cpuAlarm},
-			{"a percentile above all", "prod", change("aws_cloudwatch_metric_alarm.service_web_latency_alarm", "extended_statistic", "p101"), "service_web_latency_alarm"},
-			{"a percentile among the plain ones", "prod", both(unset(cpuAlarm, "statistic"), add(cpuAlarm, "extended_statistic", "Average")), cpuAlarm},
-			{"a query's statistic", "prod", change(errorsAlarm, "metric_query.0.metric.stat", "sum"), errorsAlarm},
-			{"a query called as no expression could", "prod", change(errorsAlarm, "metric_query.4.id", "Share"), errorsAlarm},
-			{"two queries of one name", "prod", change(errorsAlarm, "metric_query.1.id", "requests"), errorsAlarm},
-			{"an expression over a query that there is not", "prod", replace(errorsAlarm, "metric_query.4.expression", "targets", "services"), errorsAlarm},
-			{"queries and a metric", "prod", add(errorsAlarm, "metric_name", "RequestCount"), errorsAlarm},
-			{"no metric, and no queries", "prod", unset(cpuAlarm, "metric_name"), cpuAlarm},
+			{name: "no such comparison", stack: "prod",
+				breaks: change(cpuAlarm, "comparison_operator", "MoreThan"), found: cpuAlarm},
+			{name: "more than a day of short periods", stack: "prod",
+				breaks: change(cpuAlarm, "evaluation_periods", 300.0), found: cpuAlarm},
+			{name: "more than a week", stack: "prod",
+				breaks: both(
+					change(ageAlarm, "evaluation_periods", 170.0),
+					change(ageAlarm, "datapoints_to_alarm", 170.0),
+				),
+				found: ageAlarm},
+			{name: "more than a day of short periods in a query", stack: "prod",
+				breaks: change(errorsAlarm, "evaluation_periods", 1441.0), found: errorsAlarm},
+			{name: "a period that there is not", stack: "prod",
+				breaks: change(cpuAlarm, "period", 90.0), found: cpuAlarm},
+			{name: "more points than it looks at", stack: "prod",
+				breaks: change(cpuAlarm, "datapoints_to_alarm", 4.0), found: cpuAlarm},
+			{name: "no threshold", stack: "prod",
+				breaks: unset(cpuAlarm, "threshold"), found: cpuAlarm},
+			{name: "two answers of a query", stack: "prod",
+				breaks: change(errorsAlarm, "metric_query.0.return_data", true), found: errorsAlarm},
+			{name: "a query that is two", stack: "prod",
+				breaks: add(errorsAlarm, "metric_query.0.expression", "1"), found: errorsAlarm},
+			{name: "queries of several periods", stack: "prod",
+				breaks: change(errorsAlarm, "metric_query.0.metric.period", 300.0), found: errorsAlarm},
+			{name: "an average and a percentile", stack: "prod",
+				breaks: add(cpuAlarm, "extended_statistic", "p99"), found: cpuAlarm},
+			{name: "a statistic that there is not", stack: "prod",
+				breaks: change(cpuAlarm, "statistic", "Mean"), found: cpuAlarm},
+			{name: "a percentile above all", stack: "prod",
+				breaks: change("aws_cloudwatch_metric_alarm.service_web_latency_alarm", "extended_statistic", "p101"),
+				found:  "service_web_latency_alarm"},
+			{name: "a percentile among the plain ones", stack: "prod",
+				breaks: both(unset(cpuAlarm, "statistic"), add(cpuAlarm, "extended_statistic", "Average")),
+				found:  cpuAlarm},
+			{name: "a query's statistic", stack: "prod",
+				breaks: change(errorsAlarm, "metric_query.0.metric.stat", "sum"), found: errorsAlarm},
+			{name: "a query called as no expression could", stack: "prod",
+				breaks: change(errorsAlarm, "metric_query.4.id", "Share"), found: errorsAlarm},
+			{name: "two queries of one name", stack: "prod",
+				breaks: change(errorsAlarm, "metric_query.1.id", "requests"), found: errorsAlarm},
+			{name: "an expression over a query that there is not", stack: "prod",
+				breaks: replace(errorsAlarm, "metric_query.4.expression", "targets", "services"), found: errorsAlarm},
+			{name: "queries and a metric", stack: "prod",
+				breaks: add(errorsAlarm, "metric_name", "RequestCount"), found: errorsAlarm},
+			{name: "no metric, and no queries", stack: "prod",
+				breaks: unset(cpuAlarm, "metric_name"), found: cpuAlarm},
 		},
 	},
 	{
 		promise: "silence is bad where something should report, and fine where nothing happened",
 		check:   silenceIsJudged,
 		broken: []damage{
-			{"no task at all is fine", "prod", change(tasksAlarm, "treat_missing_data", "notBreaching"), tasksAlarm},
-			{"no error is bad", "prod", change(errorsAlarm, "treat_missing_data", "breaching"), errorsAlarm},
-			{"no report of backups is fine", "prod", change(ageAlarm, "treat_missing_data", "missing"), ageAlarm},
-			{"nothing is said", "prod", unset(cpuAlarm, "treat_missing_data"), cpuAlarm},
-			{"a word that AWS has not", "prod", change(cpuAlarm, "treat_missing_data", "non-breaching"), cpuAlarm},
-			{"a deployment goes back for want of traffic", "prod", change(deploymentAlarm, "treat_missing_data", "breaching"), deploymentAlarm},
+			{name: "no task at all is fine", stack: "prod",
+				breaks: change(tasksAlarm, "treat_missing_data", "notBreaching"), found: tasksAlarm},
+			{name: "no error is bad", stack: "prod",
+				breaks: change(errorsAlarm, "treat_missing_data", "breaching"), found: errorsAlarm},
+			{name: "no report of backups is fine", stack: "prod",
+				breaks: change(ageAlarm, "treat_missing_data", "missing"), found: ageAlarm},
+			{name: "nothing is said", stack: "prod",
+				breaks: unset(cpuAlarm, "treat_missing_data"), found: cpuAlarm},
+			{name: "a word that AWS has not", stack: "prod",
+				breaks: change(cpuAlarm, "treat_missing_data", "non-breaching"), found: cpuAlarm},
+			{name: "a deployment goes back for want of traffic", stack: "prod",
+				breaks: change(deploymentAlarm, "treat_missing_data", "breaching"), found: deploymentAlarm},
 		},
 	},
 	{
 		promise: "an alarm looks at a metric by the names that AWS reports it under",
 		check:   alarmsFindTheirMetrics,
 		broken: []damage{
-			{"a dimension too few", "prod", unset("aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm", "dimensions.LoadBalancer"), "aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm"},
-			{"an ARN where the end of one is meant", "prod", change("aws_cloudwatch_metric_alarm.service_web_latency_alarm", "dimensions.LoadBalancer", "${aws_lb.load_balancer.arn}"), "aws_cloudwatch_metric_alarm.service_web_latency_alarm"},
-			{"the database's resource id", "prod", change(cpuAlarm, "dimensions.DBInstanceIdentifier", "${aws_db_instance.database.id}"), cpuAlarm},
-			{"a metric that there is not", "prod", change(cpuAlarm, "metric_name", "CPU"), cpuAlarm},
-			{"a query's dimension", "prod", unset(errorsAlarm, "metric_query.1.metric.dimensions.LoadBalancer"), errorsAlarm},
+			{name: "a dimension too few", stack: "prod",
+				breaks: unset("aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm",
+					"dimensions.LoadBalancer"),
+				found: "aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm"},
+			{name: "an ARN where the end of one is meant", stack: "prod",
+				breaks: change("aws_cloudwatch_metric_alarm.service_web_latency_alarm", "dimensions.LoadBalancer",
+					"${aws_lb.load_balancer.arn}"),
+				found: "aws_cloudwatch_metric_alarm.service_web_latency_alarm"},
+			{name: "the database's resource id", stack: "prod",
+				breaks: change(cpuAlarm, "dimensions.DBInstanceIdentifier", "${aws_db_instance.database.id}"),
+				found:  cpuAlarm},
+			{name: "a metric that there is not", stack: "prod",
+				breaks: change(cpuAlarm, "metric_name", "CPU"), found: cpuAlarm},
+			{name: "a query's dimension", stack: "prod",
+				breaks: unset(errorsAlarm, "metric_query.1.metric.dimensions.LoadBalancer"), found: errorsAlarm},
 		},
 	},
 	{
 		promise: "a deployment is taken back by errors and slowness alone, by alarms made before it",
 		check:   deploymentAlarmsAreSound,
 		broken: []damage{
-			{"by the count of tasks, which it changes itself", "prod", both(change(deploymentAlarm, "metric_name", "RunningTaskCount"), change(deploymentAlarm, "namespace", "ECS/ContainerInsights")), deploymentAlarm},
-			{"by another service's", "metrics", change(deploymentAlarm, "dimensions.TargetGroup", "${aws_lb_target_group.service_admin_target_group.arn_suffix}"), deploymentAlarm},
-			{"by one that looks back longer than a deployment takes", "prod", change(deploymentAlarm, "evaluation_periods", 30.0), deploymentAlarm},
+			{name: "by the count of tasks, which it changes itself", stack: "prod",
+				breaks: both(
+					change(deploymentAlarm, "metric_name", "RunningTaskCount"),
+					change(deploymentAlarm, "namespace", "ECS/ContainerInsights"),
+				),
+				found: deploymentAlarm},
+			{name: "by another service's", stack: "metrics",
+				breaks: change(deploymentAlarm, "dimensions.TargetGroup",
+					"${aws_lb_target_group.service_admin_target_group.arn_suffix}"),
+				found: deploymentAlarm},
+			{name: "by one that looks back longer than a deployment takes", stack: "prod",
+				breaks: change(deploymentAlarm, "evaluation_periods", 30.0), found: deploymentAlarm},
 		},
 	},
 	{
 		promise: "whatever can fail has an alarm",
 		check:   everythingIsWatched,
 		broken: []damage{
-			{"a service's tasks", "prod", drop(tasksAlarm), webService},
-			{"Prometheus' task", "prod", drop("aws_cloudwatch_metric_alarm.prometheus_too_few_tasks_alarm"), prometheusService},
-			{"a NAT gateway", "prod", drop("aws_cloudwatch_metric_alarm.nat_ports_b_alarm"), "aws_nat_gateway.nat_gateway_b"},
-			{"the database's disk", "prod", drop("aws_cloudwatch_metric_alarm.database_storage_alarm"), database},
-			{"the function", "prod", drop("aws_cloudwatch_metric_alarm.backup_errors_alarm"), theFunction},
-			{"the scheduler", "prod", drop("aws_cloudwatch_metric_alarm.backup_schedule_dropped_alarm"), "aws_scheduler_schedule_group.backup_schedule_group"},
-			{"the age of backups", "prod", drop(ageAlarm), database},
-			{"errors of the balancer", "prod", drop(errorsAlarm), balancer},
-			{"a target group", "prod", drop("aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm"), webTargets},
-			{"deployments", "prod", drop("aws_cloudwatch_event_target.deployment_failed_target"), "aws_ecs_cluster.cluster"},
-			{"what RDS says", "prod", drop("aws_db_event_subscription.database_events"), database},
-			{"RDS says too little", "prod", change("aws_db_event_subscription.database_events", "event_categories", []any{"failover"}), database},
+			{name: "a service's tasks", stack: "prod",
+				breaks: drop(tasksAlarm), found: webService},
+			{name: "Prometheus' task", stack: "prod",
+				breaks: drop("aws_cloudwatch_metric_alarm.prometheus_too_few_tasks_alarm"), found: prometheusService},
+			{name: "a NAT gateway", stack: "prod",
+				breaks: drop("aws_cloudwatch_metric_alarm.nat_ports_b_alarm"), found: "aws_nat_gateway.nat_gateway_b"},
+			{name: "the database's disk", stack: "prod",
+				breaks: drop("aws_cloudwatch_metric_alarm.database_storage_alarm"), found: database},
+			{name: "the function", stack: "prod",
+				breaks: drop("aws_cloudwatch_metric_alarm.backup_errors_alarm"), found: theFunction},
+			{name: "the scheduler", stack: "prod",
+				breaks: drop("aws_cloudwatch_metric_alarm.backup_schedule_dropped_alarm"),
+				found:  "aws_scheduler_schedule_group.backup_schedule_group"},
+			{name: "the age of backups", stack: "prod",
+				breaks: drop(ageAlarm), found: database},
+			{name: "errors of the balancer", stack: "prod",
+				breaks: drop(errorsAlarm), found: balancer},
+			{name: "a target group", stack: "prod",
+				breaks: drop("aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm"), found: webTargets},
+			{name: "deployments", stack: "prod",
+				breaks: drop("aws_cloudwatch_event_target.deployment_failed_target"), found: "aws_ecs_cluster.cluster"},
+			{name: "what RDS says", stack: "prod",
+				breaks: drop("aws_db_event_subscription.database_events"), found: database},
+			{name: "RDS says too little", stack: "prod",
+				breaks: change("aws_db_event_subscription.database_events", "event_categories", []any{"failover"}),
+				found:  database},
 		},
 	},
 	{
 		promise: "the dashboard is what CloudWatch takes, and shows every alarm",
 		check:   dashboardIsSound,
 		broken: []damage{
-			{"no JSON", "prod", change(theDashboard, "dashboard_body", `{"widgets":[}`), theDashboard},
-			{"an alarm is missing", "prod", replace(theDashboard, "dashboard_body", `"${`+cpuAlarm+`.arn}",`, ""), cpuAlarm},
-			{"a dimension without a value", "prod", replace(theDashboard, "dashboard_body", `,"DBInstanceIdentifier","${aws_db_instance.database.identifier}",{"label":"CPU"}`, `,"DBInstanceIdentifier",{"label":"CPU"}`), theDashboard},
-			{"a widget over the edge", "prod", replace(theDashboard, "dashboard_body", `"x":16`, `"x":20`), theDashboard},
-			{"metrics of no region", "prod", replace(theDashboard, "dashboard_body", `"region":"eu-central-1",`, ""), theDashboard},
-			{"nothing on it", "prod", change(theDashboard, "dashboard_body", `{"widgets":[]}`), theDashboard},
-			{"a graph of nothing", "prod", replace(theDashboard, "dashboard_body", `[["AWS/RDS","CPUUtilization","DBInstanceIdentifier","${aws_db_instance.database.identifier}",{"label":"CPU"}]]`, `[]`), theDashboard},
-			{"more alarms than it shows", "prod", replace(theDashboard, "dashboard_body", `"alarms":[`, `"alarms":[`+strings.Repeat(`"more",`, 100)), theDashboard},
-			{"one widget on another", "prod", replace(theDashboard, "dashboard_body", `"x":8,"y":4}`, `"x":4,"y":4}`), theDashboard},
-			{"a place between two columns", "prod", replace(theDashboard, "dashboard_body", `"x":8,"y":4}`, `"x":8.5,"y":4}`), theDashboard},
-			{"a widget to the left of all", "prod", replace(theDashboard, "dashboard_body", `"x":0,"y":22}`, `"x":-1,"y":22}`), theDashboard},
-			{"a widget of no width", "prod", replace(theDashboard, "dashboard_body", `"width":8,"x":0,"y":22}`, `"width":0,"x":0,"y":22}`), theDashboard},
-			{"a kind of widget that there is not", "prod", replace(theDashboard, "dashboard_body", `"type":"alarm"`, `"type":"alarms"`), theDashboard},
-			{"a property that CloudWatch has not", "prod", replace(theDashboard, "dashboard_body", `"yAxis"`, `"axis"`), theDashboard},
-			{"an order that there is not", "prod", replace(theDashboard, "dashboard_body", `"stateUpdatedTimestamp"`, `"state"`), theDashboard},
-			{"an alarm that there is not", "prod", replace(theDashboard, "dashboard_body", `"alarms":[`, `"alarms":["${aws_cloudwatch_metric_alarm.gone_alarm.arn}",`), theDashboard},
-			{"an alarm by its name", "prod", replace(theDashboard, "dashboard_body", "${"+cpuAlarm+".arn}", "${"+cpuAlarm+".alarm_name}"), theDashboard},
-			{"a statistic that there is not", "prod", replace(theDashboard, "dashboard_body", `"stat":"Maximum"`, `"stat":"Max"`), theDashboard},
-			{"a metric's statistic", "prod", replace(theDashboard, "dashboard_body", `"stat":"p50"`, `"stat":"median"`), theDashboard},
-			{"a period that there is not", "prod", replace(theDashboard, "dashboard_body", `"period":60`, `"period":90`), theDashboard},
-			{"a metric's period", "prod", replace(theDashboard, "dashboard_body", `"period":3600`, `"period":3601`), theDashboard},
-			{"a view that there is not", "prod", replace(theDashboard, "dashboard_body", `"timeSeries"`, `"lines"`), theDashboard},
-			{"another region", "prod", replace(theDashboard, "dashboard_body", `"region":"eu-central-1"`, `"region":"us-east-1"`), theDashboard},
-			{"a metric that there is not", "prod", replace(theDashboard, "dashboard_body", `"CPUUtilization","DBInstanceIdentifier"`, `"CPU","DBInstanceIdentifier"`), theDashboard},
-			{"a metric of another namespace", "prod", replace(theDashboard, "dashboard_body", `"ECS/ContainerInsights"`, `"AWS/ECS"`), theDashboard},
-			{"a dimension too few", "prod", replace(theDashboard, "dashboard_body", `"ClusterName","${aws_ecs_cluster.cluster.name}",`, ""), theDashboard},
-			{"an ARN where the end of one is meant", "prod", replace(theDashboard, "dashboard_body", "${aws_lb.load_balancer.arn_suffix}", "${aws_lb.load_balancer.arn}"), theDashboard},
+			{name: "no JSON", stack: "prod",
+				breaks: change(theDashboard, "dashboard_body", `{"widgets":[}`), found: theDashboard},
+			{name: "an alarm is missing", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body", `"${`+cpuAlarm+`.arn}",`, ""), found: cpuAlarm},
+			{name: "a dimension without a value", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`,"DBInstanceIdentifier","${aws_db_instance.database.identifier}",{"label":"CPU"}`,
+					`,"DBInstanceIdentifier",{"label":"CPU"}`),
+				found: theDashboard},
+			{name: "a widget over the edge", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body", `"x":16`, `"x":20`), found: theDashboard},
+			{name: "metrics of no region", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body", `"region":"eu-central-1",`, ""), found: theDashboard},
+			{name: "nothing on it", stack: "prod",
+				breaks: change(theDashboard, "dashboard_body", `{"widgets":[]}`), found: theDashboard},
+			{name: "a graph of nothing", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`[["AWS/RDS","CPUUtilization",`+
+						`"DBInstanceIdentifier","${aws_db_instance.database.identifier}",{"label":"CPU"}]]`,
+					`[]`),
+				found: theDashboard},
+			{name: "more alarms than it shows", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"alarms":[`, `"alarms":[`+strings.Repeat(`"more",`, 100)),
+				found: theDashboard},
+			{name: "one widget on another", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body", `"x":8,"y":4}`, `"x":4,"y":4}`), found: theDashboard},
+			{name: "a place between two columns", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body", `"x":8,"y":4}`, `"x":8.5,"y":4}`), found: theDashboard},
+			{name: "a widget to the left of all", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"x":0,"y":22}`, `"x":-1,"y":22}`), found: theDashboard},
+			{name: "a widget of no width", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"width":8,"x":0,"y":22}`, `"width":0,"x":0,"y":22}`), found: theDashboard},
+			{name: "a kind of widget that there is not", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"type":"alarm"`, `"type":"alarms"`), found: theDashboard},
+			{name: "a property that CloudWatch has not", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body", `"yAxis"`, `"axis"`), found: theDashboard},
+			{name: "an order that there is not", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"stateUpdatedTimestamp"`, `"state"`), found: theDashboard},
+			{name: "an alarm that there is not", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"alarms":[`, `"alarms":["${aws_cloudwatch_metric_alarm.gone_alarm.arn}",`),
+				found: theDashboard},
+			{name: "an alarm by its name", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					"${"+cpuAlarm+".arn}", "${"+cpuAlarm+".alarm_name}"), found: theDashboard},
+			{name: "a statistic that there is not", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"stat":"Maximum"`, `"stat":"Max"`), found: theDashboard},
+			{name: "a metric's statistic", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"stat":"p50"`, `"stat":"median"`), found: theDashboard},
+			{name: "a period that there is not", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body", `"period":60`, `"period":90`), found: theDashboard},
+			{name: "a metric's period", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body", `"period":3600`, `"period":3601`), found: theDashboard},
+			{name: "a view that there is not", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body", `"timeSeries"`, `"lines"`), found: theDashboard},
+			{name: "another region", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"region":"eu-central-1"`, `"region":"us-east-1"`), found: theDashboard},
+			{name: "a metric that there is not", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"CPUUtilization","DBInstanceIdentifier"`, `"CPU","DBInstanceIdentifier"`),
+				found: theDashboard},
+			{name: "a metric of another namespace", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"ECS/ContainerInsights"`, `"AWS/ECS"`), found: theDashboard},
+			{name: "a dimension too few", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					`"ClusterName","${aws_ecs_cluster.cluster.name}",`, ""), found: theDashboard},
+			{name: "an ARN where the end of one is meant", stack: "prod",
+				breaks: replace(theDashboard, "dashboard_body",
+					"${aws_lb.load_balancer.arn_suffix}", "${aws_lb.load_balancer.arn}"),
+				found: theDashboard},
 		},
 	},
 }
@@ -176,14 +307,16 @@ func alarmsReachPeople(stack tree) (v violations) {
 	people, deployments := alarmsFor(stack)
 	for _, a := range people {
 		for _, path := range []string{"alarm_actions", "ok_actions"} {
-			v.want(get(stack, a.ref(path)).kind() == "aws_sns_topic", a.address, "wants %s to be the topic, has %v", path, a.at(path))
+			v.want(get(stack, a.ref(path)).kind() == "aws_sns_topic",
+				a.address, "wants %s to be the topic, has %v", path, a.at(path))
 		}
 		v.want(!a.is("actions_enabled", false), a.address, "is switched off")
 	}
 	for _, a := range deployments {
 		v.want(!a.has("alarm_actions"), a.address, "takes a deployment back and wakes people for it")
 	}
-	// The children of a composite alarm are silent: page by one or the other, never by half of each.
+	// The children of a composite alarm are silent: page by one or the other, never
+	// by half of each.
 	for _, composite := range things(stack, "aws_cloudwatch_composite_alarm") {
 		v.want(false, composite.address, "hides its parts")
 	}
@@ -211,7 +344,8 @@ func periodOf(a thing) float64 {
 	return period
 }
 
-// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html, of whose advanced ones percentiles are all that is used.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html, of
+// whose advanced ones percentiles are all that is used.
 var (
 	statistics = []string{"Average", "Maximum", "Minimum", "SampleCount", "Sum"}
 	percentile = regexp.MustCompile(`^p(100|[0-9]{1,2}(\.[0-9]{1,10})?)$`)
@@ -231,9 +365,11 @@ func queriesAreAccepted(a thing) (v violations) {
 	var ids []string
 	for _, q := range a.parts("metric_query") {
 		id := q.text("id")
-		v.want(queryName.MatchString(id) && !slices.Contains(ids, id), a.address, "has a query called %q, which is no name, or is taken", id)
+		v.want(queryName.MatchString(id) && !slices.Contains(ids, id),
+			a.address, "has a query called %q, which is no name, or is taken", id)
 		ids = append(ids, id)
-		v.want(!q.has("metric") || isStatistic(q.text("metric.stat")), a.address, "has a query of the statistic %q", q.text("metric.stat"))
+		v.want(!q.has("metric") || isStatistic(q.text("metric.stat")),
+			a.address, "has a query of the statistic %q", q.text("metric.stat"))
 	}
 	for _, q := range a.parts("metric_query") {
 		for _, name := range namesInside.FindAllString(q.text("expression"), -1) {
@@ -243,22 +379,32 @@ func queriesAreAccepted(a thing) (v violations) {
 	return v
 }
 
+// comparisons are those of an alarm on a metric; the others are for bands of anomalies.
+var comparisons = []string{
+	"GreaterThanThreshold", "GreaterThanOrEqualToThreshold", "LessThanThreshold", "LessThanOrEqualToThreshold",
+}
+
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
 func alarmsAreAccepted(stack tree) (v violations) {
 	const day = 24 * 3600
 	for _, a := range things(stack, "aws_cloudwatch_metric_alarm") {
-		v.want(slices.Contains([]string{"GreaterThanThreshold", "GreaterThanOrEqualToThreshold", "LessThanThreshold", "LessThanOrEqualToThreshold"}, a.text("comparison_operator")), a.address, "compares by %v", a.at("comparison_operator"))
+		v.want(slices.Contains(comparisons, a.text("comparison_operator")),
+			a.address, "compares by %v", a.at("comparison_operator"))
 		period, of := periodOf(a), a.number("evaluation_periods")
-		v.want(period == 10 || period == 30 || period >= 60 && int(period)%60 == 0, a.address, "has a period of %v seconds", period)
-		v.want(period*of <= 7*day && (period >= 3600 || period*of <= day), a.address, "looks at %v seconds: AWS allows a week, and a day for periods under an hour", period*of)
-		v.want(a.number("datapoints_to_alarm") >= 1 && a.number("datapoints_to_alarm") <= of, a.address, "rings after %v points of %v", a.at("datapoints_to_alarm"), of)
+		v.want(period == 10 || period == 30 || period >= 60 && int(period)%60 == 0,
+			a.address, "has a period of %v seconds", period)
+		v.want(period*of <= 7*day && (period >= 3600 || period*of <= day),
+			a.address, "looks at %v seconds: AWS allows a week, and a day for periods under an hour", period*of)
+		v.want(a.number("datapoints_to_alarm") >= 1 && a.number("datapoints_to_alarm") <= of,
+			a.address, "rings after %v points of %v", a.at("datapoints_to_alarm"), of)
 		v.want(a.has("threshold"), a.address, "has no threshold")
 		answers := 0
 		for _, q := range a.parts("metric_query") {
 			if q.is("return_data", true) {
 				answers++
 			}
-			v.want(q.has("expression") != q.has("metric"), a.address, "has a query %s that is both or neither", q.text("id"))
+			v.want(q.has("expression") != q.has("metric"),
+				a.address, "has a query %s that is both or neither", q.text("id"))
 			v.want(!q.has("metric") || q.number("metric.period") == period, a.address, "has queries of several periods")
 		}
 		if a.has("metric_query") {
@@ -266,12 +412,16 @@ func alarmsAreAccepted(stack tree) (v violations) {
 			v = append(v, queriesAreAccepted(a)...)
 		} else {
 			v.want(a.has("statistic") != a.has("extended_statistic"), a.address, "wants a statistic or a percentile")
-			v.want(!a.has("statistic") || slices.Contains(statistics, a.text("statistic")), a.address, "has the statistic %v", a.at("statistic"))
-			v.want(!a.has("extended_statistic") || percentile.MatchString(a.text("extended_statistic")), a.address, "has the percentile %v", a.at("extended_statistic"))
+			v.want(!a.has("statistic") || slices.Contains(statistics, a.text("statistic")),
+				a.address, "has the statistic %v", a.at("statistic"))
+			v.want(!a.has("extended_statistic") || percentile.MatchString(a.text("extended_statistic")),
+				a.address, "has the percentile %v", a.at("extended_statistic"))
 		}
 		single := a.has("metric_name") && a.has("namespace") && a.has("period")
-		none := !a.has("metric_name") && !a.has("namespace") && !a.has("period") && !a.has("statistic") && !a.has("extended_statistic")
-		v.want(single && !a.has("metric_query") || none && a.has("metric_query"), a.address, "wants either a metric or queries")
+		none := !a.has("metric_name") && !a.has("namespace") && !a.has("period") &&
+			!a.has("statistic") && !a.has("extended_statistic")
+		v.want(single && !a.has("metric_query") || none && a.has("metric_query"),
+			a.address, "wants either a metric or queries")
 	}
 	return v
 }
@@ -293,13 +443,20 @@ func metricsOf(a thing) map[string]tree {
 func silenceIsJudged(stack tree) (v violations) {
 	for _, a := range things(stack, "aws_cloudwatch_metric_alarm") {
 		missing := a.text("treat_missing_data")
-		v.want(slices.Contains([]string{"breaching", "notBreaching", "ignore", "missing"}, missing), a.address, "does not say what silence means: %q", missing)
+		v.want(slices.Contains([]string{"breaching", "notBreaching", "ignore", "missing"}, missing),
+			a.address, "does not say what silence means: %q", missing)
 		for metric := range metricsOf(a) {
 			switch {
-			case strings.HasSuffix(metric, " RunningTaskCount"), strings.HasSuffix(metric, " NewestBackupAge"):
-				v.want(missing == "breaching", a.address, "takes silence of %s for %s: nothing runs, nothing reports", metric, missing)
-			case strings.Contains(metric, "5XX"), strings.HasSuffix(metric, " Errors"), strings.HasSuffix(metric, "Dropped"), strings.HasSuffix(metric, "DroppedCount"):
-				v.want(missing == "notBreaching", a.address, "takes silence of %s for %s: it is counted only where it happens", metric, missing)
+			case strings.HasSuffix(metric, " RunningTaskCount"),
+				strings.HasSuffix(metric, " NewestBackupAge"):
+				v.want(missing == "breaching",
+					a.address, "takes silence of %s for %s: nothing runs, nothing reports", metric, missing)
+			case strings.Contains(metric, "5XX"),
+				strings.HasSuffix(metric, " Errors"),
+				strings.HasSuffix(metric, "Dropped"),
+				strings.HasSuffix(metric, "DroppedCount"):
+				v.want(missing == "notBreaching",
+					a.address, "takes silence of %s for %s: it is counted only where it happens", metric, missing)
 			}
 		}
 	}
@@ -310,7 +467,8 @@ func silenceIsJudged(stack tree) (v violations) {
 	return v
 }
 
-// reported are the dimensions that AWS reports a metric with: an alarm with others finds nothing, and never says so.
+// reported are the dimensions that AWS reports a metric with: an alarm with others finds nothing,
+// and never says so.
 //
 //	https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
 //	https://docs.aws.amazon.com/AmazonECS/latest/developerguide/available-metrics.html
@@ -333,15 +491,19 @@ func reported(stack tree) map[string][]string {
 		"AWS/NATGateway PacketsDropCount":              {"NatGatewayId"},
 		"AWS/Lambda Errors":                            {"FunctionName"},
 		"AWS/Scheduler InvocationDroppedCount":         {"ScheduleGroup"},
-		stackName(stack) + "/Backup NewestBackupAge":   {"DBInstanceIdentifier"}, // functions/backup/metrics.go
+		// functions/backup/metrics.go
+		stackName(stack) + "/Backup NewestBackupAge": {"DBInstanceIdentifier"},
 	}
-	for _, metric := range []string{"CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "FreeableMemory", "ReadLatency", "WriteLatency"} {
+	for _, metric := range []string{
+		"CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "FreeableMemory", "ReadLatency", "WriteLatency",
+	} {
 		all["AWS/RDS "+metric] = []string{"DBInstanceIdentifier"}
 	}
 	return all
 }
 
-// dimensionValues are the attributes that a dimension's value is. An ARN or an id in their place names nothing; a database's id is not its name.
+// dimensionValues are the attributes that a dimension's value is. An ARN or an id in their place
+// names nothing; a database's id is not its name.
 var dimensionValues = map[string]*regexp.Regexp{
 	"ClusterName":          regexp.MustCompile(`^\$\{aws_ecs_cluster\.\w+\.name\}$`),
 	"DBInstanceIdentifier": regexp.MustCompile(`^\$\{aws_db_instance\.\w+\.identifier\}$`),
@@ -358,7 +520,8 @@ func alarmsFindTheirMetrics(stack tree) (v violations) {
 	for _, a := range things(stack, "aws_cloudwatch_metric_alarm") {
 		for metric, dimensions := range metricsOf(a) {
 			names := strings.Join(slices.Sorted(maps.Keys(dimensions)), " ")
-			v.want(slices.Contains(known[metric], names), a.address, "looks at %s by %q, and it is known by %q", metric, names, known[metric])
+			v.want(slices.Contains(known[metric], names),
+				a.address, "looks at %s by %q, and it is known by %q", metric, names, known[metric])
 			for name, value := range dimensions {
 				shape := dimensionValues[name]
 				v.want(shape != nil && shape.MatchString(fmt.Sprint(value)), a.address, "takes %v for %s", value, name)
@@ -369,14 +532,20 @@ func alarmsFindTheirMetrics(stack tree) (v violations) {
 	return v
 }
 
-// An alarm that rings when a deployment begins is not watched in it, so these look back only a few minutes.
+// An alarm that rings when a deployment begins is not watched in it, so these look back
+// only a few minutes.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
 func deploymentAlarmsAreSound(stack tree) (v violations) {
 	for _, service := range things(stack, "aws_ecs_service") {
 		for _, a := range deploymentAlarms(stack, service) {
-			v.want(slices.Contains([]string{"HTTPCode_Target_5XX_Count", "TargetResponseTime"}, a.text("metric_name")), a.address, "takes a deployment back by %v", a.at("metric_name"))
-			v.want(slices.Equal(a.refs("dimensions.TargetGroup"), references(dig(service.at("load_balancer"), "0.target_group_arn"))), a.address, "looks at another service than %s", service.address)
-			v.want(periodOf(a)*a.number("evaluation_periods") <= 600, a.address, "looks back %v seconds, and rings still when the next deployment begins", periodOf(a)*a.number("evaluation_periods"))
+			v.want(slices.Contains([]string{"HTTPCode_Target_5XX_Count", "TargetResponseTime"}, a.text("metric_name")),
+				a.address, "takes a deployment back by %v", a.at("metric_name"))
+			group := references(dig(service.at("load_balancer"), "0.target_group_arn"))
+			v.want(slices.Equal(a.refs("dimensions.TargetGroup"), group),
+				a.address, "looks at another service than %s", service.address)
+			seconds := periodOf(a) * a.number("evaluation_periods")
+			v.want(seconds <= 600,
+				a.address, "looks back %v seconds, and rings still when the next deployment begins", seconds)
 		}
 	}
 	return v
@@ -427,15 +596,21 @@ func everythingIsWatched(stack tree) (v violations) {
 	// Of several instances, the one in use: the others wait to be looked at, or to be taken away.
 	for _, address := range databasesInUse(stack) {
 		d := get(stack, address)
-		want(d, "DBInstanceIdentifier", "CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "FreeableMemory", "ReadLatency", "WriteLatency", "NewestBackupAge")
+		want(d, "DBInstanceIdentifier", "CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "FreeableMemory",
+			"ReadLatency", "WriteLatency", "NewestBackupAge")
 		heard := false
 		for _, s := range referring(things(stack, "aws_db_event_subscription"), "source_ids", address) {
-			heard = heard || !slices.ContainsFunc([]string{"availability", "failover", "failure", "low storage", "recovery"}, func(category string) bool { return !slices.Contains(s.strings("event_categories"), category) })
+			heard = heard || !slices.ContainsFunc(databaseEvents, func(category string) bool {
+				return !slices.Contains(s.strings("event_categories"), category)
+			})
 		}
 		v.want(heard, address, "nobody hears what RDS says of it")
 	}
 	return v
 }
+
+// databaseEvents are the categories of RDS' events that people must hear of.
+var databaseEvents = []string{"availability", "failover", "failure", "low storage", "recovery"}
 
 // databasesInUse are those that services are told of.
 func databasesInUse(stack tree) []string {
@@ -449,7 +624,8 @@ func databasesInUse(stack tree) []string {
 	return slices.Compact(used)
 }
 
-// hearsOfDeployments looks for a rule on ECS' failed deployments of a cluster, with the topic as its target.
+// hearsOfDeployments looks for a rule on ECS' failed deployments of a cluster, with the
+// topic as its target.
 func hearsOfDeployments(stack tree, cluster thing) bool {
 	for _, rule := range things(stack, "aws_cloudwatch_event_rule") {
 		var pattern struct {
@@ -457,23 +633,30 @@ func hearsOfDeployments(stack tree, cluster thing) bool {
 			Detail    struct{ EventName []string }
 			Resources []struct{ Prefix string }
 		}
-		if json.Unmarshal([]byte(rule.text("event_pattern")), &pattern) != nil || !slices.Contains(pattern.Detail.EventName, "SERVICE_DEPLOYMENT_FAILED") {
+		if json.Unmarshal([]byte(rule.text("event_pattern")), &pattern) != nil ||
+			!slices.Contains(pattern.Detail.EventName, "SERVICE_DEPLOYMENT_FAILED") {
 			continue
 		}
-		own := len(pattern.Resources) == 1 && strings.HasSuffix(pattern.Resources[0].Prefix, ":service/${"+cluster.address+".name}/")
+		own := slices.Equal(pattern.Source, []string{"aws.ecs"}) &&
+			len(pattern.Resources) == 1 &&
+			strings.HasSuffix(pattern.Resources[0].Prefix, ":service/${"+cluster.address+".name}/")
 		targets := referring(things(stack, "aws_cloudwatch_event_target"), "rule", rule.address)
-		if own && slices.Equal(pattern.Source, []string{"aws.ecs"}) && len(targets) == 1 && get(stack, targets[0].ref("arn")).kind() == "aws_sns_topic" {
+		if own && len(targets) == 1 && get(stack, targets[0].ref("arn")).kind() == "aws_sns_topic" {
 			return true
 		}
 	}
 	return false
 }
 
-// widgetProperties are those of the two kinds of widgets that are used. Another kind is looked up when it is.
+// widgetProperties are those of the two kinds of widgets that are used. Another kind is looked
+// up when it is.
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 var widgetProperties = map[string][]string{
-	"alarm":  {"alarms", "sortBy", "states", "title"},
-	"metric": {"annotations", "legend", "liveData", "metrics", "period", "region", "setPeriodToTimeRange", "sparkline", "stacked", "stat", "timezone", "title", "view", "yAxis"},
+	"alarm": {"alarms", "sortBy", "states", "title"},
+	"metric": {
+		"annotations", "legend", "liveData", "metrics", "period", "region", "setPeriodToTimeRange", "sparkline",
+		"stacked", "stat", "timezone", "title", "view", "yAxis",
+	},
 }
 
 // widgetsHaveTheirPlace looks at the grid: 24 columns, no end below, nothing on something else.
@@ -481,7 +664,8 @@ func widgetsHaveTheirPlace(address string, widgets []thing) (v violations) {
 	for i, w := range widgets {
 		x, y, width, height := w.number("x"), w.number("y"), w.number("width"), w.number("height")
 		whole := x == math.Trunc(x) && y == math.Trunc(y) && width == math.Trunc(width) && height == math.Trunc(height)
-		v.want(whole && x >= 0 && y >= 0 && width >= 1 && x+width <= 24 && height >= 1 && height <= 1000, address, "%v is over the edge", w.at("properties.title"))
+		v.want(whole && x >= 0 && y >= 0 && width >= 1 && x+width <= 24 && height >= 1 && height <= 1000,
+			address, "%v is over the edge", w.at("properties.title"))
 		for _, other := range widgets[:i] {
 			beside := x >= other.number("x")+other.number("width") || other.number("x") >= x+width
 			below := y >= other.number("y")+other.number("height") || other.number("y") >= y+height
@@ -491,12 +675,16 @@ func widgetsHaveTheirPlace(address string, widgets []thing) (v violations) {
 	return v
 }
 
-// graphIsSound looks at one widget of metrics. Each is written out: there are none of the dots that repeat the one before, and no expressions.
+// graphIsSound looks at one widget of metrics. Each is written out: there are none of the dots that
+// repeat the one before, and no expressions.
 func graphIsSound(stack tree, address string, w thing) (v violations) {
 	title := w.at("properties.title")
 	v.want(w.is("properties.region", region(stack)), address, "%v has no region, or another", title)
-	v.want(slices.Contains([]string{"bar", "gauge", "pie", "singleValue", "table", "timeSeries"}, w.text("properties.view")), address, "%v is shown as %v", title, w.at("properties.view"))
-	v.want(isStatistic(w.text("properties.stat")) && isPeriod(w.number("properties.period")), address, "%v is the %v of %v seconds", title, w.at("properties.stat"), w.at("properties.period"))
+	views := []string{"bar", "gauge", "pie", "singleValue", "table", "timeSeries"}
+	v.want(slices.Contains(views, w.text("properties.view")),
+		address, "%v is shown as %v", title, w.at("properties.view"))
+	v.want(isStatistic(w.text("properties.stat")) && isPeriod(w.number("properties.period")),
+		address, "%v is the %v of %v seconds", title, w.at("properties.stat"), w.at("properties.period"))
 	metrics, _ := w.at("properties.metrics").([]any)
 	v.want(len(metrics) > 0, address, "%v shows nothing", title)
 	known := reported(stack)
@@ -507,13 +695,17 @@ func graphIsSound(stack tree, address string, w thing) (v violations) {
 			continue
 		}
 		names := strings.Join(slices.Sorted(maps.Keys(dimensions)), " ")
-		v.want(slices.Contains(known[name], names), address, "%v shows %s by %q, and it is known by %q", title, name, names, known[name])
+		v.want(slices.Contains(known[name], names),
+			address, "%v shows %s by %q, and it is known by %q", title, name, names, known[name])
 		for dimension, value := range dimensions {
 			shape := dimensionValues[dimension]
-			v.want(shape == nil || shape.MatchString(fmt.Sprint(value)), address, "%v takes %v for %s", title, value, dimension)
+			v.want(shape == nil || shape.MatchString(fmt.Sprint(value)),
+				address, "%v takes %v for %s", title, value, dimension)
 		}
-		v.want(!options.has("stat") || isStatistic(options.text("stat")), address, "%v shows the %v of %s", title, options.at("stat"), name)
-		v.want(!options.has("period") || isPeriod(options.number("period")), address, "%v shows %s of %v seconds", title, name, options.at("period"))
+		v.want(!options.has("stat") || isStatistic(options.text("stat")),
+			address, "%v shows the %v of %s", title, options.at("stat"), name)
+		v.want(!options.has("period") || isPeriod(options.number("period")),
+			address, "%v shows %s of %v seconds", title, name, options.at("period"))
 	}
 	slices.Sort(v)
 	return v
@@ -538,17 +730,22 @@ func dashboardIsSound(stack tree) (v violations) {
 			title, properties := w.at("properties.title"), widgetProperties[w.text("type")]
 			v.want(properties != nil, d.address, "%v is a widget of the kind %v", title, w.at("type"))
 			for name := range asTree(w.at("properties")) {
-				v.want(properties == nil || slices.Contains(properties, name), d.address, "%v has a property %s, which is not known", title, name)
+				v.want(properties == nil || slices.Contains(properties, name),
+					d.address, "%v has a property %s, which is not known", title, name)
 			}
 			for _, alarm := range w.strings("properties.alarms") {
 				of := get(stack, strings.Join(references(alarm), " "))
-				v.want(of.exists() && alarm == "${"+of.address+".arn}", d.address, "shows an alarm that there is not: %s", alarm)
+				v.want(of.exists() && alarm == "${"+of.address+".arn}",
+					d.address, "shows an alarm that there is not: %s", alarm)
 				shown = append(shown, of.address)
 			}
-			v.want(len(w.strings("properties.alarms")) <= 100, d.address, "CloudWatch shows a hundred alarms in a widget")
+			v.want(len(w.strings("properties.alarms")) <= 100,
+				d.address, "CloudWatch shows a hundred alarms in a widget")
 			switch w.text("type") {
 			case "alarm":
-				v.want(!w.has("properties.sortBy") || slices.Contains([]string{"default", "stateUpdatedTimestamp", "timestamp"}, w.text("properties.sortBy")), d.address, "sorts alarms by %v", w.at("properties.sortBy"))
+				orders := []string{"default", "stateUpdatedTimestamp", "timestamp"}
+				v.want(!w.has("properties.sortBy") || slices.Contains(orders, w.text("properties.sortBy")),
+					d.address, "sorts alarms by %v", w.at("properties.sortBy"))
 			case "metric":
 				v = append(v, graphIsSound(stack, d.address, w)...)
 			}
@@ -561,7 +758,8 @@ func dashboardIsSound(stack tree) (v violations) {
 	return v
 }
 
-// readMetric reads an array that is namespace, name, then dimensions and their values in pairs, then options or nothing.
+// readMetric reads an array that is namespace, name, then dimensions and their values in pairs,
+// then options or nothing.
 func readMetric(value any) (name string, dimensions tree, options thing, ok bool) {
 	list, _ := value.([]any)
 	if len(list) > 0 {

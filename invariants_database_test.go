@@ -13,80 +13,130 @@ var databaseInvariants = []invariant{
 		promise: "the database speaks TLS only, and is told so by whoever asks it",
 		check:   databaseSpeaksTLS,
 		broken: []damage{
-			{"it need not", "prod", change(parameters, "parameter.4.value", "0"), parameters},
-			{"it says nothing", "prod", change(parameters, "parameter", []any{}), parameters},
-			{"a service does not ask for it", "prod", replace(webDefinition, "container_definitions", `"PGSSLMODE","value":"verify-full"`, `"PGSSLMODE","value":"prefer"`), webDefinition},
-			{"it verifies by an authority that the image has not", "prod", replace(webDefinition, "container_definitions", `"PGSSLROOTCERT","value":"/certificates/rds.pem"`, `"PGSSLROOTCERT","value":"system"`), webDefinition},
-			{"an authority that has expired", "prod", change(database, "ca_cert_identifier", "rds-ca-2019"), database},
+			{name: "it need not", stack: "prod",
+				breaks: change(parameters, "parameter.4.value", "0"), found: parameters},
+			{name: "it says nothing", stack: "prod",
+				breaks: change(parameters, "parameter", []any{}), found: parameters},
+			{name: "a service does not ask for it", stack: "prod",
+				breaks: replace(webDefinition, "container_definitions",
+					`"PGSSLMODE","value":"verify-full"`, `"PGSSLMODE","value":"prefer"`),
+				found: webDefinition},
+			{name: "it verifies by an authority that the image has not", stack: "prod",
+				breaks: replace(webDefinition, "container_definitions",
+					`"PGSSLROOTCERT","value":"/certificates/rds.pem"`, `"PGSSLROOTCERT","value":"system"`),
+				found: webDefinition},
+			{name: "an authority that has expired", stack: "prod",
+				breaks: change(database, "ca_cert_identifier", "rds-ca-2019"), found: database},
 		},
 	},
 	{
 		promise: "database parameters are what the engine takes, when it takes them",
 		check:   parametersFit,
 		broken: []damage{
-			{"a static one at once", "prod", change(parameters, "parameter.5.apply_method", "immediate"), parameters},
-			{"a boolean where PostgreSQL 18 wants a list", "a restored database", change(parameters, "parameter.0.value", "1"), parameters},
-			{"a list where PostgreSQL 17 wants a boolean", "prod", change(parameters, "parameter.0.value", "all"), parameters},
-			{"statements are not counted", "prod", change(parameters, "parameter.5.value", "auto_explain"), parameters},
-			{"one twice", "prod", change(parameters, "parameter.1.name", "log_connections"), parameters},
-			{"one that PostgreSQL has not", "prod", change(parameters, "parameter.3.name", "log_slow_statements"), parameters},
-			{"a word where a number is meant", "prod", change(parameters, "parameter.3.value", "1s"), parameters},
-			{"a word where RDS wants 0 or 1", "prod", change(parameters, "parameter.2.value", "on"), parameters},
-			{"a stage of connecting that there is not", "a restored database", change(parameters, "parameter.0.value", "every"), parameters},
-			{"a library with a space before it", "prod", change(parameters, "parameter.5.value", "auto_explain, pg_stat_statements"), parameters},
+			{name: "a static one at once", stack: "prod",
+				breaks: change(parameters, "parameter.5.apply_method", "immediate"), found: parameters},
+			{name: "a boolean where PostgreSQL 18 wants a list", stack: "a restored database",
+				breaks: change(parameters, "parameter.0.value", "1"), found: parameters},
+			{name: "a list where PostgreSQL 17 wants a boolean", stack: "prod",
+				breaks: change(parameters, "parameter.0.value", "all"), found: parameters},
+			{name: "statements are not counted", stack: "prod",
+				breaks: change(parameters, "parameter.5.value", "auto_explain"), found: parameters},
+			{name: "one twice", stack: "prod",
+				breaks: change(parameters, "parameter.1.name", "log_connections"), found: parameters},
+			{name: "one that PostgreSQL has not", stack: "prod",
+				breaks: change(parameters, "parameter.3.name", "log_slow_statements"), found: parameters},
+			{name: "a word where a number is meant", stack: "prod",
+				breaks: change(parameters, "parameter.3.value", "1s"), found: parameters},
+			{name: "a word where RDS wants 0 or 1", stack: "prod",
+				breaks: change(parameters, "parameter.2.value", "on"), found: parameters},
+			{name: "a stage of connecting that there is not", stack: "a restored database",
+				breaks: change(parameters, "parameter.0.value", "every"), found: parameters},
+			{name: "a library with a space before it", stack: "prod",
+				breaks: change(parameters, "parameter.5.value", "auto_explain, pg_stat_statements"), found: parameters},
 		},
 	},
 	{
 		promise: "the database and its user have names that RDS does not keep for itself",
 		check:   databaseNamesAreFree,
 		broken: []damage{
-			{"a user that PostgreSQL keeps", "prod", change(database, "username", "admin"), database},
-			{"RDS' own user", "prod", change(database, "username", "rdsadmin"), database},
-			{"a role of PostgreSQL's own", "prod", change(database, "username", "pg_dba"), database},
-			{"a role of RDS' own", "prod", change(database, "username", "rds_superuser"), database},
-			{"a user with a dash", "prod", change(database, "username", "my-user"), database},
-			{"a user longer than RDS takes", "prod", change(database, "username", "platform_operator"), database},
-			{"no user", "prod", unset(database, "username"), database},
-			{"a word of SQL as a database", "prod", change(database, "db_name", "order"), database},
-			{"a database with a dash", "prod", change(database, "db_name", "my-shop"), database},
-			{"a password beside the one that RDS keeps", "prod", add(database, "password", "secret"), database},
+			{name: "a user that PostgreSQL keeps", stack: "prod",
+				breaks: change(database, "username", "admin"), found: database},
+			{name: "RDS' own user", stack: "prod",
+				breaks: change(database, "username", "rdsadmin"), found: database},
+			{name: "a role of PostgreSQL's own", stack: "prod",
+				breaks: change(database, "username", "pg_dba"), found: database},
+			{name: "a role of RDS' own", stack: "prod",
+				breaks: change(database, "username", "rds_superuser"), found: database},
+			{name: "a user with a dash", stack: "prod",
+				breaks: change(database, "username", "my-user"), found: database},
+			{name: "a user longer than RDS takes", stack: "prod",
+				breaks: change(database, "username", "platform_operator"), found: database},
+			{name: "no user", stack: "prod",
+				breaks: unset(database, "username"), found: database},
+			{name: "a word of SQL as a database", stack: "prod",
+				breaks: change(database, "db_name", "order"), found: database},
+			{name: "a database with a dash", stack: "prod",
+				breaks: change(database, "db_name", "my-shop"), found: database},
+			{name: "a password beside the one that RDS keeps", stack: "prod",
+				breaks: add(database, "password", "secret"), found: database},
 		},
 	},
 	{
 		promise: "the engine's version is the major alone, and the next major's parameters can be made while it runs",
 		check:   versionsAgree,
 		broken: []damage{
-			{"a minor, against which upgrades fight", "prod", change(database, "engine_version", "17.4"), database},
-			{"the family of another", "prod", change(parameters, "family", "postgres16"), database},
-			{"a name without the family", "prod", change(parameters, "name", "platform-prod"), parameters},
-			{"it goes before the next is there", "prod", unset(parameters, "lifecycle.create_before_destroy"), parameters},
-			{"no minor upgrades", "prod", change(database, "auto_minor_version_upgrade", false), database},
-			{"nobody said when changes come", "prod", unset(database, "apply_immediately"), database},
-			{"nobody said when upgrades come", "prod", unset(database, "maintenance_window"), database},
+			{name: "a minor, against which upgrades fight", stack: "prod",
+				breaks: change(database, "engine_version", "17.4"), found: database},
+			{name: "the family of another", stack: "prod",
+				breaks: change(parameters, "family", "postgres16"), found: database},
+			{name: "a name without the family", stack: "prod",
+				breaks: change(parameters, "name", "platform-prod"), found: parameters},
+			{name: "it goes before the next is there", stack: "prod",
+				breaks: unset(parameters, "lifecycle.create_before_destroy"), found: parameters},
+			{name: "no minor upgrades", stack: "prod",
+				breaks: change(database, "auto_minor_version_upgrade", false), found: database},
+			{name: "nobody said when changes come", stack: "prod",
+				breaks: unset(database, "apply_immediately"), found: database},
+			{name: "nobody said when upgrades come", stack: "prod",
+				breaks: unset(database, "maintenance_window"), found: database},
 		},
 	},
 	{
 		promise: "the database's storage is gp3 within what AWS takes, and grows",
 		check:   storageFits,
 		broken: []damage{
-			{"IOPS below 400 GiB", "prod", add(database, "iops", 12000.0), database},
-			{"throughput below 400 GiB", "dev", add(database, "storage_throughput", 500.0), database},
-			{"a bound too close", "prod", change(database, "max_allocated_storage", 105.0), database},
-			{"another kind", "prod", change(database, "storage_type", "standard"), database},
-			{"too little", "prod", change(database, "allocated_storage", 10.0), database},
+			{name: "IOPS below 400 GiB", stack: "prod",
+				breaks: add(database, "iops", 12000.0), found: database},
+			{name: "throughput below 400 GiB", stack: "dev",
+				breaks: add(database, "storage_throughput", 500.0), found: database},
+			{name: "a bound too close", stack: "prod",
+				breaks: change(database, "max_allocated_storage", 105.0), found: database},
+			{name: "another kind", stack: "prod",
+				breaks: change(database, "storage_type", "standard"), found: database},
+			{name: "too little", stack: "prod",
+				breaks: change(database, "allocated_storage", 10.0), found: database},
 		},
 	},
 	{
 		promise: "the database can stand in two zones, and go back in time",
 		check:   databaseIsDurable,
 		broken: []damage{
-			{"one zone", "dev", change("aws_db_subnet_group.database_subnet_group", "subnet_ids", []any{id("aws_subnet.database_subnet_a")}), database},
-			{"no way back", "dev", change(database, "backup_retention_period", 0.0), database},
-			{"snapshots without tags", "dev", change(database, "copy_tags_to_snapshot", false), database},
-			{"logs of neither kind", "dev", change(database, "enabled_cloudwatch_logs_exports", []any{}), database},
-			{"Insights' retention that AWS refuses", "dev", change(database, "performance_insights_retention_period", 30.0), database},
-			{"advanced Insights kept too short", "prod", change(database, "database_insights_mode", "advanced"), database},
-			{"the system is not watched", "prod", change(database, "monitoring_interval", 0.0), database},
+			{name: "one zone", stack: "dev",
+				breaks: change("aws_db_subnet_group.database_subnet_group", "subnet_ids",
+					[]any{id("aws_subnet.database_subnet_a")}),
+				found: database},
+			{name: "no way back", stack: "dev",
+				breaks: change(database, "backup_retention_period", 0.0), found: database},
+			{name: "snapshots without tags", stack: "dev",
+				breaks: change(database, "copy_tags_to_snapshot", false), found: database},
+			{name: "logs of neither kind", stack: "dev",
+				breaks: change(database, "enabled_cloudwatch_logs_exports", []any{}), found: database},
+			{name: "Insights' retention that AWS refuses", stack: "dev",
+				breaks: change(database, "performance_insights_retention_period", 30.0), found: database},
+			{name: "advanced Insights kept too short", stack: "prod",
+				breaks: change(database, "database_insights_mode", "advanced"), found: database},
+			{name: "the system is not watched", stack: "prod",
+				breaks: change(database, "monitoring_interval", 0.0), found: database},
 		},
 	},
 	{
@@ -94,31 +144,51 @@ var databaseInvariants = []invariant{
 		check:   protectedHasAStandby,
 		shipped: true,
 		broken: []damage{
-			{"it has none", "prod", change(database, "multi_az", false), database},
+			{name: "it has none", stack: "prod",
+				breaks: change(database, "multi_az", false), found: database},
 		},
 	},
 	{
 		promise: "a restored database is a new one beside the old, and is not made anew when its source changes",
 		check:   restoresStandBeside,
 		broken: []damage{
-			{"the main one is replaced by a snapshot", "prod", add(database, "snapshot_identifier", "before"), database},
-			{"a change of the snapshot replaces it", "a restored database", unset("aws_db_instance.database_restored_migrated", "lifecycle.ignore_changes"), "aws_db_instance.database_restored_migrated"},
-			{"a change of the time does", "a restored database", change("aws_db_instance.database_restored_yesterday", "lifecycle.ignore_changes", []any{"snapshot_identifier"}), "aws_db_instance.database_restored_yesterday"},
-			{"its key does", "a restored database", change("aws_db_instance.database_restored_yesterday", "lifecycle.ignore_changes", []any{"snapshot_identifier", "restore_to_point_in_time"}), "aws_db_instance.database_restored_yesterday"},
-			{"a size that it has outgrown", "a restored database", add("aws_db_instance.database_restored_migrated", "allocated_storage", 20.0), "aws_db_instance.database_restored_migrated"},
-			{"a user that the snapshot has not", "a restored database", add("aws_db_instance.database_restored_migrated", "username", "platform"), "aws_db_instance.database_restored_migrated"},
-			{"a replica, which RDS refuses while it keeps the password", "prod", add(database, "replicate_source_db", "other"), database},
-			{"a blue/green update, likewise", "prod", add(database, "blue_green_update", tree{"enabled": true}), database},
-			{"the old one is gone", "a restored database", drop(database), "aws_db_instance.database_restored_yesterday"},
+			{name: "the main one is replaced by a snapshot", stack: "prod",
+				breaks: add(database, "snapshot_identifier", "before"), found: database},
+			{name: "a change of the snapshot replaces it", stack: "a restored database",
+				breaks: unset("aws_db_instance.database_restored_migrated", "lifecycle.ignore_changes"),
+				found:  "aws_db_instance.database_restored_migrated"},
+			{name: "a change of the time does", stack: "a restored database",
+				breaks: change("aws_db_instance.database_restored_yesterday", "lifecycle.ignore_changes",
+					[]any{"snapshot_identifier"}),
+				found: "aws_db_instance.database_restored_yesterday"},
+			{name: "its key does", stack: "a restored database",
+				breaks: change("aws_db_instance.database_restored_yesterday", "lifecycle.ignore_changes",
+					[]any{"snapshot_identifier", "restore_to_point_in_time"}),
+				found: "aws_db_instance.database_restored_yesterday"},
+			{name: "a size that it has outgrown", stack: "a restored database",
+				breaks: add("aws_db_instance.database_restored_migrated", "allocated_storage", 20.0),
+				found:  "aws_db_instance.database_restored_migrated"},
+			{name: "a user that the snapshot has not", stack: "a restored database",
+				breaks: add("aws_db_instance.database_restored_migrated", "username", "platform"),
+				found:  "aws_db_instance.database_restored_migrated"},
+			{name: "a replica, which RDS refuses while it keeps the password", stack: "prod",
+				breaks: add(database, "replicate_source_db", "other"), found: database},
+			{name: "a blue/green update, likewise", stack: "prod",
+				breaks: add(database, "blue_green_update", tree{"enabled": true}), found: database},
+			{name: "the old one is gone", stack: "a restored database",
+				breaks: drop(database), found: "aws_db_instance.database_restored_yesterday"},
 		},
 	},
 }
 
 func databaseSpeaksTLS(stack tree) (v violations) {
 	for _, d := range things(stack, "aws_db_instance") {
-		v.want(d.is("ca_cert_identifier", "rds-ca-rsa2048-g1") || d.is("ca_cert_identifier", "rds-ca-rsa4096-g1") || d.is("ca_cert_identifier", "rds-ca-ecc384-g1"), d.address, "has a certificate of %v", d.at("ca_cert_identifier"))
+		authorities := []string{"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"}
+		v.want(slices.Contains(authorities, d.text("ca_cert_identifier")),
+			d.address, "has a certificate of %v", d.at("ca_cert_identifier"))
 		group := get(stack, d.ref("parameter_group_name"))
-		v.want(parametersOf(group)["rds.force_ssl"].is("value", "1"), group.address, "lets %s speak without TLS", d.address)
+		v.want(parametersOf(group)["rds.force_ssl"].is("value", "1"),
+			group.address, "lets %s speak without TLS", d.address)
 	}
 	for _, t := range tasks(stack) {
 		for _, c := range t.containers {
@@ -126,14 +196,17 @@ func databaseSpeaksTLS(stack tree) (v violations) {
 			if _, uses := told["PGHOST"]; !uses {
 				continue
 			}
-			// No stock image holds RDS' authority, and the system's do not include it: verify-full takes a file of our own.
-			v.want(told["PGSSLMODE"] == "verify-full" && deliversCertificates(t, c, told["PGSSLROOTCERT"]), c.address, "asks for TLS %q with authorities from %q", told["PGSSLMODE"], told["PGSSLROOTCERT"])
+			// No stock image holds RDS' authority, and the system's do not include it: verify-full
+			// takes a file of our own.
+			v.want(told["PGSSLMODE"] == "verify-full" && deliversCertificates(t, c, told["PGSSLROOTCERT"]),
+				c.address, "asks for TLS %q with authorities from %q", told["PGSSLMODE"], told["PGSSLROOTCERT"])
 		}
 	}
 	return v
 }
 
-// deliversCertificates tells whether another container of a task has written certificates to a file before a container starts that reads it.
+// deliversCertificates tells whether another container of a task has written certificates to a file
+// before a container starts that reads it.
 func deliversCertificates(t task, to thing, file string) bool {
 	volume := func(c thing) string {
 		for _, m := range c.parts("mountPoints") {
@@ -145,8 +218,10 @@ func deliversCertificates(t task, to thing, file string) bool {
 	}
 	for _, needed := range to.parts("dependsOn") {
 		for _, c := range t.containers {
-			writes := strings.HasSuffix(strings.Join(c.strings("command"), " "), "> "+file) && strings.HasPrefix(variables(c, "environment", "value")["CERTIFICATES"], "-----BEGIN CERTIFICATE-----")
-			if needed.is("condition", "SUCCESS") && needed.is("containerName", c.text("name")) && writes && volume(c) != "" && volume(c) == volume(to) {
+			writes := strings.HasSuffix(strings.Join(c.strings("command"), " "), "> "+file) &&
+				strings.HasPrefix(variables(c, "environment", "value")["CERTIFICATES"], "-----BEGIN CERTIFICATE-----")
+			first := needed.is("condition", "SUCCESS") && needed.is("containerName", c.text("name"))
+			if first && writes && volume(c) != "" && volume(c) == volume(to) {
 				return true
 			}
 		}
@@ -162,22 +237,27 @@ func parametersOf(group thing) map[string]thing {
 	return all
 }
 
-// staticParameters need a restart: RDS refuses "immediate" for them. Those that a platform like this is likely to set.
+// staticParameters need a restart: RDS refuses "immediate" for them. Those that a platform like
+// this is likely to set.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Parameters.html
 var staticParameters = []string{
-	"autovacuum_max_workers", "max_connections", "max_locks_per_transaction", "max_prepared_transactions", "max_replication_slots", "max_wal_senders",
-	"max_worker_processes", "rds.logical_replication", "rds.restrict_password_commands", "shared_buffers", "shared_preload_libraries",
-	"track_activity_query_size", "wal_buffers",
+	"autovacuum_max_workers", "max_connections", "max_locks_per_transaction", "max_prepared_transactions",
+	"max_replication_slots", "max_wal_senders", "max_worker_processes", "rds.logical_replication",
+	"rds.restrict_password_commands", "shared_buffers", "shared_preload_libraries", "track_activity_query_size",
+	"wal_buffers",
 }
 
-// parameterValues are what RDS takes for the parameters that are set. It has 0 and 1 where PostgreSQL has on and off. Another parameter is looked up by
-// aws rds describe-engine-default-parameters, whose AllowedValues these are, or in PostgreSQL's own manual:
+// parameterValues are what RDS takes for the parameters that are set. It has 0 and 1 where
+// PostgreSQL has on and off. Another parameter is looked up by
+// `aws rds describe-engine-default-parameters`, whose AllowedValues these are, or in PostgreSQL's
+// own manual:
 // https://www.postgresql.org/docs/current/runtime-config-logging.html
 var parameterValues = map[string]*regexp.Regexp{
-	"log_connections":            regexp.MustCompile(`^([01]|all|(receipt|authentication|authorization|setup_durations)(,(receipt|authentication|authorization|setup_durations))*)$`),
-	"log_disconnections":         regexp.MustCompile(`^[01]$`),
-	"log_lock_waits":             regexp.MustCompile(`^[01]$`),
-	"log_min_duration_statement": regexp.MustCompile(`^(-1|0|[1-9][0-9]{0,8}|1[0-9]{9}|20[0-9]{8})$`), // milliseconds, in 31 bits
+	"log_connections":    regexp.MustCompile(`^([01]|all|(receipt|authentication|authorization|setup_durations)(,(receipt|authentication|authorization|setup_durations))*)$`),
+	"log_disconnections": regexp.MustCompile(`^[01]$`),
+	"log_lock_waits":     regexp.MustCompile(`^[01]$`),
+	// Milliseconds, in 31 bits.
+	"log_min_duration_statement": regexp.MustCompile(`^(-1|0|[1-9][0-9]{0,8}|1[0-9]{9}|20[0-9]{8})$`),
 	"rds.force_ssl":              regexp.MustCompile(`^[01]$`),
 	"shared_preload_libraries":   regexp.MustCompile(`^[a-z_]+(,[a-z_]+)*$`),
 }
@@ -188,28 +268,38 @@ func parametersFit(stack tree) (v violations) {
 		v.want(len(of) == len(group.parts("parameter")), group.address, "names a parameter twice")
 		for name, p := range of {
 			shape := parameterValues[name]
-			v.want(shape != nil && shape.MatchString(p.text("value")), group.address, "%s is %v, which is not known", name, p.at("value"))
-			v.want(p.is("apply_method", "pending-reboot") || p.is("apply_method", "immediate") && !slices.Contains(staticParameters, name), group.address, "%s is %v", name, p.at("apply_method"))
+			v.want(shape != nil && shape.MatchString(p.text("value")),
+				group.address, "%s is %v, which is not known", name, p.at("value"))
+			v.want(p.is("apply_method", "pending-reboot") ||
+				p.is("apply_method", "immediate") && !slices.Contains(staticParameters, name),
+				group.address, "%s is %v", name, p.at("apply_method"))
 		}
-		// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.html; 18 made it a list of stages
+		// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.html;
+		// 18 made it a list of stages
 		version, _ := strconv.Atoi(strings.TrimPrefix(group.text("family"), "postgres"))
 		connections := of["log_connections"].text("value")
-		v.want(version >= 18 && connections != "1" || version < 18 && connections == "1", group.address, "log_connections is %q with PostgreSQL %d", connections, version)
-		v.want(strings.Contains(of["shared_preload_libraries"].text("value"), "pg_stat_statements"), group.address, "does not count statements")
+		v.want(version >= 18 && connections != "1" || version < 18 && connections == "1",
+			group.address, "log_connections is %q with PostgreSQL %d", connections, version)
+		v.want(strings.Contains(of["shared_preload_libraries"].text("value"), "pg_stat_statements"),
+			group.address, "does not count statements")
 	}
 	slices.Sort(v)
 	return v
 }
 
-// https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html. Which words are reserved beside PostgreSQL's RDS does not say; of
-// names, it refuses admin and rdsadmin (https://github.com/aws-cloudformation/cfn-lint/pull/4425), and PostgreSQL roles that begin with pg_.
+// https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html. Which
+// words are reserved beside PostgreSQL's RDS does not say; of names, it refuses admin and
+// rdsadmin (https://github.com/aws-cloudformation/cfn-lint/pull/4425), and PostgreSQL roles
+// that begin with pg_.
 func databaseNamesAreFree(stack tree) (v violations) {
 	free := func(name string, limit int) bool {
-		return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`).MatchString(name) && len(name) <= limit && !slices.Contains(config.DatabaseWords, strings.ToLower(name)) &&
+		return regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`).MatchString(name) && len(name) <= limit &&
+			!slices.Contains(config.DatabaseWords, strings.ToLower(name)) &&
 			!strings.HasPrefix(name, "pg_") && !strings.HasPrefix(name, "rds_")
 	}
 	for _, d := range things(stack, "aws_db_instance") {
-		v.want(!d.has("password") && d.is("manage_master_user_password", true), d.address, "has a password that RDS does not keep")
+		v.want(!d.has("password") && d.is("manage_master_user_password", true),
+			d.address, "has a password that RDS does not keep")
 		if d.has("snapshot_identifier") || d.has("restore_to_point_in_time") {
 			continue // names that come with what it is made from
 		}
@@ -222,14 +312,19 @@ func databaseNamesAreFree(stack tree) (v violations) {
 func versionsAgree(stack tree) (v violations) {
 	for _, d := range things(stack, "aws_db_instance") {
 		group := get(stack, d.ref("parameter_group_name"))
-		v.want(regexp.MustCompile(`^1[4-9]$`).MatchString(d.text("engine_version")), d.address, "wants a major version alone, has %v", d.at("engine_version"))
-		v.want(d.is("engine", "postgres") && group.is("family", "postgres"+d.text("engine_version")), d.address, "is %v %v with parameters for %v", d.at("engine"), d.at("engine_version"), group.at("family"))
+		v.want(regexp.MustCompile(`^1[4-9]$`).MatchString(d.text("engine_version")),
+			d.address, "wants a major version alone, has %v", d.at("engine_version"))
+		v.want(d.is("engine", "postgres") && group.is("family", "postgres"+d.text("engine_version")),
+			d.address, "is %v %v with parameters for %v", d.at("engine"), d.at("engine_version"), group.at("family"))
 		v.want(d.is("auto_minor_version_upgrade", true), d.address, "is left on old minor versions")
 		v.want(d.has("apply_immediately"), d.address, "does not say whether changes wait for the window")
-		v.want(d.has("maintenance_window") && d.has("backup_window"), d.address, "is changed and copied at a time of AWS' choosing")
+		v.want(d.has("maintenance_window") && d.has("backup_window"),
+			d.address, "is changed and copied at a time of AWS' choosing")
 	}
 	for _, group := range things(stack, "aws_db_parameter_group") {
-		v.want(group.text("family") != "" && strings.HasSuffix(group.text("name"), "-"+group.text("family")) && group.is("lifecycle.create_before_destroy", true),
+		v.want(group.text("family") != "" &&
+			strings.HasSuffix(group.text("name"), "-"+group.text("family")) &&
+			group.is("lifecycle.create_before_destroy", true),
 			group.address, "stands in the way of the next major's group")
 	}
 	return v
@@ -243,9 +338,11 @@ func storageFits(stack tree) (v violations) {
 			continue // as large as what it was made from
 		}
 		v.want(initial >= 20, d.address, "wants 20 GiB or more")
-		v.want(initial >= 400 || !d.has("iops") && !d.has("storage_throughput"), d.address, "sets IOPS or throughput, which gp3 has from 400 GiB on")
+		v.want(initial >= 400 || !d.has("iops") && !d.has("storage_throughput"),
+			d.address, "sets IOPS or throughput, which gp3 has from 400 GiB on")
 		limit := d.number("max_allocated_storage")
-		v.want(limit == 0 || limit*10 >= initial*11, d.address, "wants a bound a tenth above %v, or 0 for none, has %v", initial, limit)
+		v.want(limit == 0 || limit*10 >= initial*11,
+			d.address, "wants a bound a tenth above %v, or 0 for none, has %v", initial, limit)
 	}
 	return v
 }
@@ -256,35 +353,44 @@ func databaseIsDurable(stack tree) (v violations) {
 		v.want(len(zonesOf(stack, group.refs("subnet_ids"))) >= 2, d.address, "wants subnets of two zones")
 		v.want(d.number("backup_retention_period") >= 1, d.address, "cannot go back in time")
 		v.want(d.is("copy_tags_to_snapshot", true), d.address, "has snapshots without tags")
-		v.want(slices.Equal(d.strings("enabled_cloudwatch_logs_exports"), []string{"postgresql", "upgrade"}), d.address, "does not show its logs")
-		v.want(d.number("monitoring_interval") > 0 && d.has("monitoring_role_arn"), d.address, "does not show how its system is")
+		v.want(slices.Equal(d.strings("enabled_cloudwatch_logs_exports"), []string{"postgresql", "upgrade"}),
+			d.address, "does not show its logs")
+		v.want(d.number("monitoring_interval") > 0 && d.has("monitoring_role_arn"),
+			d.address, "does not show how its system is")
 		kept := d.number("performance_insights_retention_period")
-		v.want(kept == 7 || kept == 731 || kept > 0 && int(kept)%31 == 0 && kept <= 713, d.address, "keeps Insights for %v days, which AWS refuses", kept)
-		v.want(!d.is("database_insights_mode", "advanced") || kept >= 465, d.address, "wants 465 days for advanced Insights")
+		v.want(kept == 7 || kept == 731 || kept > 0 && int(kept)%31 == 0 && kept <= 713,
+			d.address, "keeps Insights for %v days, which AWS refuses", kept)
+		v.want(!d.is("database_insights_mode", "advanced") || kept >= 465,
+			d.address, "wants 465 days for advanced Insights")
 	}
 	return v
 }
 
 func protectedHasAStandby(stack tree) (v violations) {
 	for _, d := range things(stack, "aws_db_instance") {
-		v.want(d.at("multi_az") == d.at("deletion_protection"), d.address, "is protected: %v, and has a standby: %v", d.at("deletion_protection"), d.at("multi_az"))
+		v.want(d.at("multi_az") == d.at("deletion_protection"),
+			d.address, "is protected: %v, and has a standby: %v", d.at("deletion_protection"), d.at("multi_az"))
 	}
 	return v
 }
 
 func restoresStandBeside(stack tree) (v violations) {
 	for _, d := range things(stack, "aws_db_instance") {
-		v.want(!d.has("replicate_source_db") && !d.has("blue_green_update"), d.address, "is refused while RDS keeps the password")
+		v.want(!d.has("replicate_source_db") && !d.has("blue_green_update"),
+			d.address, "is refused while RDS keeps the password")
 		restored := d.has("snapshot_identifier") || d.has("restore_to_point_in_time")
-		v.want(!restored || strings.HasPrefix(d.id(), "database_restored_"), d.address, "is replaced, with all that is in it")
+		v.want(!restored || strings.HasPrefix(d.id(), "database_restored_"),
+			d.address, "is replaced, with all that is in it")
 		if !restored {
 			continue
 		}
 		ignored := d.strings("lifecycle.ignore_changes")
-		v.want(slices.Contains(ignored, "snapshot_identifier") && slices.Contains(ignored, "restore_to_point_in_time"), d.address, "is made anew when what it was made from changes")
+		v.want(slices.Contains(ignored, "snapshot_identifier") && slices.Contains(ignored, "restore_to_point_in_time"),
+			d.address, "is made anew when what it was made from changes")
 		v.want(slices.Contains(ignored, "kms_key_id"), d.address, "is made anew, since it has the snapshot's key")
 		v.want(!d.has("allocated_storage"), d.address, "is shrunk to what the main one began with, which RDS refuses")
-		v.want(!d.has("username") && !d.has("db_name"), d.address, "names what comes with the snapshot, and RDS refuses it")
+		v.want(!d.has("username") && !d.has("db_name"),
+			d.address, "names what comes with the snapshot, and RDS refuses it")
 		v.want(get(stack, database).exists(), d.address, "is not beside the one it was made from")
 	}
 	return v

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ---- Reading policies --------------------------------------------------------------------------------------------------
+// ---- Reading policies ---------------------------------------------------------------------------
 
 // grant is one statement of a policy document.
 type grant struct {
@@ -19,7 +19,8 @@ type grant struct {
 	when      []string // as test variable value
 }
 
-// grantsIn are the statements of the document behind a reference such as ${data.aws_iam_policy_document.x.json}.
+// grantsIn are the statements of the document behind a reference such as
+// ${data.aws_iam_policy_document.x.json}.
 func grantsIn(stack tree, reference any) []grant {
 	var grants []grant
 	for _, address := range references(reference) {
@@ -54,7 +55,8 @@ func permissionsOf(stack tree, role string) []grant {
 	return grants
 }
 
-// configured tells whether a statement is the configuration's (services.<name>.permissions) and not ours.
+// configured tells whether a statement is the configuration's
+// (services.<name>.permissions) and not ours.
 func (g grant) configured() bool { return strings.Contains(g.address, " Configured") }
 
 func (g grant) allows(action string) bool { return g.allow && slices.Contains(g.actions, action) }
@@ -67,7 +69,8 @@ type use struct {
 	path string
 }
 
-// usesOf are those places. What a role may do and who trusts it follows from them, whatever its name.
+// usesOf are those places. What a role may do and who trusts it follows from
+// them, whatever its name.
 func usesOf(stack tree, role string) []use {
 	var uses []use
 	for kind, paths := range map[string][]string{
@@ -106,104 +109,215 @@ func taskOf(stack tree, role string) task {
 	return task{}
 }
 
-// ---- Roles -----------------------------------------------------------------------------------------------------------------
+// ---- Roles --------------------------------------------------------------------------------------
 
 var roleInvariants = []invariant{
 	{
 		promise: "a role is trusted by the one service that uses it, under the conditions that AWS documents",
 		check:   rolesAreTrusted,
 		broken: []damage{
-			{"another account", "prod", change(executionTrust, "statement.0.principals.0", tree{"type": "AWS", "identifiers": []any{"arn:aws:iam::210987654321:root"}}), executionRole},
-			{"a second service", "prod", change(executionTrust, "statement.0.principals.0.identifiers", []any{"ecs-tasks.amazonaws.com", "ec2.amazonaws.com"}), executionRole},
-			{"tasks of other accounts", "prod", unset(executionTrust, "statement.0.condition"), executionRole},
-			{"one cluster's tasks, which ECS does not send", "prod", change(executionTrust, "statement.0.condition.1.values.0", "${aws_ecs_cluster.cluster.arn}"), executionRole},
-			{"a condition that Lambda does not send", "prod", add(functionTrust, "statement.0.condition", []any{tree{"test": "StringEquals", "variable": "aws:SourceAccount", "values": []any{account}}}), "aws_iam_role.backup_function_role"},
-			{"a schedule's ARN in place of its group's", "prod", change("data.aws_iam_policy_document.backup_schedule_role_trust", "statement.0.condition.1.values.0", "${aws_scheduler_schedule.backup_schedule.arn}"), "aws_iam_role.backup_schedule_role"},
-			{"flow logs of any account", "dev", change("data.aws_iam_policy_document.flow_log_role_trust", "statement.0.condition", []any{}), "aws_iam_role.flow_log_role"},
-			{"a database that the monitoring's condition leaves out", "dev", change("aws_db_instance.database", "identifier", "other"), "aws_iam_role.database_monitoring_role"},
-			{"a role that nobody uses", "prod", copied("aws_iam_role.flow_log_role", "aws_iam_role.spare", "name", "spare"), "aws_iam_role.spare"},
-			{"nobody is trusted", "prod", change(executionTrust, "statement", []any{}), executionRole},
-			{"more than taking it on", "prod", change(executionTrust, "statement.0.actions", []any{"sts:AssumeRole", "sts:TagSession"}), executionRole},
+			{name: "another account", stack: "prod",
+				breaks: change(executionTrust, "statement.0.principals.0",
+					tree{"type": "AWS", "identifiers": []any{"arn:aws:iam::210987654321:root"}}),
+				found: executionRole},
+			{name: "a second service", stack: "prod",
+				breaks: change(executionTrust, "statement.0.principals.0.identifiers",
+					[]any{"ecs-tasks.amazonaws.com", "ec2.amazonaws.com"}),
+				found: executionRole},
+			{name: "tasks of other accounts", stack: "prod",
+				breaks: unset(executionTrust, "statement.0.condition"), found: executionRole},
+			{name: "one cluster's tasks, which ECS does not send", stack: "prod",
+				breaks: change(executionTrust, "statement.0.condition.1.values.0", "${aws_ecs_cluster.cluster.arn}"),
+				found:  executionRole},
+			{name: "a condition that Lambda does not send", stack: "prod",
+				breaks: add(functionTrust, "statement.0.condition",
+					[]any{tree{"test": "StringEquals", "variable": "aws:SourceAccount", "values": []any{account}}}),
+				found: "aws_iam_role.backup_function_role"},
+			{name: "a schedule's ARN in place of its group's", stack: "prod",
+				breaks: change("data.aws_iam_policy_document.backup_schedule_role_trust",
+					"statement.0.condition.1.values.0", "${aws_scheduler_schedule.backup_schedule.arn}"),
+				found: "aws_iam_role.backup_schedule_role"},
+			{name: "flow logs of any account", stack: "dev",
+				breaks: change("data.aws_iam_policy_document.flow_log_role_trust", "statement.0.condition", []any{}),
+				found:  "aws_iam_role.flow_log_role"},
+			{name: "a database that the monitoring's condition leaves out", stack: "dev",
+				breaks: change("aws_db_instance.database", "identifier", "other"),
+				found:  "aws_iam_role.database_monitoring_role"},
+			{name: "a role that nobody uses", stack: "prod",
+				breaks: copied("aws_iam_role.flow_log_role", "aws_iam_role.spare", "name", "spare"),
+				found:  "aws_iam_role.spare"},
+			{name: "nobody is trusted", stack: "prod",
+				breaks: change(executionTrust, "statement", []any{}), found: executionRole},
+			{name: "more than taking it on", stack: "prod",
+				breaks: change(executionTrust, "statement.0.actions", []any{"sts:AssumeRole", "sts:TagSession"}),
+				found:  executionRole},
 		},
 	},
 	{
 		promise: "a role may do what its code does, and no more",
 		check:   rolesDoWhatTheyNeed,
 		broken: []damage{
-			{"the function may delete instances", "prod", change(functionDocument, "statement.4.actions", []any{"rds:DeleteDBSnapshot", "rds:DeleteDBInstance"}), "rds:DeleteDBInstance"},
-			{"the function may not list", "prod", change(functionDocument, "statement.3.actions", []any{}), "rds:DescribeDBSnapshots"},
-			{"a service may pull images that it does not use", "prod", change(executionDocument, "statement.0.actions", []any{"logs:CreateLogStream", "logs:PutLogEvents", "ecr:BatchGetImage"}), "ecr:BatchGetImage"},
-			{"a service may not pull its image", "a service with everything", change(executionDocument, "statement.1.actions", []any{}), "ecr:GetAuthorizationToken"},
-			{"a secret without the right to read it", "dev", change(executionDocument, "statement.1.actions", []any{}), "secretsmanager:GetSecretValue"},
-			{"Prometheus may run commands", "dev", change(prometheusDocument, "statement.3.actions", []any{"ecs:DescribeServices", "ecs:DescribeTasks", "ecs:ExecuteCommand"}), "ecs:ExecuteCommand"},
-			{"a policy of AWS's own", "prod", put("aws_iam_role_policy_attachment.admin", tree{"role": "${aws_iam_role.flow_log_role.name}", "policy_arn": "arn:aws:iam::aws:policy/AdministratorAccess"}), "aws_iam_role_policy_attachment.admin"},
-			{"a policy of AWS's own in the role", "prod", add("aws_iam_role.flow_log_role", "managed_policy_arns", []any{"arn:aws:iam::aws:policy/AdministratorAccess"}), "aws_iam_role.flow_log_role"},
-			{"a role that is not of this stack gets rights", "prod", change("aws_iam_role_policy.flow_log_role_policy", "role", "admin"), "aws_iam_role_policy.flow_log_role_policy"},
-			{"rights that are not written in a document", "prod", change("aws_iam_role_policy.flow_log_role_policy", "policy", `{"Statement":[]}`), "aws_iam_role_policy.flow_log_role_policy"},
-			{"the schedule may call any function", "prod", change("data.aws_iam_policy_document.backup_schedule_role_permissions", "statement.0.actions", []any{"lambda:InvokeFunction", "lambda:UpdateFunctionCode"}), "lambda:UpdateFunctionCode"},
-			{"a service without permissions gets some", "prod", put("aws_iam_role_policy.debug", tree{"name": "debug", "role": "${aws_iam_role.service_web_task_role.name}", "policy": "${" + prometheusDocument + ".json}"}), "aws_iam_role.service_web_task_role"},
+			{name: "the function may delete instances", stack: "prod",
+				breaks: change(functionDocument, "statement.4.actions",
+					[]any{"rds:DeleteDBSnapshot", "rds:DeleteDBInstance"}),
+				found: "rds:DeleteDBInstance"},
+			{name: "the function may not list", stack: "prod",
+				breaks: change(functionDocument, "statement.3.actions", []any{}), found: "rds:DescribeDBSnapshots"},
+			{name: "a service may pull images that it does not use", stack: "prod",
+				breaks: change(executionDocument, "statement.0.actions",
+					[]any{"logs:CreateLogStream", "logs:PutLogEvents", "ecr:BatchGetImage"}),
+				found: "ecr:BatchGetImage"},
+			{name: "a service may not pull its image", stack: "a service with everything",
+				breaks: change(executionDocument, "statement.1.actions", []any{}), found: "ecr:GetAuthorizationToken"},
+			{name: "a secret without the right to read it", stack: "dev",
+				breaks: change(executionDocument, "statement.1.actions", []any{}),
+				found:  "secretsmanager:GetSecretValue"},
+			{name: "Prometheus may run commands", stack: "dev",
+				breaks: change(prometheusDocument, "statement.3.actions",
+					[]any{"ecs:DescribeServices", "ecs:DescribeTasks", "ecs:ExecuteCommand"}),
+				found: "ecs:ExecuteCommand"},
+			{name: "a policy of AWS's own", stack: "prod",
+				breaks: put("aws_iam_role_policy_attachment.admin", tree{
+					"role":       "${aws_iam_role.flow_log_role.name}",
+					"policy_arn": "arn:aws:iam::aws:policy/AdministratorAccess",
+				}),
+				found: "aws_iam_role_policy_attachment.admin"},
+			{name: "a policy of AWS's own in the role", stack: "prod",
+				breaks: add("aws_iam_role.flow_log_role", "managed_policy_arns",
+					[]any{"arn:aws:iam::aws:policy/AdministratorAccess"}),
+				found: "aws_iam_role.flow_log_role"},
+			{name: "a role that is not of this stack gets rights", stack: "prod",
+				breaks: change("aws_iam_role_policy.flow_log_role_policy", "role", "admin"),
+				found:  "aws_iam_role_policy.flow_log_role_policy"},
+			{name: "rights that are not written in a document", stack: "prod",
+				breaks: change("aws_iam_role_policy.flow_log_role_policy", "policy", `{"Statement":[]}`),
+				found:  "aws_iam_role_policy.flow_log_role_policy"},
+			{name: "the schedule may call any function", stack: "prod",
+				breaks: change("data.aws_iam_policy_document.backup_schedule_role_permissions", "statement.0.actions",
+					[]any{"lambda:InvokeFunction", "lambda:UpdateFunctionCode"}),
+				found: "lambda:UpdateFunctionCode"},
+			{name: "a service without permissions gets some", stack: "prod",
+				breaks: put("aws_iam_role_policy.debug", tree{
+					"name":   "debug",
+					"role":   "${aws_iam_role.service_web_task_role.name}",
+					"policy": "${" + prometheusDocument + ".json}",
+				}),
+				found: "aws_iam_role.service_web_task_role"},
 		},
 	},
 	{
 		promise: "no right is to every action, and one to every resource only where AWS knows no narrower",
 		check:   rightsAreNarrow,
 		broken: []damage{
-			{"every action", "prod", change(functionDocument, "statement.1.actions", []any{"rds:*"}), functionDocument},
-			{"a family of actions", "prod", change(functionDocument, "statement.3.actions", []any{"rds:Describe*"}), functionDocument},
-			{"every resource", "prod", change(functionDocument, "statement.4.resources", []any{"*"}), functionDocument},
-			{"every snapshot of the account", "prod", change(functionDocument, "statement.4.resources", []any{"arn:aws:rds:eu-central-1:" + account + ":snapshot:*"}), functionDocument},
-			{"the code of a function makes network interfaces", "prod", change("data.aws_iam_policy_document.database_function_role_permissions", "statement.2.actions", []any{"ec2:DescribeSubnets"}), "data.aws_iam_policy_document.database_function_role_permissions"},
-			{"every cluster", "prod", unset(prometheusDocument, "statement.2.condition"), prometheusDocument},
-			{"all but some actions", "prod", add(functionDocument, "statement.0.not_actions", []any{"iam:*"}), functionDocument},
-			{"no resource", "prod", change(functionDocument, "statement.5.resources", []any{}), functionDocument},
-			{"neither allowed nor denied", "prod", unset(functionDocument, "statement.0.effect"), functionDocument},
-			{"keys of every family", "prod", change(logsKeyDocument, "statement.1.actions", []any{"kms:*"}), logsKeyDocument},
+			{name: "every action", stack: "prod",
+				breaks: change(functionDocument, "statement.1.actions", []any{"rds:*"}), found: functionDocument},
+			{name: "a family of actions", stack: "prod",
+				breaks: change(functionDocument, "statement.3.actions", []any{"rds:Describe*"}),
+				found:  functionDocument},
+			{name: "every resource", stack: "prod",
+				breaks: change(functionDocument, "statement.4.resources", []any{"*"}), found: functionDocument},
+			{name: "every snapshot of the account", stack: "prod",
+				breaks: change(functionDocument, "statement.4.resources",
+					[]any{"arn:aws:rds:eu-central-1:" + account + ":snapshot:*"}),
+				found: functionDocument},
+			{name: "the code of a function makes network interfaces", stack: "prod",
+				breaks: change("data.aws_iam_policy_document.database_function_role_permissions", "statement.2.actions",
+					[]any{"ec2:DescribeSubnets"}),
+				found: "data.aws_iam_policy_document.database_function_role_permissions"},
+			{name: "every cluster", stack: "prod",
+				breaks: unset(prometheusDocument, "statement.2.condition"), found: prometheusDocument},
+			{name: "all but some actions", stack: "prod",
+				breaks: add(functionDocument, "statement.0.not_actions", []any{"iam:*"}), found: functionDocument},
+			{name: "no resource", stack: "prod",
+				breaks: change(functionDocument, "statement.5.resources", []any{}), found: functionDocument},
+			{name: "neither allowed nor denied", stack: "prod",
+				breaks: unset(functionDocument, "statement.0.effect"), found: functionDocument},
+			{name: "keys of every family", stack: "prod",
+				breaks: change(logsKeyDocument, "statement.1.actions", []any{"kms:*"}), found: logsKeyDocument},
 		},
 	},
 	{
 		promise: "nobody is everybody: an allowance names whom it is for",
 		check:   nobodyIsEverybody,
 		broken: []damage{
-			{"everybody may read the backups", "prod", change("data.aws_iam_policy_document.backup_bucket_policy_document", "statement.0.effect", "Allow"), "backup_bucket_policy_document"},
-			{"every AWS account may use a key", "prod", change(alertsKeyDocument, "statement.0.principals.0.identifiers.0", "*"), alertsKeyDocument},
-			{"all but somebody", "prod", add("data.aws_iam_policy_document.backup_bucket_policy_document", "statement.0.not_principals", []any{tree{"type": "AWS"}}), "backup_bucket_policy_document"},
+			{name: "everybody may read the backups", stack: "prod",
+				breaks: change("data.aws_iam_policy_document.backup_bucket_policy_document", "statement.0.effect",
+					"Allow"),
+				found: "backup_bucket_policy_document"},
+			{name: "every AWS account may use a key", stack: "prod",
+				breaks: change(alertsKeyDocument, "statement.0.principals.0.identifiers.0", "*"),
+				found:  alertsKeyDocument},
+			{name: "all but somebody", stack: "prod",
+				breaks: add("data.aws_iam_policy_document.backup_bucket_policy_document", "statement.0.not_principals",
+					[]any{tree{"type": "AWS"}}),
+				found: "backup_bucket_policy_document"},
 		},
 	},
 	{
 		promise: "whoever writes to a log writes to its own, and makes none",
 		check:   logsAreWrittenByTheirOwn,
 		broken: []damage{
-			{"the function writes to a service's", "prod", change(functionDocument, "statement.0.resources.0", "${aws_cloudwatch_log_group.service_web_log_group.arn}:*"), functionDocument},
-			{"to any", "prod", change(executionDocument, "statement.0.resources.0", "arn:aws:logs:eu-central-1:"+account+":log-group:*"), executionDocument},
-			{"makes one", "prod", change(flowLogDocument, "statement.0.actions", []any{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:CreateLogGroup"}), flowLogDocument},
-			{"a session's log is a service's", "dev", change(prometheusDocument, "statement.8.resources.0", "${aws_cloudwatch_log_group.prometheus_log_group.arn}:*"), prometheusDocument},
+			{name: "the function writes to a service's", stack: "prod",
+				breaks: change(functionDocument, "statement.0.resources.0",
+					"${aws_cloudwatch_log_group.service_web_log_group.arn}:*"),
+				found: functionDocument},
+			{name: "to any", stack: "prod",
+				breaks: change(executionDocument, "statement.0.resources.0",
+					"arn:aws:logs:eu-central-1:"+account+":log-group:*"),
+				found: executionDocument},
+			{name: "makes one", stack: "prod",
+				breaks: change(flowLogDocument, "statement.0.actions", []any{
+					"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:CreateLogGroup",
+				}),
+				found: flowLogDocument},
+			{name: "a session's log is a service's", stack: "dev",
+				breaks: change(prometheusDocument, "statement.8.resources.0",
+					"${aws_cloudwatch_log_group.prometheus_log_group.arn}:*"),
+				found: prometheusDocument},
 		},
 	},
 	{
 		promise: "a task's secrets are all that ECS may read for it",
 		check:   secretsAreOwn,
 		broken: []damage{
-			{"another secret too", "prod", change(executionDocument, "statement.1.resources", []any{"${aws_db_instance.database.master_user_secret[0].secret_arn}", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:other-AbCdEf"}), executionRole},
-			{"not its own", "a service with everything", inContainer(webDefinition, "web", func(c tree) {
-				c["secrets"] = append(c["secrets"].([]any), tree{"name": "OTHER", "valueFrom": "arn:aws:ssm:eu-central-1:123456789012:parameter/other"})
-			}), executionRole},
-			{"keys outside Secrets Manager", "prod", unset(executionDocument, "statement.2.condition"), executionDocument},
+			{name: "another secret too", stack: "prod",
+				breaks: change(executionDocument, "statement.1.resources", []any{
+					"${aws_db_instance.database.master_user_secret[0].secret_arn}",
+					"arn:aws:secretsmanager:eu-central-1:123456789012:secret:other-AbCdEf",
+				}),
+				found: executionRole},
+			{name: "not its own", stack: "a service with everything",
+				breaks: inContainer(webDefinition, "web", func(c tree) {
+					c["secrets"] = append(c["secrets"].([]any),
+						tree{"name": "OTHER", "valueFrom": "arn:aws:ssm:eu-central-1:123456789012:parameter/other"})
+				}),
+				found: executionRole},
+			{name: "keys outside Secrets Manager", stack: "prod",
+				breaks: unset(executionDocument, "statement.2.condition"), found: executionDocument},
 		},
 	},
 	{
 		promise: "whoever uses what is encrypted may use its key",
 		check:   keysComeWithWhatTheyLock,
 		broken: []damage{
-			{"Prometheus cannot decrypt its configuration", "prod", change(prometheusDocument, "statement.6.resources.0", "${aws_kms_key.logs_key.arn}"), prometheusRole},
-			{"the function cannot publish", "prod", change(functionDocument, "statement.6.actions", []any{"kms:Decrypt"}), "aws_iam_role.backup_function_role"},
-			{"the function cannot read its environment", "prod", change(functionDocument, "statement.7.resources.0", "${aws_kms_key.logs_key.arn}"), "aws_iam_role.backup_function_role"},
-			{"ECS cannot decrypt the database's secret", "prod", change(executionDocument, "statement.2.resources", []any{"${aws_kms_key.logs_key.arn}"}), executionRole},
+			{name: "Prometheus cannot decrypt its configuration", stack: "prod",
+				breaks: change(prometheusDocument, "statement.6.resources.0", "${aws_kms_key.logs_key.arn}"),
+				found:  prometheusRole},
+			{name: "the function cannot publish", stack: "prod",
+				breaks: change(functionDocument, "statement.6.actions", []any{"kms:Decrypt"}),
+				found:  "aws_iam_role.backup_function_role"},
+			{name: "the function cannot read its environment", stack: "prod",
+				breaks: change(functionDocument, "statement.7.resources.0", "${aws_kms_key.logs_key.arn}"),
+				found:  "aws_iam_role.backup_function_role"},
+			{name: "ECS cannot decrypt the database's secret", stack: "prod",
+				breaks: change(executionDocument, "statement.2.resources", []any{"${aws_kms_key.logs_key.arn}"}),
+				found:  executionRole},
 		},
 	},
 }
 
-// trustOf is the service that takes on a role used in a certain way, and on which conditions. There are conditions only where AWS documents them;
-// one that a service does not send shuts it out.
+// trustOf is the service that takes on a role used in a certain way, and on which conditions. There
+// are conditions only where AWS documents them; one that a service does not send shuts it out.
 //
 //	ecs-tasks      https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html (a single cluster is not supported)
 //	vpc-flow-logs  https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
@@ -224,7 +338,8 @@ func trustOf(stack tree, kind string) (service string, when []string) {
 	case "aws_scheduler_schedule.target.role_arn":
 		group := things(stack, "aws_scheduler_schedule_group")
 		if len(group) == 1 {
-			return "scheduler.amazonaws.com", []string{here, "StringEquals aws:SourceArn ${" + group[0].address + ".arn}"}
+			source := "StringEquals aws:SourceArn ${" + group[0].address + ".arn}"
+			return "scheduler.amazonaws.com", []string{here, source}
 		}
 	case "aws_lambda_function.role":
 		return "lambda.amazonaws.com", nil
@@ -242,13 +357,15 @@ func rolesAreTrusted(stack tree) (v violations) {
 		grants := grantsIn(stack, role.at("assume_role_policy"))
 		v.want(len(grants) == 1, role.address, "wants one statement of trust, has %d", len(grants))
 		for _, g := range grants {
-			v.want(slices.Equal(g.who, []string{"Service:" + service}), role.address, "wants to be trusted by %s alone, is by %v", service, g.who)
+			v.want(slices.Equal(g.who, []string{"Service:" + service}),
+				role.address, "wants to be trusted by %s alone, is by %v", service, g.who)
 			v.want(slices.Equal(g.actions, []string{"sts:AssumeRole"}), role.address, "is trusted with %v", g.actions)
 			v.want(slices.Equal(g.when, when), role.address, "wants the conditions %q, has %q", when, g.when)
 		}
 		for _, u := range usesOf(stack, role.address) {
 			if u.by.kind() == "aws_db_instance" {
-				v.want(strings.HasPrefix(u.by.text("identifier"), stackName(stack)), role.address, "does not trust the monitoring of %s, whose name begins otherwise", u.by.address)
+				v.want(strings.HasPrefix(u.by.text("identifier"), stackName(stack)),
+					role.address, "does not trust the monitoring of %s, whose name begins otherwise", u.by.address)
 			}
 		}
 	}
@@ -257,11 +374,16 @@ func rolesAreTrusted(stack tree) (v violations) {
 
 var (
 	writingLogs = []string{"logs:CreateLogStream", "logs:PutLogEvents"}
-	pulling     = []string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken", "ecr:GetDownloadUrlForLayer"}
-	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html, with a log group and a key of our own
+	pulling     = []string{
+		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken",
+		"ecr:GetDownloadUrlForLayer",
+	}
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html, with a log group
+	// and a key of our own
 	sessions = []string{
 		"kms:Decrypt", "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents",
-		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
+		"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel",
+		"ssmmessages:OpenDataChannel",
 	}
 	// functions/backup: what it calls, its failures' way to the topic, and its environment's key
 	backupCalls = []string{
@@ -269,26 +391,35 @@ var (
 		"rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:DeleteDBSnapshot", "rds:DescribeDBSnapshots",
 		"kms:Decrypt", "kms:GenerateDataKey", "sns:Publish",
 	}
-	// functions/database: what it calls, the key of its environment and of the secrets, and what Lambda does with its role to put it into the VPC:
+	// functions/database: what it calls, the key of its environment and of the secrets, and what
+	// Lambda does with its role to put it into the VPC:
 	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
 	databaseCalls = []string{
 		"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue", "kms:Decrypt",
-		"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
+		"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface",
+		"ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets", "ec2:UnassignPrivateIpAddresses",
 	}
-	rotationCalls = []string{"secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage", "kms:GenerateDataKey", "ecs:UpdateService"}
+	rotationCalls = []string{
+		"secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
+		"kms:GenerateDataKey", "ecs:UpdateService",
+	}
 	// discovery/aws/ecs.go of Prometheus 3.16, and its configuration
 	prometheusCalls = []string{
-		"ec2:DescribeNetworkInterfaces", "ecs:DescribeClusters", "ecs:DescribeServices", "ecs:DescribeTasks", "ecs:ListServices", "ecs:ListTasks",
-		"s3:GetObject", "s3:GetObjectVersion",
+		"ec2:DescribeNetworkInterfaces", "ecs:DescribeClusters", "ecs:DescribeServices", "ecs:DescribeTasks",
+		"ecs:ListServices", "ecs:ListTasks", "s3:GetObject", "s3:GetObjectVersion",
 	}
 	// The managed policy AmazonRDSEnhancedMonitoringRole
 	monitoringCalls = []string{
-		"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:GetLogEvents", "logs:PutLogEvents", "logs:PutRetentionPolicy",
+		"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:GetLogEvents",
+		"logs:PutLogEvents", "logs:PutRetentionPolicy",
 	}
-	flowLogCalls = []string{"logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents"}
+	flowLogCalls = []string{
+		"logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents",
+	}
 )
 
-// calls are the actions that a role must be allowed, and those that it may. A new right is a change here.
+// calls are the actions that a role must be allowed, and those that it may. A new right
+// is a change here.
 func calls(stack tree, role string) (must, may []string) {
 	t := taskOf(stack, role)
 	switch kindOfUse(stack, role) {
@@ -302,7 +433,8 @@ func calls(stack tree, role string) (must, may []string) {
 		for _, secret := range secretsOf(t) {
 			switch {
 			case strings.Contains(secret, ":ssm:"):
-				must, may = append(must, "ssm:GetParameters"), append(may, "kms:Decrypt") // if it has a key of its own
+				// It may have a key of its own.
+				must, may = append(must, "ssm:GetParameters"), append(may, "kms:Decrypt")
 			case strings.HasPrefix(secret, "${"):
 				must = append(must, "secretsmanager:GetSecretValue", "kms:Decrypt")
 			default:
@@ -347,7 +479,8 @@ func rolesDoWhatTheyNeed(stack tree) (v violations) {
 			v.want(slices.Contains(allowed, action), role.address, "may not %s, which it needs", action)
 		}
 		for _, action := range allowed {
-			v.want(slices.Contains(must, action) || slices.Contains(may, action), role.address, "may %s, which it does not need", action)
+			v.want(slices.Contains(must, action) || slices.Contains(may, action),
+				role.address, "may %s, which it does not need", action)
 		}
 		for _, path := range []string{"managed_policy_arns", "inline_policy"} {
 			v.want(!role.has(path), role.address, "has rights by %s, which nothing here checks", path)
@@ -355,9 +488,13 @@ func rolesDoWhatTheyNeed(stack tree) (v violations) {
 	}
 	for _, policy := range things(stack, "aws_iam_role_policy") {
 		v.want(get(stack, policy.ref("role")).kind() == "aws_iam_role", policy.address, "is no role's of this stack")
-		v.want(len(grantsIn(stack, policy.at("policy"))) > 0, policy.address, "is not written as a document, which could be checked")
+		v.want(len(grantsIn(stack, policy.at("policy"))) > 0,
+			policy.address, "is not written as a document, which could be checked")
 	}
-	for _, other := range things(stack, "aws_iam_role_policy_attachment", "aws_iam_policy", "aws_iam_user", "aws_iam_access_key", "aws_iam_group") {
+	unchecked := []string{
+		"aws_iam_role_policy_attachment", "aws_iam_policy", "aws_iam_user", "aws_iam_access_key", "aws_iam_group",
+	}
+	for _, other := range things(stack, unchecked...) {
 		v.want(false, other.address, "gives rights that nothing here checks")
 	}
 	return v
@@ -365,8 +502,9 @@ func rolesDoWhatTheyNeed(stack tree) (v violations) {
 
 // unnarrowable are the actions that may be allowed for every resource, and why.
 var unnarrowable = map[string]string{
-	"ecr:GetAuthorizationToken":        "a token is for the whole registry",
-	"ec2:AssignPrivateIpAddresses":     "Lambda wants it so, before it puts a function into a VPC; denied to the function's own code",
+	"ecr:GetAuthorizationToken": "a token is for the whole registry",
+	"ec2:AssignPrivateIpAddresses": "Lambda wants it so, before it puts a function into a VPC; " +
+		"denied to the function's own code",
 	"ec2:CreateNetworkInterface":       "likewise",
 	"ec2:DeleteNetworkInterface":       "likewise",
 	"ec2:DescribeNetworkInterfaces":    "EC2 describes all or nothing",
@@ -391,7 +529,9 @@ func rightsAreNarrow(stack tree) (v violations) {
 		denied := map[string]bool{} // to the code of the role's function
 		for _, g := range permissionsOf(stack, role.address) {
 			for _, u := range usesOf(stack, role.address) {
-				if !g.allow && slices.Equal(g.when, []string{"ArnEquals lambda:SourceFunctionArn arn:aws:lambda:" + region(stack) + ":" + account + ":function:" + u.by.text("function_name")}) {
+				function := region(stack) + ":" + account + ":function:" + u.by.text("function_name")
+				itself := "ArnEquals lambda:SourceFunctionArn arn:aws:lambda:" + function
+				if !g.allow && slices.Equal(g.when, []string{itself}) {
 					for _, action := range g.actions {
 						denied[action] = true
 					}
@@ -406,12 +546,19 @@ func rightsAreNarrow(stack tree) (v violations) {
 			for _, action := range g.actions {
 				v.want(!strings.Contains(action, "*"), g.address, "allows %s", action)
 				for _, resource := range g.resources {
-					v.want(resource != "*" || !strings.Contains(action, "NetworkInterface") || action == "ec2:DescribeNetworkInterfaces" || denied[action], g.address, "lets the function's code do %s", action)
-					v.want(resource != "*" || unnarrowable[action] != "", g.address, "allows %s on every resource", action)
-					v.want(!wholeKind.MatchString(resource) || slices.Contains(listed, action) || g.configured(), g.address, "allows %s on %s", action, resource)
+					v.want(resource != "*" ||
+						!strings.Contains(action, "NetworkInterface") ||
+						action == "ec2:DescribeNetworkInterfaces" ||
+						denied[action],
+						g.address, "lets the function's code do %s", action)
+					v.want(resource != "*" || unnarrowable[action] != "",
+						g.address, "allows %s on every resource", action)
+					v.want(!wholeKind.MatchString(resource) || slices.Contains(listed, action) || g.configured(),
+						g.address, "allows %s on %s", action, resource)
 				}
 				if strings.HasPrefix(action, "ecs:List") {
-					v.want(slices.Contains(g.when, "ArnEquals ecs:cluster ${aws_ecs_cluster.cluster.arn}"), g.address, "allows %s in every cluster", action)
+					v.want(slices.Contains(g.when, "ArnEquals ecs:cluster ${aws_ecs_cluster.cluster.arn}"),
+						g.address, "allows %s in every cluster", action)
 				}
 			}
 		}
@@ -421,20 +568,23 @@ func rightsAreNarrow(stack tree) (v violations) {
 			for _, action := range g.actions {
 				families := []string{"kms:ReEncrypt*", "kms:GenerateDataKey*"}
 				root := action == "kms:*" && slices.Equal(g.who, []string{"AWS:arn:aws:iam::" + account + ":root"})
-				v.want(!strings.Contains(action, "*") || slices.Contains(families, action) || root, g.address, "allows %s to %v", action, g.who)
+				v.want(!strings.Contains(action, "*") || slices.Contains(families, action) || root,
+					g.address, "allows %s to %v", action, g.who)
 			}
 		}
 	}
 	for _, document := range sources(stack, "aws_iam_policy_document") {
 		for _, s := range document.parts("statement") {
 			v.want(!s.has("not_actions") && !s.has("not_resources"), document.address, "allows all but what it names")
-			v.want(s.is("effect", "Allow") || s.is("effect", "Deny"), document.address, "has a statement without an effect")
+			v.want(s.is("effect", "Allow") || s.is("effect", "Deny"),
+				document.address, "has a statement without an effect")
 		}
 	}
 	return v
 }
 
-// A denial that is to spare somebody uses a condition on aws:PrincipalArn: with NotPrincipal a role's sessions are not spared.
+// A denial that is to spare somebody uses a condition on aws:PrincipalArn: with NotPrincipal a
+// role's sessions are not spared.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
 func nobodyIsEverybody(stack tree) (v violations) {
 	for _, document := range sources(stack, "aws_iam_policy_document") {
@@ -450,6 +600,9 @@ func nobodyIsEverybody(stack tree) (v violations) {
 	return v
 }
 
+// execLogging is where a cluster says how the sessions of ECS Exec are logged.
+const execLogging = "configuration.execute_command_configuration.log_configuration."
+
 // ownLogs are the log groups that a role's user writes to.
 func ownLogs(stack tree, role string) []string {
 	var groups []string
@@ -461,7 +614,7 @@ func ownLogs(stack tree, role string) []string {
 			}
 		case "aws_ecs_task_definition.task_role_arn":
 			for _, cluster := range things(stack, "aws_ecs_cluster") {
-				groups = append(groups, cluster.refs("configuration.execute_command_configuration.log_configuration.cloud_watch_log_group_name")...)
+				groups = append(groups, cluster.refs(execLogging+"cloud_watch_log_group_name")...)
 			}
 		case "aws_lambda_function.role":
 			if group, ok := logGroup(stack, "/aws/lambda/"+u.by.text("function_name")); ok {
@@ -490,24 +643,30 @@ func logsAreWrittenByTheirOwn(stack tree) (v violations) {
 		monitoring := kindOfUse(stack, role.address) == "aws_db_instance.monitoring_role_arn"
 		own := ownLogs(stack, role.address)
 		for _, g := range permissionsOf(stack, role.address) {
-			v.want(monitoring || !slices.Contains(g.actions, "logs:CreateLogGroup"), g.address, "makes log groups, which have no end and no key then")
-			if !slices.ContainsFunc(g.actions, func(action string) bool {
+			v.want(monitoring || !slices.Contains(g.actions, "logs:CreateLogGroup"),
+				g.address, "makes log groups, which have no end and no key then")
+			writes := slices.ContainsFunc(g.actions, func(action string) bool {
 				return strings.HasPrefix(action, "logs:") && action != "logs:DescribeLogGroups"
-			}) {
+			})
+			if !writes {
 				continue
 			}
 			for _, resource := range g.resources {
 				rds := strings.HasPrefix(resource, "arn:aws:logs:"+region(stack)+":"+account+":log-group:RDSOSMetrics")
-				groups := slices.DeleteFunc(references(resource), func(address string) bool { return !strings.HasPrefix(address, "aws_cloudwatch_log_group.") })
+				groups := slices.DeleteFunc(references(resource), func(address string) bool {
+					return !strings.HasPrefix(address, "aws_cloudwatch_log_group.")
+				})
 				mine := len(groups) == 1 && slices.Contains(own, groups[0])
-				v.want(mine && !monitoring || rds && monitoring, g.address, "is for %s, and %s writes to %v", resource, role.address, own)
+				v.want(mine && !monitoring || rds && monitoring,
+					g.address, "is for %s, and %s writes to %v", resource, role.address, own)
 			}
 		}
 	}
 	return v
 }
 
-// secretsOf are the secrets of a task's containers, without the JSON key, stage and version that may follow a secret's ARN.
+// secretsOf are the secrets of a task's containers, without the JSON key, stage and version that
+// may follow a secret's ARN.
 func secretsOf(t task) []string {
 	var secrets []string
 	for _, c := range t.containers {
@@ -532,19 +691,27 @@ func secretsAreOwn(stack tree) (v violations) {
 			if g.allows("secretsmanager:GetSecretValue") || g.allows("ssm:GetParameters") {
 				readable = append(readable, g.resources...)
 			}
-			v.want(!g.allows("kms:Decrypt") || len(g.when) > 0 && strings.HasPrefix(g.when[0], "StringEquals kms:ViaService "), g.address, "decrypts anything, not only secrets: wants kms:ViaService")
+			bound := len(g.when) > 0 && strings.HasPrefix(g.when[0], "StringEquals kms:ViaService ")
+			v.want(!g.allows("kms:Decrypt") || bound,
+				g.address, "decrypts anything, not only secrets: wants kms:ViaService")
 		}
 		slices.Sort(readable)
-		v.want(slices.Equal(slices.Compact(readable), secretsOf(t)), role, "reads %v, and %s has %v", readable, t.name(), secretsOf(t))
+		v.want(slices.Equal(slices.Compact(readable), secretsOf(t)),
+			role, "reads %v, and %s has %v", readable, t.name(), secretsOf(t))
 	}
 	return v
 }
 
-// keysComeWithWhatTheyLock: a part of a multipart upload is encrypted with a key that S3 has to decrypt first, so who writes needs Decrypt too;
-// a publisher needs both as well.
+// keysComeWithWhatTheyLock: a part of a multipart upload is encrypted with a key that S3 has to
+// decrypt first, so who writes needs Decrypt too; a publisher needs both as well.
 func keysComeWithWhatTheyLock(stack tree) (v violations) {
 	read, write := []string{"kms:Decrypt"}, []string{"kms:Decrypt", "kms:GenerateDataKey"}
-	needs := map[string][]string{"s3:GetObject": read, "s3:PutObject": write, "sns:Publish": write, "secretsmanager:GetSecretValue": read}
+	needs := map[string][]string{
+		"s3:GetObject":                  read,
+		"s3:PutObject":                  write,
+		"sns:Publish":                   write,
+		"secretsmanager:GetSecretValue": read,
+	}
 	for _, role := range things(stack, "aws_iam_role") {
 		grants := permissionsOf(stack, role.address)
 		may := func(action, key string) bool {
@@ -557,7 +724,8 @@ func keysComeWithWhatTheyLock(stack tree) (v violations) {
 				for _, kms := range needs[action] {
 					for _, locked := range references(g.resources) {
 						if key := keyOf(stack, locked); key != "" {
-							v.want(may(kms, key), role.address, "may %s %s, but not %s with %s", action, locked, kms, key)
+							v.want(may(kms, key),
+								role.address, "may %s %s, but not %s with %s", action, locked, kms, key)
 						}
 					}
 				}
@@ -572,11 +740,13 @@ func keysComeWithWhatTheyLock(stack tree) (v violations) {
 	return v
 }
 
-// keyOf is the key that a bucket, a topic, or a database's secret is encrypted with; empty if it is not one of ours.
+// keyOf is the key that a bucket, a topic, or a database's secret is encrypted with; empty if it is
+// not one of ours.
 func keyOf(stack tree, address string) string {
 	switch r := get(stack, address); r.kind() {
 	case "aws_s3_bucket":
-		for _, encryption := range referring(things(stack, "aws_s3_bucket_server_side_encryption_configuration"), "bucket", address) {
+		encryptions := things(stack, "aws_s3_bucket_server_side_encryption_configuration")
+		for _, encryption := range referring(encryptions, "bucket", address) {
 			return encryption.ref("rule.0.apply_server_side_encryption_by_default.kms_master_key_id")
 		}
 	case "aws_sns_topic":
@@ -589,87 +759,157 @@ func keyOf(stack tree, address string) string {
 	return ""
 }
 
-// ---- Keys, and the topic ---------------------------------------------------------------------------------------------------
+// ---- Keys, and the topic ------------------------------------------------------------------------
 
 var keyInvariants = []invariant{
 	{
 		promise: "a key's policy names the account, and the services that use it on their own account",
 		check:   keyPoliciesAreNarrow,
 		broken: []damage{
-			{"the account's administrators are shut out", "prod", change("data.aws_iam_policy_document.database_key_policy", "statement", []any{}), "aws_kms_key.database_key"},
-			{"a role, which may not exist yet", "prod", change(alertsKeyDocument, "statement.1.principals.0", tree{"type": "AWS", "identifiers": []any{"${aws_iam_role.backup_function_role.arn}"}}), "aws_kms_key.alerts_key"},
-			{"a service-linked role", "prod", change(alertsKeyDocument, "statement.1.principals.0", tree{"type": "AWS", "identifiers": []any{"arn:aws:iam::" + account + ":role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling"}}), "aws_kms_key.alerts_key"},
-			{"log groups of every account", "prod", unset(logsKeyDocument, "statement.1.condition"), "aws_kms_key.logs_key"},
-			{"a condition that EventBridge does not send", "prod", add(alertsKeyDocument, "statement.2.condition", []any{tree{"test": "StringEquals", "variable": "aws:SourceAccount", "values": []any{account}}}), "aws_kms_key.alerts_key"},
-			{"alarms of every account", "prod", unset(alertsKeyDocument, "statement.1.condition"), "aws_kms_key.alerts_key"},
-			{"a resource, which a key's policy has not", "prod", change(alertsKeyDocument, "statement.1.resources.0", "${aws_sns_topic.alerts_topic.arn}"), "aws_kms_key.alerts_key"},
-			{"another service", "dev", change(logsKeyDocument, "statement.1.principals.0.identifiers.0", "s3.amazonaws.com"), "aws_kms_key.logs_key"},
+			{name: "the account's administrators are shut out", stack: "prod",
+				breaks: change("data.aws_iam_policy_document.database_key_policy", "statement", []any{}),
+				found:  "aws_kms_key.database_key"},
+			{name: "a role, which may not exist yet", stack: "prod",
+				breaks: change(alertsKeyDocument, "statement.1.principals.0",
+					tree{"type": "AWS", "identifiers": []any{"${aws_iam_role.backup_function_role.arn}"}}),
+				found: "aws_kms_key.alerts_key"},
+			{name: "a service-linked role", stack: "prod",
+				breaks: change(alertsKeyDocument, "statement.1.principals.0", tree{
+					"type": "AWS",
+					"identifiers": []any{
+						"arn:aws:iam::" + account +
+							":role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
+					},
+				}),
+				found: "aws_kms_key.alerts_key"},
+			{name: "log groups of every account", stack: "prod",
+				breaks: unset(logsKeyDocument, "statement.1.condition"), found: "aws_kms_key.logs_key"},
+			{name: "a condition that EventBridge does not send", stack: "prod",
+				breaks: add(alertsKeyDocument, "statement.2.condition",
+					[]any{tree{"test": "StringEquals", "variable": "aws:SourceAccount", "values": []any{account}}}),
+				found: "aws_kms_key.alerts_key"},
+			{name: "alarms of every account", stack: "prod",
+				breaks: unset(alertsKeyDocument, "statement.1.condition"), found: "aws_kms_key.alerts_key"},
+			{name: "a resource, which a key's policy has not", stack: "prod",
+				breaks: change(alertsKeyDocument, "statement.1.resources.0", "${aws_sns_topic.alerts_topic.arn}"),
+				found:  "aws_kms_key.alerts_key"},
+			{name: "another service", stack: "dev",
+				breaks: change(logsKeyDocument, "statement.1.principals.0.identifiers.0", "s3.amazonaws.com"),
+				found:  "aws_kms_key.logs_key"},
 		},
 	},
 	{
 		promise: "a key admits whoever uses it on their own account",
 		check:   keysAdmitTheirUsers,
 		broken: []damage{
-			{"CloudWatch Logs may only encrypt", "prod", change(logsKeyDocument, "statement.1.actions", []any{"kms:Encrypt"}), "aws_kms_key.logs_key"},
-			{"log groups have a key that does not know them", "prod", change("aws_cloudwatch_log_group.exec_log_group", "kms_key_id", "${aws_kms_key.services_key.arn}"), "aws_kms_key.services_key"},
-			{"RDS' events are dropped", "prod", change(alertsKeyDocument, "statement.2.principals.1.identifiers.0", "events.amazonaws.com"), "aws_kms_key.alerts_key"},
-			{"alarms are dropped", "dev", change(alertsKeyDocument, "statement.1.actions", []any{"kms:Decrypt"}), "aws_kms_key.alerts_key"},
+			{name: "CloudWatch Logs may only encrypt", stack: "prod",
+				breaks: change(logsKeyDocument, "statement.1.actions", []any{"kms:Encrypt"}),
+				found:  "aws_kms_key.logs_key"},
+			{name: "log groups have a key that does not know them", stack: "prod",
+				breaks: change("aws_cloudwatch_log_group.exec_log_group", "kms_key_id",
+					"${aws_kms_key.services_key.arn}"),
+				found: "aws_kms_key.services_key"},
+			{name: "RDS' events are dropped", stack: "prod",
+				breaks: change(alertsKeyDocument, "statement.2.principals.1.identifiers.0", "events.amazonaws.com"),
+				found:  "aws_kms_key.alerts_key"},
+			{name: "alarms are dropped", stack: "dev",
+				breaks: change(alertsKeyDocument, "statement.1.actions", []any{"kms:Decrypt"}),
+				found:  "aws_kms_key.alerts_key"},
 		},
 	},
 	{
 		promise: "keys are renewed every year, have a name, and do not go at once",
 		check:   keysAreKept,
 		broken: []damage{
-			{"not renewed", "prod", change("aws_kms_key.logs_key", "enable_key_rotation", false), "aws_kms_key.logs_key"},
-			{"no name", "prod", drop("aws_kms_alias.logs_key_alias"), "aws_kms_key.logs_key"},
-			{"less than AWS' seven days", "dev", change("aws_kms_key.logs_key", "deletion_window_in_days", 1.0), "aws_kms_key.logs_key"},
-			{"AWS' default policy", "prod", unset("aws_kms_key.backup_key", "policy"), "aws_kms_key.backup_key"},
+			{name: "not renewed", stack: "prod",
+				breaks: change("aws_kms_key.logs_key", "enable_key_rotation", false), found: "aws_kms_key.logs_key"},
+			{name: "no name", stack: "prod",
+				breaks: drop("aws_kms_alias.logs_key_alias"), found: "aws_kms_key.logs_key"},
+			{name: "less than AWS' seven days", stack: "dev",
+				breaks: change("aws_kms_key.logs_key", "deletion_window_in_days", 1.0), found: "aws_kms_key.logs_key"},
+			{name: "AWS' default policy", stack: "prod",
+				breaks: unset("aws_kms_key.backup_key", "policy"), found: "aws_kms_key.backup_key"},
 		},
 	},
 	{
 		promise: "the topic admits whoever publishes to it, and nobody else",
 		check:   topicAdmitsPublishers,
 		broken: []damage{
-			{"an alarm whose name the condition leaves out", "prod", change("aws_cloudwatch_metric_alarm.backup_age_alarm", "alarm_name", "backup-age"), "aws_cloudwatch_metric_alarm.backup_age_alarm"},
-			{"a rule whose name it leaves out", "prod", change("aws_cloudwatch_event_rule.deployment_failed_rule", "name", "deployments"), "aws_cloudwatch_event_rule.deployment_failed_rule"},
-			{"events are not let in", "prod", change(topicDocument, "statement.1.principals.0.identifiers.0", "sns.amazonaws.com"), "aws_sns_topic.alerts_topic"},
-			{"RDS' events are not let in", "dev", change(topicDocument, "statement.2.effect", "Deny"), "aws_sns_topic.alerts_topic"},
-			{"alarms of other accounts", "dev", unset(topicDocument, "statement.0.condition"), "aws_sns_topic.alerts_topic"},
-			{"more than publishing", "dev", change(topicDocument, "statement.0.actions", []any{"sns:Publish", "sns:Subscribe"}), "aws_sns_topic.alerts_topic"},
-			{"on another topic", "dev", change(topicDocument, "statement.0.resources.0", "*"), "aws_sns_topic.alerts_topic"},
-			{"no policy, so that AWS' own holds", "dev", drop("aws_sns_topic_policy.alerts_topic_policy"), "aws_sns_topic.alerts_topic"},
-			{"without TLS", "dev", change(topicDocument, "statement.3.condition", []any{}), "aws_sns_topic.alerts_topic"},
+			{name: "an alarm whose name the condition leaves out", stack: "prod",
+				breaks: change("aws_cloudwatch_metric_alarm.backup_age_alarm", "alarm_name", "backup-age"),
+				found:  "aws_cloudwatch_metric_alarm.backup_age_alarm"},
+			{name: "a rule whose name it leaves out", stack: "prod",
+				breaks: change("aws_cloudwatch_event_rule.deployment_failed_rule", "name", "deployments"),
+				found:  "aws_cloudwatch_event_rule.deployment_failed_rule"},
+			{name: "events are not let in", stack: "prod",
+				breaks: change(topicDocument, "statement.1.principals.0.identifiers.0", "sns.amazonaws.com"),
+				found:  "aws_sns_topic.alerts_topic"},
+			{name: "RDS' events are not let in", stack: "dev",
+				breaks: change(topicDocument, "statement.2.effect", "Deny"), found: "aws_sns_topic.alerts_topic"},
+			{name: "alarms of other accounts", stack: "dev",
+				breaks: unset(topicDocument, "statement.0.condition"), found: "aws_sns_topic.alerts_topic"},
+			{name: "more than publishing", stack: "dev",
+				breaks: change(topicDocument, "statement.0.actions", []any{"sns:Publish", "sns:Subscribe"}),
+				found:  "aws_sns_topic.alerts_topic"},
+			{name: "on another topic", stack: "dev",
+				breaks: change(topicDocument, "statement.0.resources.0", "*"), found: "aws_sns_topic.alerts_topic"},
+			{name: "no policy, so that AWS' own holds", stack: "dev",
+				breaks: drop("aws_sns_topic_policy.alerts_topic_policy"), found: "aws_sns_topic.alerts_topic"},
+			{name: "without TLS", stack: "dev",
+				breaks: change(topicDocument, "statement.3.condition", []any{}), found: "aws_sns_topic.alerts_topic"},
 		},
 	},
 	{
 		promise: "what keeps data is encrypted with a key of this stack",
 		check:   dataHasAKey,
 		broken: []damage{
-			{"the topic has none", "prod", unset("aws_sns_topic.alerts_topic", "kms_master_key_id"), "aws_sns_topic.alerts_topic"},
-			{"the topic has AWS' own, which CloudWatch cannot use", "prod", change("aws_sns_topic.alerts_topic", "kms_master_key_id", "alias/aws/sns"), "aws_sns_topic.alerts_topic"},
-			{"the database's disk is not encrypted", "prod", change("aws_db_instance.database", "storage_encrypted", false), "aws_db_instance.database"},
-			{"the database's disk has AWS' own key", "prod", unset("aws_db_instance.database", "kms_key_id"), "aws_db_instance.database"},
-			{"its secret has AWS' own key", "prod", unset("aws_db_instance.database", "master_user_secret_kms_key_id"), "aws_db_instance.database"},
-			{"the repository has AWS' own key", "a service with everything", change("aws_ecr_repository.service_web_repository", "encryption_configuration.0.encryption_type", "AES256"), "aws_ecr_repository.service_web_repository"},
-			{"sessions have none", "dev", unset("aws_ecs_cluster.cluster", "configuration.execute_command_configuration.kms_key_id"), "aws_ecs_cluster.cluster"},
-			{"sessions are logged in the clear", "dev", change("aws_ecs_cluster.cluster", "configuration.execute_command_configuration.log_configuration.cloud_watch_encryption_enabled", false), "aws_ecs_cluster.cluster"},
-			{"the function's environment has none", "dev", unset("aws_lambda_function.backup_function", "kms_key_arn"), "aws_lambda_function.backup_function"},
+			{name: "the topic has none", stack: "prod",
+				breaks: unset("aws_sns_topic.alerts_topic", "kms_master_key_id"), found: "aws_sns_topic.alerts_topic"},
+			{name: "the topic has AWS' own, which CloudWatch cannot use", stack: "prod",
+				breaks: change("aws_sns_topic.alerts_topic", "kms_master_key_id", "alias/aws/sns"),
+				found:  "aws_sns_topic.alerts_topic"},
+			{name: "the database's disk is not encrypted", stack: "prod",
+				breaks: change("aws_db_instance.database", "storage_encrypted", false),
+				found:  "aws_db_instance.database"},
+			{name: "the database's disk has AWS' own key", stack: "prod",
+				breaks: unset("aws_db_instance.database", "kms_key_id"), found: "aws_db_instance.database"},
+			{name: "its secret has AWS' own key", stack: "prod",
+				breaks: unset("aws_db_instance.database", "master_user_secret_kms_key_id"),
+				found:  "aws_db_instance.database"},
+			{name: "the repository has AWS' own key", stack: "a service with everything",
+				breaks: change("aws_ecr_repository.service_web_repository",
+					"encryption_configuration.0.encryption_type", "AES256"),
+				found: "aws_ecr_repository.service_web_repository"},
+			{name: "sessions have none", stack: "dev",
+				breaks: unset("aws_ecs_cluster.cluster", "configuration.execute_command_configuration.kms_key_id"),
+				found:  "aws_ecs_cluster.cluster"},
+			{name: "sessions are logged in the clear", stack: "dev",
+				breaks: change("aws_ecs_cluster.cluster",
+					execLogging+"cloud_watch_encryption_enabled", false),
+				found: "aws_ecs_cluster.cluster"},
+			{name: "the function's environment has none", stack: "dev",
+				breaks: unset("aws_lambda_function.backup_function", "kms_key_arn"),
+				found:  "aws_lambda_function.backup_function"},
 		},
 	},
 }
 
 var rootOfAccount = "AWS:arn:aws:iam::" + account + ":root"
 
-// keyUsers are the services that may be in a key's policy, and on which conditions. EventBridge and RDS' events send KMS no source account: with a
-// condition on it they would be refused, and their messages dropped without a word.
+// keyUsers are the services that may be in a key's policy, and on which conditions. EventBridge and
+// RDS' events send KMS no source account: with a condition on it they would be refused, and their
+// messages dropped without a word.
 // https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
 func keyUsers(stack tree) map[string][]string {
+	logGroups := "arn:aws:logs:" + region(stack) + ":" + account + ":log-group:*"
 	return map[string][]string{
 		rootOfAccount: nil,
-		"Service:logs." + region(stack) + ".amazonaws.com": {"ArnLike kms:EncryptionContext:aws:logs:arn arn:aws:logs:" + region(stack) + ":" + account + ":log-group:*"},
-		"Service:cloudwatch.amazonaws.com":                 {"StringEquals aws:SourceAccount " + account},
-		"Service:events.amazonaws.com":                     nil,
-		"Service:events.rds.amazonaws.com":                 nil,
+		"Service:logs." + region(stack) + ".amazonaws.com": {
+			"ArnLike kms:EncryptionContext:aws:logs:arn " + logGroups,
+		},
+		"Service:cloudwatch.amazonaws.com": {"StringEquals aws:SourceAccount " + account},
+		"Service:events.amazonaws.com":     nil,
+		"Service:events.rds.amazonaws.com": nil,
 	}
 }
 
@@ -681,9 +921,11 @@ func keyPoliciesAreNarrow(stack tree) (v violations) {
 			for _, who := range g.who {
 				when, known := keyUsers(stack)[who]
 				v.want(known, key.address, "is for %s", who)
-				v.want(!known || slices.Equal(g.when, when), key.address, "is for %s on %q, wants %q", who, g.when, when)
+				v.want(!known || slices.Equal(g.when, when),
+					key.address, "is for %s on %q, wants %q", who, g.when, when)
 			}
-			v.want(slices.Equal(g.resources, []string{"*"}), key.address, "wants *, which is the key itself, has %v", g.resources)
+			v.want(slices.Equal(g.resources, []string{"*"}),
+				key.address, "wants *, which is the key itself, has %v", g.resources)
 		}
 		v.want(root, key.address, "does not leave it to IAM, and a lost role is a lost key")
 	}
@@ -712,14 +954,17 @@ func publishers(stack tree, topic string) map[string][]thing {
 func keysAdmitTheirUsers(stack tree) (v violations) {
 	admits := func(key, service string, actions ...string) {
 		for _, action := range actions {
-			v.want(slices.ContainsFunc(grantsIn(stack, get(stack, key).at("policy")), func(g grant) bool {
+			grants := grantsIn(stack, get(stack, key).at("policy"))
+			admitted := slices.ContainsFunc(grants, func(g grant) bool {
 				return g.allows(action) && slices.Contains(g.who, "Service:"+service)
-			}), key, "does not let %s do %s", service, action)
+			})
+			v.want(admitted, key, "does not let %s do %s", service, action)
 		}
 	}
 	for _, group := range things(stack, "aws_cloudwatch_log_group") {
 		if key := group.ref("kms_key_id"); key != "" {
-			admits(key, "logs."+region(stack)+".amazonaws.com", "kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
+			admits(key, "logs."+region(stack)+".amazonaws.com",
+				"kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey")
 		}
 	}
 	for _, topic := range things(stack, "aws_sns_topic") {
@@ -734,15 +979,22 @@ func keysAdmitTheirUsers(stack tree) (v violations) {
 func keysAreKept(stack tree) (v violations) {
 	for _, key := range things(stack, "aws_kms_key") {
 		v.want(key.is("enable_key_rotation", true), key.address, "is never renewed")
-		v.want(key.number("deletion_window_in_days") >= 7 && key.number("deletion_window_in_days") <= 30, key.address, "wants 7 to 30 days before it goes")
-		v.want(len(grantsIn(stack, key.at("policy"))) > 0, key.address, "has no policy in line, so there is a moment with AWS' own")
-		v.want(len(referring(things(stack, "aws_kms_alias"), "target_key_id", key.address)) == 1, key.address, "has no name")
+		v.want(key.number("deletion_window_in_days") >= 7 && key.number("deletion_window_in_days") <= 30,
+			key.address, "wants 7 to 30 days before it goes")
+		v.want(len(grantsIn(stack, key.at("policy"))) > 0,
+			key.address, "has no policy in line, so there is a moment with AWS' own")
+		v.want(len(referring(things(stack, "aws_kms_alias"), "target_key_id", key.address)) == 1,
+			key.address, "has no name")
 	}
 	return v
 }
 
 func topicAdmitsPublishers(stack tree) (v violations) {
-	names := map[string]string{"cloudwatch.amazonaws.com": "alarm_name", "events.amazonaws.com": "name", "events.rds.amazonaws.com": "identifier"}
+	names := map[string]string{
+		"cloudwatch.amazonaws.com": "alarm_name",
+		"events.amazonaws.com":     "name",
+		"events.rds.amazonaws.com": "identifier",
+	}
 	for _, topic := range things(stack, "aws_sns_topic") {
 		policies := referring(things(stack, "aws_sns_topic_policy"), "arn", topic.address)
 		v.want(len(policies) == 1, topic.address, "has no policy of its own")
@@ -751,17 +1003,22 @@ func topicAdmitsPublishers(stack tree) (v violations) {
 		for _, policy := range policies {
 			grants = append(grants, grantsIn(stack, policy.at("policy"))...)
 		}
-		admitted := map[string]string{} // service: the beginning of the names that it may publish for
+		// The beginning of the names that a service may publish for.
+		admitted := map[string]string{}
 		for _, g := range grants {
 			if !g.allow {
 				tls = tls || slices.Equal(g.when, []string{"Bool aws:SecureTransport false"})
 				continue
 			}
 			v.want(slices.Equal(g.actions, []string{"sns:Publish"}), topic.address, "lets %v do %v", g.who, g.actions)
-			v.want(slices.Equal(g.resources, []string{"${" + topic.address + ".arn}"}), topic.address, "has rights to %v in its policy", g.resources)
-			own := len(g.when) == 1 && strings.HasPrefix(g.when[0], "ArnLike aws:SourceArn arn:aws:") && strings.Contains(g.when[0], ":"+region(stack)+":"+account+":")
+			v.want(slices.Equal(g.resources, []string{"${" + topic.address + ".arn}"}),
+				topic.address, "has rights to %v in its policy", g.resources)
+			own := len(g.when) == 1 &&
+				strings.HasPrefix(g.when[0], "ArnLike aws:SourceArn arn:aws:") &&
+				strings.Contains(g.when[0], ":"+region(stack)+":"+account+":")
 			// RDS: which ARN it gives as the source is not documented for certain, the account is.
-			whole := slices.Equal(g.who, []string{"Service:events.rds.amazonaws.com"}) && slices.Equal(g.when, []string{"StringEquals aws:SourceAccount " + account})
+			whole := slices.Equal(g.who, []string{"Service:events.rds.amazonaws.com"}) &&
+				slices.Equal(g.when, []string{"StringEquals aws:SourceAccount " + account})
 			own = own || whole
 			v.want(own, topic.address, "lets %v of any account publish: %q", g.who, g.when)
 			for _, who := range g.who {
@@ -780,7 +1037,8 @@ func topicAdmitsPublishers(stack tree) (v violations) {
 			v.want(ok, topic.address, "does not let %s publish", service)
 			for _, source := range sources {
 				name := source.text(names[service])
-				v.want(!ok || strings.HasPrefix(name, strings.TrimSuffix(prefix, "*")), source.address, "is called %s, and the topic takes %s", name, prefix)
+				v.want(!ok || strings.HasPrefix(name, strings.TrimSuffix(prefix, "*")),
+					source.address, "is called %s, and the topic takes %s", name, prefix)
 			}
 			delete(admitted, service)
 		}
@@ -789,7 +1047,8 @@ func topicAdmitsPublishers(stack tree) (v violations) {
 	return v
 }
 
-// locks are the arguments that name a key, by kind. Buckets have an invariant of their own, since access logs take none.
+// locks are the arguments that name a key, by kind. Buckets have an invariant of their own, since
+// access logs take none.
 var locks = map[string][]string{
 	"aws_cloudwatch_log_group":  {"kms_key_id"},
 	"aws_db_instance":           {"kms_key_id", "master_user_secret_kms_key_id", "performance_insights_kms_key_id"},
@@ -804,64 +1063,97 @@ var locks = map[string][]string{
 func dataHasAKey(stack tree) (v violations) {
 	for _, r := range things(stack) {
 		for _, path := range locks[r.kind()] {
-			v.want(get(stack, r.ref(path)).kind() == "aws_kms_key", r.address, "wants a key of ours in %s, has %v", path, r.at(path))
+			v.want(get(stack, r.ref(path)).kind() == "aws_kms_key",
+				r.address, "wants a key of ours in %s, has %v", path, r.at(path))
 		}
 	}
 	for _, database := range things(stack, "aws_db_instance") {
 		v.want(database.is("storage_encrypted", true), database.address, "has a disk in the clear")
 	}
 	for _, repository := range things(stack, "aws_ecr_repository") {
-		v.want(repository.is("encryption_configuration.0.encryption_type", "KMS"), repository.address, "is not encrypted with a key")
+		v.want(repository.is("encryption_configuration.0.encryption_type", "KMS"),
+			repository.address, "is not encrypted with a key")
 	}
 	for _, cluster := range things(stack, "aws_ecs_cluster") {
-		v.want(cluster.is("configuration.execute_command_configuration.log_configuration.cloud_watch_encryption_enabled", true), cluster.address, "logs sessions in the clear")
+		v.want(cluster.is(execLogging+"cloud_watch_encryption_enabled", true),
+			cluster.address, "logs sessions in the clear")
 	}
 	return v
 }
 
-// ---- Secrets ----------------------------------------------------------------------------------------------------------------
+// ---- Secrets ------------------------------------------------------------------------------------
 
 var secretInvariants = []invariant{
 	{
 		promise: "no secret stands in the JSON, which goes into the state and to whoever reads it",
 		check:   noSecrets,
 		broken: []damage{
-			{"the database's password", "prod", add("aws_db_instance.database", "password", "hunter2"), "aws_db_instance.database"},
-			{"a secret's value", "dev", put("aws_secretsmanager_secret_version.web", tree{"secret_string": "hunter2"}), "aws_secretsmanager_secret_version.web"},
-			{"a variable of a container", "prod", inContainer(webDefinition, "web", func(c tree) {
-				c["environment"] = append(c["environment"].([]any), tree{"name": "API_TOKEN", "value": "hunter2"})
-			}), webDefinition},
-			{"PGPASSWORD in the clear", "prod", inContainer(webDefinition, "web", func(c tree) {
-				c["environment"] = append(c["environment"].([]any), tree{"name": "PGPASSWORD", "value": "hunter2"})
-			}), webDefinition},
-			{"a secret written where its ARN should be", "prod", inContainer(webDefinition, "web", with("secrets", []any{tree{"name": "PGPASSWORD", "valueFrom": "hunter2"}})), webDefinition},
-			{"a variable of the function", "prod", add("aws_lambda_function.backup_function", "environment.variables.DB_PASSWORD", "hunter2"), "aws_lambda_function.backup_function"},
-			{"an access key in a command", "dev", inContainer(webDefinition, "web", with("command", []any{"--id", "AKIAIOSFODNN7EXAMPLE"})), webDefinition},
-			{"a URL with a password", "dev", add("aws_lambda_function.backup_function", "environment.variables.HOOK", "https://me:hunter2@example.com"), "aws_lambda_function.backup_function"},
-			{"a private key", "dev", change("aws_s3_object.prometheus_configuration", "content", "-----BEGIN RSA PRIVATE KEY-----"), "aws_s3_object.prometheus_configuration"},
-			{"an output", "dev", func(stack tree) {
-				stack["output"].(tree)["password"] = tree{"value": "${aws_db_instance.database.password}"}
-			}, "output.password"},
+			{name: "the database's password", stack: "prod",
+				breaks: add("aws_db_instance.database", "password", "hunter2"), found: "aws_db_instance.database"},
+			{name: "a secret's value", stack: "dev",
+				breaks: put("aws_secretsmanager_secret_version.web", tree{"secret_string": "hunter2"}),
+				found:  "aws_secretsmanager_secret_version.web"},
+			{name: "a variable of a container", stack: "prod",
+				breaks: inContainer(webDefinition, "web", func(c tree) {
+					c["environment"] = append(c["environment"].([]any), tree{"name": "API_TOKEN", "value": "hunter2"})
+				}),
+				found: webDefinition},
+			{name: "PGPASSWORD in the clear", stack: "prod",
+				breaks: inContainer(webDefinition, "web", func(c tree) {
+					c["environment"] = append(c["environment"].([]any), tree{"name": "PGPASSWORD", "value": "hunter2"})
+				}),
+				found: webDefinition},
+			{name: "a secret written where its ARN should be", stack: "prod",
+				breaks: inContainer(webDefinition, "web",
+					with("secrets", []any{tree{"name": "PGPASSWORD", "valueFrom": "hunter2"}})),
+				found: webDefinition},
+			{name: "a variable of the function", stack: "prod",
+				breaks: add("aws_lambda_function.backup_function", "environment.variables.DB_PASSWORD", "hunter2"),
+				found:  "aws_lambda_function.backup_function"},
+			{name: "an access key in a command", stack: "dev",
+				breaks: inContainer(webDefinition, "web", with("command", []any{"--id", "AKIAIOSFODNN7EXAMPLE"})),
+				found:  webDefinition},
+			{name: "a URL with a password", stack: "dev",
+				breaks: add("aws_lambda_function.backup_function", "environment.variables.HOOK",
+					"https://me:hunter2@example.com"),
+				found: "aws_lambda_function.backup_function"},
+			{name: "a private key", stack: "dev",
+				breaks: change("aws_s3_object.prometheus_configuration", "content", "-----BEGIN RSA PRIVATE KEY-----"),
+				found:  "aws_s3_object.prometheus_configuration"},
+			{name: "an output", stack: "dev",
+				breaks: func(stack tree) {
+					stack["output"].(tree)["password"] = tree{"value": "${aws_db_instance.database.password}"}
+				},
+				found: "output.password"},
 		},
 	},
 	{
 		promise: "RDS makes the master's password and keeps it",
 		check:   passwordIsRDSs,
 		broken: []damage{
-			{"it does not", "prod", change("aws_db_instance.database", "manage_master_user_password", false), "aws_db_instance.database"},
-			{"nor for a restored one", "a restored database", unset("aws_db_instance.database_restored_migrated", "manage_master_user_password"), "aws_db_instance.database_restored_migrated"},
-			{"somebody else makes one", "prod", add(database, "password", "hunter2"), database},
+			{name: "it does not", stack: "prod",
+				breaks: change("aws_db_instance.database", "manage_master_user_password", false),
+				found:  "aws_db_instance.database"},
+			{name: "nor for a restored one", stack: "a restored database",
+				breaks: unset("aws_db_instance.database_restored_migrated", "manage_master_user_password"),
+				found:  "aws_db_instance.database_restored_migrated"},
+			{name: "somebody else makes one", stack: "prod",
+				breaks: add(database, "password", "hunter2"), found: database},
 		},
 	},
 	{
-		// RDS rotates it every seven days and ECS reads secrets when a task starts: within a week a service that runs would lose its database.
+		// RDS rotates it every seven days and ECS reads secrets when a task starts: within a week a
+		// service that runs would lose its database.
 		// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
 		promise: "no task holds the master's password",
 		check:   mastersPasswordIsNotHanded,
 		broken: []damage{
-			{"Prometheus gets it", "prod", inContainer("aws_ecs_task_definition.prometheus_task_definition", "prometheus", with("secrets", []any{
-				tree{"name": "PGPASSWORD", "valueFrom": "${aws_db_instance.database.master_user_secret[0].secret_arn}:password::"},
-			})), "aws_ecs_task_definition.prometheus_task_definition"},
+			{name: "Prometheus gets it", stack: "prod",
+				breaks: inContainer(prometheusDefinition, "prometheus", with("secrets", []any{tree{
+					"name":      "PGPASSWORD",
+					"valueFrom": "${aws_db_instance.database.master_user_secret[0].secret_arn}:password::",
+				}})),
+				found: "aws_ecs_task_definition.prometheus_task_definition"},
 		},
 	},
 }
@@ -894,12 +1186,15 @@ func noSecrets(stack tree) (v violations) {
 	for _, function := range things(stack, "aws_lambda_function") {
 		of, _ := function.at("environment.variables").(tree)
 		for name, value := range of {
-			v.want(!secretVariable.MatchString(name) || strings.HasSuffix(name, "_ARN") && secretARNs.MatchString(fmt.Sprint(value)), function.address, "has %s in its environment", name)
+			v.want(!secretVariable.MatchString(name) ||
+				strings.HasSuffix(name, "_ARN") && secretARNs.MatchString(fmt.Sprint(value)),
+				function.address, "has %s in its environment", name)
 		}
 	}
 	for name, output := range asTree(stack["output"]) {
 		value := fmt.Sprint(asTree(output)["value"])
-		v.want(!strings.Contains(value, "password") && !secretValue.MatchString(value), "output."+name, "tells a password")
+		v.want(!strings.Contains(value, "password") && !secretValue.MatchString(value),
+			"output."+name, "tells a password")
 	}
 	slices.Sort(v)
 	return v
@@ -922,7 +1217,8 @@ func mastersPasswordIsNotHanded(stack tree) (v violations) {
 	for _, t := range tasks(stack) {
 		for _, c := range t.containers {
 			for name, from := range variables(c, "secrets", "valueFrom") {
-				v.want(!strings.Contains(from, "master_user_secret"), c.address, "holds the master's password in %s", name)
+				v.want(!strings.Contains(from, "master_user_secret"),
+					c.address, "holds the master's password in %s", name)
 			}
 		}
 	}

@@ -15,8 +15,9 @@ import (
 	"testing"
 )
 
-// An invariant is a promise about every stack that this program writes, whatever its configuration. Goldens show that something changed and
-// are rewritten when that is meant; an invariant says what must never change, and survives `make golden`.
+// An invariant is a promise about every stack that this program writes, whatever its configuration.
+// Goldens show that something changed and are rewritten when that is meant; an invariant says what
+// must never change, and survives `make golden`.
 //
 // Each brings the ways to break it. So none can rot: one that no longer finds anything fails.
 type invariant struct {
@@ -28,10 +29,10 @@ type invariant struct {
 
 // damage is one way to break a promise.
 type damage struct {
-	what  string           // what somebody did
-	to    string           // which stack: a golden's name, or a key of otherStacks
-	do    func(stack tree) // does it to a copy; panics if there is nothing to do it to
-	found string           // what the violation found must name
+	name   string           // what somebody did
+	stack  string           // a golden's name, or a key of otherStacks
+	breaks func(stack tree) // changes a copy of the stack; panics if there is nothing to change
+	found  string           // what the violation must name
 }
 
 // violations say how a promise is broken, a line each: the address, and what is wrong with it.
@@ -70,7 +71,8 @@ func TestInvariantsHold(t *testing.T) {
 	golden := shipped(t)
 	stacks := append(slices.Clone(golden), slices.Sorted(maps.Keys(otherStacks))...)
 	for _, name := range stacks {
-		stackOf(t, name) // a configuration that is no longer valid is said once, and not by each promise
+		// A configuration that is no longer valid is said once, and not by each promise.
+		stackOf(t, name)
 	}
 	for _, i := range invariants() {
 		t.Run(i.promise, func(t *testing.T) {
@@ -86,8 +88,8 @@ func TestInvariantsHold(t *testing.T) {
 	}
 }
 
-// TestInvariantsFindWhatIsBroken does every damage to a copy of a stack. At the end each condition in a check must have failed once: one that no damage
-// touches may be written so that nothing can.
+// TestInvariantsFindWhatIsBroken does every damage to a copy of a stack. At the end each condition
+// in a check must have failed once: one that no damage touches may be written so that nothing can.
 func TestInvariantsFindWhatIsBroken(t *testing.T) {
 	clear(denied)
 	cases, done := 0, 0
@@ -98,9 +100,9 @@ func TestInvariantsFindWhatIsBroken(t *testing.T) {
 				t.Fatal("nothing shows that this finds anything")
 			}
 			for _, d := range i.broken {
-				t.Run(d.what, func(t *testing.T) {
+				t.Run(d.name, func(t *testing.T) {
 					done++
-					stack := stackOf(t, d.to)
+					stack := stackOf(t, d.stack)
 					before := i.check(stack)
 					stack = cloned(stack).(tree)
 					apply(t, d, stack)
@@ -133,7 +135,7 @@ func apply(t *testing.T, d damage, stack tree) {
 			t.Fatalf("cannot be broken so, since there is nothing to break: %v", fault)
 		}
 	}()
-	d.do(stack)
+	d.breaks(stack)
 }
 
 func TestEveryInvariantHasANameOfItsOwn(t *testing.T) {
@@ -145,15 +147,15 @@ func TestEveryInvariantHasANameOfItsOwn(t *testing.T) {
 		seen[i.promise] = true
 		cases := map[string]bool{}
 		for _, d := range i.broken {
-			if cases[d.what] {
-				t.Errorf("%q is broken twice by %q", i.promise, d.what)
+			if cases[d.name] {
+				t.Errorf("%q is broken twice by %q", i.promise, d.name)
 			}
-			cases[d.what] = true
+			cases[d.name] = true
 		}
 	}
 }
 
-// ---- Stacks ----------------------------------------------------------------------------------------------------------
+// ---- Stacks -------------------------------------------------------------------------------------
 
 // otherStacks are configurations beside the shipped ones, chosen to have what those have not.
 var otherStacks = map[string]struct{ environment, config string }{
@@ -174,7 +176,7 @@ services:
 	"no NAT": {"dev", `
 network:
   nat: none
-  endpoints: [aps-workspaces, ec2, ecr.api, ecr.dkr, ecs, kms, lambda, logs, monitoring, rds, secretsmanager, sns, sqs, ssm, ssmmessages, sts, tagging]
+  endpoints: [` + everyEndpoint + `]
 ` + privateImages + `
 services:
   web:
@@ -206,7 +208,7 @@ services:
     secret_keys: ['arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000']
     permissions: [{actions: ['s3:GetObject'], resources: ['arn:aws:s3:::uploads/*']}]
     health_check: {command: [/healthy]}
-    scaling: {max: 6, requests: 500, schedules: {night: {at: 'cron(0 22 * * ? *)', timezone: Europe/Berlin, min: 1, max: 2}}}
+    scaling: {max: 6, requests: 500, schedules: {night: ` + everyNight + `}}
 `},
 	"a restored database": {"dev", `
 database:
@@ -232,7 +234,8 @@ load_balancer:
   certificate_arn: arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000
   sources: [203.0.113.0/24, 198.51.100.0/24]
 `},
-	// As long as names may be: 22 for the stack, 16 for a service, 14 for a region, 15 for a restored database.
+	// As long as names may be: 22 for the stack, 16 for a service, 14 for a region, 15
+	// for a restored database.
 	"the longest names": {"integration", `
 name: warehouses
 region: ap-southeast-1
@@ -256,6 +259,12 @@ services:
 network: {endpoints: [logs]}
 `},
 }
+
+const (
+	everyEndpoint = "aps-workspaces, ec2, ecr.api, ecr.dkr, ecs, kms, lambda, logs, monitoring, rds, " +
+		"secretsmanager, sns, sqs, ssm, ssmmessages, sts, tagging"
+	everyNight = "{at: 'cron(0 22 * * ? *)', timezone: Europe/Berlin, min: 1, max: 2}"
+)
 
 const privateImages = `
 monitoring:
@@ -295,8 +304,8 @@ func stackOf(t *testing.T, name string) tree {
 	return stack
 }
 
-// policyNames say for each kind of resource that has a policy where that is, and how a document that holds it is called: the resource's
-// name without the one ending and with the other.
+// policyNames say for each kind of resource that has a policy where that is, and how a document
+// that holds it is called: the resource's name without the one ending and with the other.
 var policyNames = map[string]struct{ path, without, with string }{
 	"aws_iam_role":         {"assume_role_policy", "", "_trust"},
 	"aws_iam_role_policy":  {"policy", "_policy", "_permissions"},
@@ -305,8 +314,9 @@ var policyNames = map[string]struct{ path, without, with string }{
 	"aws_sns_topic_policy": {"policy", "", "_document"},
 }
 
-// readPolicies puts a document into a stack for each policy written as JSON, in the form of Terraform's aws_iam_policy_document, and a reference
-// to it in the policy's place: so one can look into it, and break it, by a path.
+// readPolicies puts a document into a stack for each policy written as JSON, in the form of
+// Terraform's aws_iam_policy_document, and a reference to it in the policy's place: so one can look
+// into it, and break it, by a path.
 func readPolicies(t *testing.T, stack tree) {
 	t.Helper()
 	documents := tree{}
@@ -353,12 +363,20 @@ func readPolicy(t *testing.T, address, text string) tree {
 	var statements []any
 	for _, s := range policy.Statement {
 		statement := tree{"sid": s.Sid, "effect": s.Effect}
-		for name, list := range map[string]oneOrMany{"actions": s.Action, "not_actions": s.NotAction, "resources": s.Resource, "not_resources": s.NotResource} {
+		for name, list := range map[string]oneOrMany{
+			"actions":       s.Action,
+			"not_actions":   s.NotAction,
+			"resources":     s.Resource,
+			"not_resources": s.NotResource,
+		} {
 			if list != nil {
 				statement[name] = []any(list)
 			}
 		}
-		for name, who := range map[string]map[string]oneOrMany{"principals": s.Principal, "not_principals": s.NotPrincipal} {
+		for name, who := range map[string]map[string]oneOrMany{
+			"principals":     s.Principal,
+			"not_principals": s.NotPrincipal,
+		} {
 			var list []any
 			kinds := slices.Sorted(maps.Keys(who))
 			slices.Reverse(kinds) // services first
@@ -378,7 +396,8 @@ func readPolicy(t *testing.T, address, text string) tree {
 		var conditions []any
 		for _, test := range slices.Sorted(maps.Keys(s.Condition)) {
 			for _, key := range slices.Sorted(maps.Keys(s.Condition[test])) {
-				conditions = append(conditions, tree{"test": test, "variable": key, "values": []any(s.Condition[test][key])})
+				conditions = append(conditions,
+					tree{"test": test, "variable": key, "values": []any(s.Condition[test][key])})
 			}
 		}
 		slices.SortFunc(conditions, func(a, b any) int {
@@ -410,9 +429,10 @@ func cloned(value any) any {
 	return value
 }
 
-// ---- Reading a stack -------------------------------------------------------------------------------------------------
+// ---- Reading a stack ----------------------------------------------------------------------------
 
-// thing is a resource or a data source (whose address begins with data.), or a part of one, with the address to name it by.
+// thing is a resource or a data source (whose address begins with data.), or a part of one, with
+// the address to name it by.
 type thing struct {
 	address string
 	body    tree
@@ -478,7 +498,8 @@ func (r thing) at(path string) any { return dig(r.body, path) }
 
 func (r thing) has(path string) bool { return r.at(path) != nil }
 
-// is compares a string, a number (float64, as JSON has them) or a bool. What is absent is none of them.
+// is compares a string, a number (float64, as JSON has them) or a bool. What is absent
+// is none of them.
 func (r thing) is(path string, want any) bool { return r.at(path) == want }
 
 func (r thing) text(path string) string {
@@ -527,7 +548,8 @@ var (
 	reference     = regexp.MustCompile(`(?:data\.)?(?:aws_[a-z0-9_]+|terraform_data)\.[A-Za-z0-9_-]+`)
 )
 
-// references are the addresses that a value's expressions name, sorted. $${ is an escaped ${, and no expression.
+// references are the addresses that a value's expressions name, sorted. $${ is an escaped
+// ${, and no expression.
 func references(value any) []string {
 	found := map[string]bool{}
 	eachString(value, func(_, text string) {
@@ -581,7 +603,8 @@ func stringsBelow(path string, value any, f func(path, text string)) {
 	}
 }
 
-// resolved replaces what AWS decides by something of the same length, and references to arguments by their values.
+// resolved replaces what AWS decides by something of the same length, and references to
+// arguments by their values.
 func resolved(stack tree, text string) string {
 	return interpolation.ReplaceAllStringFunc(text, func(expression string) string {
 		inside := strings.TrimSuffix(strings.TrimPrefix(expression, "${"), "}")
@@ -608,9 +631,10 @@ func stackName(stack tree) string {
 
 func region(stack tree) string { return fmt.Sprint(dig(stack, "provider.aws.0.region")) }
 
-// ---- What is made before what ----------------------------------------------------------------------------------------
+// ---- What is made before what -------------------------------------------------------------------
 
-// order holds, for each address, those that it depends on directly: by depends_on, or by naming them.
+// order holds, for each address, those that it depends on directly: by depends_on,
+// or by naming them.
 type order map[string][]string
 
 func orderOf(stack tree) order {
@@ -645,9 +669,10 @@ func (v *violations) wantBefore(o order, r thing, needed []thing, why string) {
 	}
 }
 
-// ---- Tasks -----------------------------------------------------------------------------------------------------------
+// ---- Tasks --------------------------------------------------------------------------------------
 
-// task is an ECS service with what it runs. A container is a thing, under its task definition's address and its name.
+// task is an ECS service with what it runs. A container is a thing, under its task definition's
+// address and its name.
 type task struct {
 	service, definition thing
 	containers          []thing
@@ -702,7 +727,7 @@ func (t task) metricsPort() (int, bool) {
 
 func (t task) name() string { return t.service.text("name") }
 
-// ---- Doing damage ----------------------------------------------------------------------------------------------------
+// ---- Doing damage -------------------------------------------------------------------------------
 
 // What is damaged most.
 const (
@@ -874,7 +899,8 @@ func copied(address, as, path string, value any) func(tree) {
 	}
 }
 
-// undepend takes an address out of depends_on, or all of a kind, written with the dot that follows it.
+// undepend takes an address out of depends_on, or all of a kind, written with the
+// dot that follows it.
 func undepend(address, on string) func(tree) {
 	return func(stack tree) {
 		r := must(stack, address)

@@ -106,7 +106,8 @@ func withoutNotes(value any) {
 	}
 }
 
-// text is a stack as it stands in a golden: indented, keys sorted, nothing escaped that need not be.
+// text is a stack as it stands in a golden: indented, keys sorted, nothing escaped
+// that need not be.
 func text(t *testing.T, stack tree) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -165,14 +166,15 @@ func TestShippedEnvironmentsSynthesiseToTheirGoldens(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := golden.FirstDifference(string(want), string(got)); diff != "" {
-				t.Errorf("%s is not what is synthesised now; if the change is meant, run `make golden` and look at the diff\n%s", goldenFile, diff)
+				t.Errorf("%s is not what is synthesised now; "+
+					"if the change is meant, run `make golden` and look at the diff\n%s", goldenFile, diff)
 			}
 		})
 	}
 }
 
-// An address that disappears is a resource that the next deployment destroys. It may, if the stack moves it or testdata/removed.addresses
-// says that it is meant, a line `environment address`.
+// An address that disappears is a resource that the next deployment destroys. It may, if the stack
+// moves it or testdata/removed.addresses says that it is meant, a line `environment address`.
 func TestNoAddressDisappears(t *testing.T) {
 	for _, environment := range shipped(t) {
 		t.Run(environment, func(t *testing.T) {
@@ -206,7 +208,8 @@ func TestNoAddressDisappears(t *testing.T) {
 	}
 }
 
-// disappeared are the addresses of before that are neither in now nor moved by the stack nor listed as removed on purpose.
+// disappeared are the addresses of before that are neither in now nor moved by the stack nor listed
+// as removed on purpose.
 func disappeared(environment string, before, now []string, stack tree, removed string) []string {
 	excused := map[string]bool{}
 	for _, line := range strings.Split(removed, "\n") {
@@ -231,19 +234,21 @@ func disappeared(environment string, before, now []string, stack tree, removed s
 
 func TestDisappearedAddressesAreExcusedOnlyOnPurpose(t *testing.T) {
 	moved := tree{"moved": []any{tree{"from": "aws_vpc.old", "to": "aws_vpc.vpc"}}}
+	otherMoved := tree{"moved": []any{tree{"from": "aws_vpc.other", "to": "aws_vpc.vpc"}}}
+	before, now := []string{"aws_vpc.old", "aws_vpc.vpc"}, []string{"aws_vpc.vpc"}
 	for name, c := range map[string]struct {
 		stack   tree
 		removed string
 		want    []string
 	}{
-		"lost":                    {tree{}, "", []string{"aws_vpc.old"}},
-		"moved":                   {moved, "", nil},
-		"listed":                  {tree{}, "# why\ndev aws_vpc.old\n", nil},
-		"listed for another":      {tree{}, "prod aws_vpc.old\n", []string{"aws_vpc.old"}},
-		"something else is moved": {tree{"moved": []any{tree{"from": "aws_vpc.other", "to": "aws_vpc.vpc"}}}, "", []string{"aws_vpc.old"}},
+		"lost":                    {stack: tree{}, want: []string{"aws_vpc.old"}},
+		"moved":                   {stack: moved},
+		"listed":                  {stack: tree{}, removed: "# why\ndev aws_vpc.old\n"},
+		"listed for another":      {stack: tree{}, removed: "prod aws_vpc.old\n", want: []string{"aws_vpc.old"}},
+		"something else is moved": {stack: otherMoved, want: []string{"aws_vpc.old"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := disappeared("dev", []string{"aws_vpc.old", "aws_vpc.vpc"}, []string{"aws_vpc.vpc"}, c.stack, c.removed)
+			got := disappeared("dev", before, now, c.stack, c.removed)
 			if !slices.Equal(got, c.want) {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
@@ -251,7 +256,7 @@ func TestDisappearedAddressesAreExcusedOnlyOnPurpose(t *testing.T) {
 	}
 }
 
-// ---- What may change when one thing changes --------------------------------------------------------------------------
+// ---- What may change when one thing changes -----------------------------------------------------
 
 func TestOneChangeTouchesOneThing(t *testing.T) {
 	const base = "name: shop\nregion: eu-central-1\n"
@@ -269,16 +274,20 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 			},
 		},
 		"a second service, on another host": {
-			config:  base + "services:\n  web:\n  admin: {image: 'quay.io/x/y:1', route: {priority: 10, hosts: [admin.example.com]}}\n",
+			config: base + "services:\n  web:\n" +
+				"  admin: {image: 'quay.io/x/y:1', route: {priority: 10, hosts: [admin.example.com]}}\n",
 			added:   []string{".service_admin_"},
 			changed: []string{"aws_cloudwatch_dashboard.dashboard"},
 		},
 		"a third zone": {
 			config: base + "network: {zones: [a, b, c]}\n",
 			added:  []string{"_c"},
-			changed: []string{
-				"aws_db_subnet_group.database_subnet_group", "aws_ecs_service.prometheus_service", "aws_ecs_service.service_web_service",
-				"aws_lambda_function.database_function", "aws_lb.load_balancer", // all five list the subnets that they may use
+			changed: []string{ // all five list the subnets that they may use
+				"aws_db_subnet_group.database_subnet_group",
+				"aws_ecs_service.prometheus_service",
+				"aws_ecs_service.service_web_service",
+				"aws_lambda_function.database_function",
+				"aws_lb.load_balancer",
 			},
 		},
 		"another image": {
@@ -286,12 +295,18 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 			changed: []string{"aws_ecs_task_definition.service_web_task_definition"},
 		},
 		"more tasks": {
-			config:  base + "services: {web: {tasks: 3}}\n",
-			changed: []string{"aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm", "aws_ecs_service.service_web_service"},
+			config: base + "services: {web: {tasks: 3}}\n",
+			changed: []string{
+				"aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm",
+				"aws_ecs_service.service_web_service",
+			},
 		},
 		"longer retention of backups": {
-			config:  base + "backup: {retention: 14}\n",
-			changed: []string{"aws_lambda_function.backup_function", "aws_s3_bucket_lifecycle_configuration.backup_bucket_lifecycle"},
+			config: base + "backup: {retention: 14}\n",
+			changed: []string{
+				"aws_lambda_function.backup_function",
+				"aws_s3_bucket_lifecycle_configuration.backup_bucket_lifecycle",
+			},
 		},
 		"an address for alarms": {
 			config: base + "monitoring: {emails: [a@example.com]}\n",
@@ -324,7 +339,8 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 	}
 }
 
-// A single NAT gateway stands in the zone that the file names first: a zone that is added behind it, whatever its letter, leaves it there.
+// A single NAT gateway stands in the zone that the file names first: a zone that is added behind
+// it, whatever its letter, leaves it there.
 func TestAZoneAddedBeforeTheOthersTouchesNoneOfTheirs(t *testing.T) {
 	const zones = "name: shop\nregion: eu-central-1\nnetwork: {zones: %s}\n"
 	before := synth(t, parse(t, "dev", fmt.Sprintf(zones, "[b, c]")), placeholder(t))
@@ -378,7 +394,8 @@ func compare(before, after tree) (added, removed, changed []string) {
 	return added, removed, changed
 }
 
-// flatten gives each resource's JSON by its address. What an object depends on is left out: it decides the order of a deployment, not the object.
+// flatten gives each resource's JSON by its address. What an object depends on is left out: it
+// decides the order of a deployment, not the object.
 func flatten(stack tree) map[string]string {
 	out := map[string]string{}
 	for kind, named := range stack["resource"].(tree) {

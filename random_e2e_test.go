@@ -42,7 +42,8 @@ func TestRandomConfigurationsAreValidTerraform(t *testing.T) {
 		if err := build(cfg, placeholder(t), folder); err != nil {
 			t.Fatalf("seed %d: %v\n%s", g.Seed, err, text)
 		}
-		if err := os.Rename(filepath.Join(folder, "stacks", cfg.Stack(), "cdk.tf.json"), filepath.Join(work, "cdk.tf.json")); err != nil {
+		made := filepath.Join(folder, "stacks", cfg.Stack(), "cdk.tf.json")
+		if err := os.Rename(made, filepath.Join(work, "cdk.tf.json")); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {

@@ -20,7 +20,8 @@ import (
 	"platform/internal/testfiles"
 )
 
-// contents are all files below a folder, by their path in it; empty folders are there with a slash at the end.
+// contents are all files below a folder, by their path in it; empty folders are there with a
+// slash at the end.
 func contents(t *testing.T, root string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -49,7 +50,7 @@ func contents(t *testing.T, root string) map[string]string {
 	return out
 }
 
-// ---- Publishing ------------------------------------------------------------------------------------------------------
+// ---- Publishing ---------------------------------------------------------------------------------
 
 func TestPublishReplacesTheStackAndKeepsTheRest(t *testing.T) {
 	root := t.TempDir()
@@ -109,16 +110,18 @@ func TestPublishSaysWhatItLacks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			testfiles.Write(t, filepath.Join(root, "scratch"), files)
-			if err := publish(filepath.Join(root, "scratch"), filepath.Join(root, "out")); !errors.Is(err, fs.ErrNotExist) {
+			err := publish(filepath.Join(root, "scratch"), filepath.Join(root, "out"))
+			if !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("says %v", err)
 			}
 		})
 	}
 }
 
-// ---- Faults ----------------------------------------------------------------------------------------------------------
+// ---- Faults -------------------------------------------------------------------------------------
 
-// quietly is for tests that call synthesise: it closes jsii to start it anew, and what a Close races with complains to standard error.
+// quietly is for tests that call synthesise: it closes jsii to start it anew, and what a Close
+// races with complains to standard error.
 func quietly(t *testing.T) {
 	t.Helper()
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
@@ -133,19 +136,34 @@ func quietly(t *testing.T) {
 	})
 }
 
-// faults are what makes a construct panic, though no configuration that passes the checks does: on the Go side, in Node, and in a file.
+// faults are what makes a construct panic, though no configuration that passes the checks does: on
+// the Go side, in Node, and in a file.
 var faults = map[string]struct {
 	change func(*config.Config)
 	zip    func(t *testing.T) functionBundles
 	want   string
 }{
-	"a function that is not there": {func(*config.Config) {}, func(t *testing.T) functionBundles {
-		functions := placeholder(t)
-		functions.backup.Zip = filepath.Join(t.TempDir(), "backup.zip")
-		return functions
-	}, "backup.zip"},
-	"a construct's id twice": {func(cfg *config.Config) { cfg.Monitoring.Emails = []string{"ops@example.com", "ops@example.com"} }, placeholder, "alerts_subscription_ops_example_com"},
-	"a block that is none":   {func(cfg *config.Config) { cfg.Network.CIDR = "ten" }, placeholder, "ten"},
+	"a function that is not there": {
+		change: func(*config.Config) {},
+		zip: func(t *testing.T) functionBundles {
+			functions := placeholder(t)
+			functions.backup.Zip = filepath.Join(t.TempDir(), "backup.zip")
+			return functions
+		},
+		want: "backup.zip",
+	},
+	"a construct's id twice": {
+		change: func(cfg *config.Config) {
+			cfg.Monitoring.Emails = []string{"ops@example.com", "ops@example.com"}
+		},
+		zip:  placeholder,
+		want: "alerts_subscription_ops_example_com",
+	},
+	"a block that is none": {
+		change: func(cfg *config.Config) { cfg.Network.CIDR = "ten" },
+		zip:    placeholder,
+		want:   "ten",
+	},
 }
 
 // jsii is one child process: a fault in it must not take the next synthesis with it.
@@ -162,8 +180,10 @@ func TestFaultIsOneLineAndDoesNotOutliveItself(t *testing.T) {
 			if !strings.HasPrefix(text, "synthesis of shop-dev failed: ") || !strings.Contains(text, fault.want) {
 				t.Errorf("says %s", text)
 			}
-			if strings.Contains(text, "\n") || strings.Contains(text, "    at ") || strings.Contains(text, ".js:") || strings.Contains(text, "goroutine") {
-				t.Errorf("says more than a line:\n%s", text)
+			for _, trace := range []string{"\n", "    at ", ".js:", "goroutine"} {
+				if strings.Contains(text, trace) {
+					t.Errorf("says more than a line:\n%s", text)
+				}
 			}
 			synth(t, parse(t, "dev", minimal), placeholder(t))
 		})
@@ -171,12 +191,16 @@ func TestFaultIsOneLineAndDoesNotOutliveItself(t *testing.T) {
 }
 
 func TestFaultWhileBuildingLeavesTheFolderAsItWas(t *testing.T) {
-	for _, name := range []string{"a function that is not there", "a construct's id twice"} { // each starts jsii anew, which takes seconds
+	// Not all of the faults: each starts jsii anew, which takes seconds.
+	for _, name := range []string{"a function that is not there", "a construct's id twice"} {
 		t.Run(name, func(t *testing.T) {
 			quietly(t)
 			root := t.TempDir()
 			before := map[string]string{
-				"out/manifest.json": "old", "out/stacks/shop-dev/cdk.tf.json": "old", "out/stacks/shop-dev/.terraform/x": "downloaded", "out/stacks/shop-dev/assets/a.zip": "old",
+				"out/manifest.json":                "old",
+				"out/stacks/shop-dev/cdk.tf.json":  "old",
+				"out/stacks/shop-dev/.terraform/x": "downloaded",
+				"out/stacks/shop-dev/assets/a.zip": "old",
 			}
 			testfiles.Write(t, root, before)
 			cfg := parse(t, "dev", minimal)
@@ -246,10 +270,11 @@ func TestFolderThatCannotBeMadeIsNamed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := synthesise(parse(t, "dev", minimal), placeholder(t), filepath.Join(parent, "out"))
-			if err == nil || !strings.HasPrefix(err.Error(), parent+": cannot be made: ") || strings.Contains(err.Error(), "\n") {
+			text := fmt.Sprint(err)
+			if !strings.HasPrefix(text, parent+": cannot be made: ") || strings.Contains(text, "\n") {
 				t.Fatalf("says %v", err)
 			}
-			if strings.Count(err.Error(), root) != 1 {
+			if strings.Count(text, root) != 1 {
 				t.Errorf("names the folder twice: %v", err)
 			}
 			if got := contents(t, root); !maps.Equal(got, map[string]string{"file": "mine"}) {
@@ -264,16 +289,28 @@ func TestSentenceIsTheFirstLineOfAFault(t *testing.T) {
 		fault any
 		want  string
 	}{
-		"a text":                          {"There is already a Construct with name 'x'", "There is already a Construct with name 'x'"},
-		"an error":                        {errors.New("no such file"), "no such file"},
-		"an error within another":         {fmt.Errorf("asset: %w", fs.ErrNotExist), "asset: file does not exist"},
-		"Node's stack trace":              {"Error: ENOENT: no such file\n    at Object.statSync (node:fs:1:2)\n    at x.js:3:4", "Error: ENOENT: no such file"},
-		"an error with a trace":           {errors.New("Error: boom\n    at y.js:1:1\n"), "Error: boom"},
-		"line ends around it":             {"\n\n  boom  \n", "boom"},
-		"a number":                        {42, "42"},
-		"nothing to say":                  {"", ""},
-		"a Node that does not answer":     {"no response received from child process", "Node.js started but did not answer: check that `node` runs"},
-		"the same as an error":            {errors.New("jsii: no response received from child process: EOF"), "Node.js started but did not answer: check that `node` runs"},
+		"a text": {
+			"There is already a Construct with name 'x'",
+			"There is already a Construct with name 'x'",
+		},
+		"an error":                {errors.New("no such file"), "no such file"},
+		"an error within another": {fmt.Errorf("asset: %w", fs.ErrNotExist), "asset: file does not exist"},
+		"Node's stack trace": {
+			"Error: ENOENT: no such file\n    at Object.statSync (node:fs:1:2)\n    at x.js:3:4",
+			"Error: ENOENT: no such file",
+		},
+		"an error with a trace": {errors.New("Error: boom\n    at y.js:1:1\n"), "Error: boom"},
+		"line ends around it":   {"\n\n  boom  \n", "boom"},
+		"a number":              {42, "42"},
+		"nothing to say":        {"", ""},
+		"a Node that does not answer": {
+			"no response received from child process",
+			"Node.js started but did not answer: check that `node` runs",
+		},
+		"the same as an error": {
+			errors.New("jsii: no response received from child process: EOF"),
+			"Node.js started but did not answer: check that `node` runs",
+		},
 		"those words in a trace, only":    {"Error: boom\nno response received from child process", "Error: boom"},
 		"a fault of the program's own":    {runtimeFault(), "runtime error: index out of range [1] with length 0"},
 		"a text that looks like an error": {"%!s(MISSING) 100%", "%!s(MISSING) 100%"},
@@ -293,7 +330,7 @@ func runtimeFault() (fault any) {
 	return empty[one]
 }
 
-// ---- Node ------------------------------------------------------------------------------------------------------------
+// ---- Node ---------------------------------------------------------------------------------------
 
 // fakeNode makes a folder with a node that runs these lines of shell, and nothing else in it.
 func fakeNode(t *testing.T, script string) string {
@@ -372,9 +409,10 @@ func TestOldestNodeThatIsSupportedWillDo(t *testing.T) {
 	}
 }
 
-// ---- The program -----------------------------------------------------------------------------------------------------
+// ---- The program --------------------------------------------------------------------------------
 
-// One run of the program for each thing that can go wrong around it: one problem on standard error, exit code 1, nothing else.
+// One run of the program for each thing that can go wrong around it: one problem on standard error,
+// exit code 1, nothing else.
 func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 	goTool, err := exec.LookPath("go")
 	if err != nil {
@@ -386,33 +424,61 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 		withoutNode bool
 		want        string
 	}{
-		"an unknown environment": {[]string{"ENVIRONMENT=staging"}, nil, false,
-			"config/staging.yaml: there is no such file: ENVIRONMENT=staging names it, and there is dev\n"},
-		"an environment that is a path": {[]string{"ENVIRONMENT=../dev"}, nil, false,
-			"ENVIRONMENT=\"../dev\": want a name of lower-case letters, digits and dashes, such as dev\n"},
-		"broken YAML": {nil, map[string]string{"config/dev.yaml": "name: shop\nregion: [eu-central-1\n"}, false,
-			"config/dev.yaml:2:9: not valid YAML: sequence end token ']' not found\n"},
-		"several problems": {nil, map[string]string{"config/dev.yaml": "nam: shop\nregion: eu-central-1\nlog_retention: 1,5\nprotected: no\n"}, false,
-			"config/dev.yaml:1:1: nam: unknown key, did you mean name? want one of account, backup, database, load_balancer, log_retention, " +
+		"an unknown environment": {
+			environment: []string{"ENVIRONMENT=staging"},
+			want:        "config/staging.yaml: there is no such file: ENVIRONMENT=staging names it, and there is dev\n",
+		},
+		"an environment that is a path": {
+			environment: []string{"ENVIRONMENT=../dev"},
+			want:        "ENVIRONMENT=\"../dev\": want a name of lower-case letters, digits and dashes, such as dev\n",
+		},
+		"broken YAML": {
+			files: map[string]string{"config/dev.yaml": "name: shop\nregion: [eu-central-1\n"},
+			want:  "config/dev.yaml:2:9: not valid YAML: sequence end token ']' not found\n",
+		},
+		"several problems": {
+			files: map[string]string{
+				"config/dev.yaml": "nam: shop\nregion: eu-central-1\nlog_retention: 1,5\nprotected: no\n",
+			},
+			want: "config/dev.yaml:1:1: nam: unknown key, did you mean name? want one of " +
+				"account, backup, database, load_balancer, log_retention, " +
 				"monitoring, name, network, profile, protected, region, services, state, tags\n" +
 				"config/dev.yaml:1:1: name: is required: the application's name, such as shop\n" +
 				"config/dev.yaml:3:1: log_retention: want a whole number, have 1,5\n" +
-				"config/dev.yaml:4:1: protected: want true or false, have no\n"},
-		"a file that cannot be read": {[]string{"ENVIRONMENT=folder"}, map[string]string{"config/folder.yaml/x": ""}, false,
-			"config/folder.yaml: cannot be read: is a directory\n"},
-		"no Node": {nil, nil, true, "node is not on PATH: install Node.js 20 or later\n"},
-		"a folder that cannot be made": {[]string{"CDKTF_OUTDIR=config/dev.yaml/out"}, nil, false,
-			"config/dev.yaml: cannot be made: not a directory\n"},
-		"a folder that is a file": {[]string{"CDKTF_OUTDIR=config/dev.yaml"}, nil, false,
-			"config/dev.yaml: cannot be written: not a directory\n"},
-		"a function that does not compile": {nil, map[string]string{"functions/backup/main.go": "package main\n\nfunc main() { x() }\n"}, false,
-			"functions/backup: does not compile: functions/backup/main.go:3:15: undefined: x\n"},
+				"config/dev.yaml:4:1: protected: want true or false, have no\n",
+		},
+		"a file that cannot be read": {
+			environment: []string{"ENVIRONMENT=folder"},
+			files:       map[string]string{"config/folder.yaml/x": ""},
+			want:        "config/folder.yaml: cannot be read: is a directory\n",
+		},
+		"no Node": {
+			withoutNode: true,
+			want:        "node is not on PATH: install Node.js 20 or later\n",
+		},
+		"a folder that cannot be made": {
+			environment: []string{"CDKTF_OUTDIR=config/dev.yaml/out"},
+			want:        "config/dev.yaml: cannot be made: not a directory\n",
+		},
+		"a folder that is a file": {
+			environment: []string{"CDKTF_OUTDIR=config/dev.yaml"},
+			want:        "config/dev.yaml: cannot be written: not a directory\n",
+		},
+		"a function that does not compile": {
+			files: map[string]string{"functions/backup/main.go": "package main\n\nfunc main() { x() }\n"},
+			want:  "functions/backup: does not compile: functions/backup/main.go:3:15: undefined: x\n",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, temporary := t.TempDir(), t.TempDir()
 			testfiles.Write(t, root, map[string]string{
-				"config/dev.yaml": minimal, "go.mod": "module platform\n\ngo 1.25.0\n", "go.sum": "", "functions/backup/main.go": "package main\n\nfunc main() {}\n", "functions/database/main.go": "package main\n\nfunc main() {}\n",
-				"cdktf.out/manifest.json": "old", "cdktf.out/stacks/shop-dev/cdk.tf.json": "old",
+				"config/dev.yaml":                       minimal,
+				"go.mod":                                "module platform\n\ngo 1.25.0\n",
+				"go.sum":                                "",
+				"functions/backup/main.go":              "package main\n\nfunc main() {}\n",
+				"functions/database/main.go":            "package main\n\nfunc main() {}\n",
+				"cdktf.out/manifest.json":               "old",
+				"cdktf.out/stacks/shop-dev/cdk.tf.json": "old",
 			})
 			testfiles.Write(t, root, c.files)
 			before := contents(t, root)
@@ -424,7 +490,8 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 				if runtime.GOOS == "windows" {
 					t.Skip("the go in its place is a shell script, which Windows does not run")
 				}
-				if err := os.WriteFile(filepath.Join(tools, "go"), []byte("#!/bin/sh\nexec '"+goTool+"' \"$@\"\n"), 0o755); err != nil {
+				script := "#!/bin/sh\nexec '" + goTool + "' \"$@\"\n"
+				if err := os.WriteFile(filepath.Join(tools, "go"), []byte(script), 0o755); err != nil {
 					t.Fatal(err)
 				}
 				cmd.Env = append(cmd.Env, "PATH="+tools)
@@ -437,7 +504,8 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 				t.Errorf("ended with %v, want exit code 1", err)
 			}
-			said := regexp.MustCompile(`(?m)^.* \.\.\. \d+ s\n`).ReplaceAllString(stderr.String(), "") // progress, on a busy machine
+			// Progress is told on a busy machine.
+			said := regexp.MustCompile(`(?m)^.* \.\.\. \d+ s\n`).ReplaceAllString(stderr.String(), "")
 			if said != c.want {
 				t.Errorf("says\n%swant\n%s", said, c.want)
 			}
@@ -446,7 +514,8 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 			}
 			after := contents(t, root)
 			for path := range after {
-				if strings.HasPrefix(path, ".build/") { // the compiled function, which is made before
+				// The compiled function, which is made before.
+				if strings.HasPrefix(path, ".build/") {
 					delete(after, path)
 				}
 			}
@@ -470,13 +539,32 @@ func TestLostStateIsNotTakenForNone(t *testing.T) {
 		files map[string]string
 		lost  bool
 	}{
-		"never deployed":               {cfg, nil, false},
-		"deployed":                     {cfg, map[string]string{state: "{}", state + ".backup": "{}"}, false},
-		"deployed once":                {cfg, map[string]string{state: "{}"}, false},
-		"lost":                         {cfg, map[string]string{state: "", state + ".backup": "{}"}, true},
-		"killed in its first plan":     {cfg, map[string]string{state: ""}, false},
-		"another stack's":              {cfg, map[string]string{"terraform.shop-prod.tfstate": "", "terraform.shop-prod.tfstate.backup": "{}"}, false},
-		"of no account: it lies in S3": {remote, map[string]string{state: "", state + ".backup": "{}"}, false},
+		"never deployed": {cfg: cfg},
+		"deployed": {
+			cfg:   cfg,
+			files: map[string]string{state: "{}", state + ".backup": "{}"},
+		},
+		"deployed once": {
+			cfg:   cfg,
+			files: map[string]string{state: "{}"},
+		},
+		"lost": {
+			cfg:   cfg,
+			files: map[string]string{state: "", state + ".backup": "{}"},
+			lost:  true,
+		},
+		"killed in its first plan": {
+			cfg:   cfg,
+			files: map[string]string{state: ""},
+		},
+		"another stack's": {
+			cfg:   cfg,
+			files: map[string]string{"terraform.shop-prod.tfstate": "", "terraform.shop-prod.tfstate.backup": "{}"},
+		},
+		"of no account: it lies in S3": {
+			cfg:   remote,
+			files: map[string]string{state: "", state + ".backup": "{}"},
+		},
 	} {
 		root := t.TempDir()
 		testfiles.Write(t, root, c.files)
