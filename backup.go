@@ -1,158 +1,229 @@
 package main
 
 import (
-	"platform/internal/bundle"
-	"platform/internal/config"
+	"fmt"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdafunction"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdafunctioneventinvokeconfig"
+	retries "github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdafunctioneventinvokeconfig"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdainvocation"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketobjectlockconfiguration"
+	lock "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketobjectlockconfiguration"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/schedulerschedule"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/schedulerschedulegroup"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
+
+	"platform/internal/bundle"
 )
 
 // Backup is the second layer of backups, after RDS's own point-in-time recovery.
 type Backup struct {
 	Bucket       *string // name
 	FunctionName *string
-	GroupName    *string // of the schedules
 	LogGroup     *string // name
-	Namespace    string  // of the metrics that the function reports
+
+	database      *string // identifier
+	scheduleGroup *string // name
 }
 
-// newBackup declares the bucket, the function that takes and prunes snapshots, and its schedules.
+// newBackup declares the bucket, the function that takes and deletes snapshots, and its schedules.
 //
 //	schedule (backup.schedule) ──┐
 //	schedule (hourly report)   ──┴─ function ── RDS snapshots
 //	                                   └── metrics; after two retries a failure goes to the topic
 //
 // The bucket is for logical dumps, which have no writer yet.
-func newBackup(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle.Function, accountID string) *Backup {
-	bucket := newBackupBucket(stack, cfg, keys, accountID)
-	backup := &Backup{Bucket: bucket.Name, Namespace: cfg.Stack() + "/Backup"}
-	lambda, retries := newBackupFunction(stack, cfg, keys, db, monitoring, function, accountID, backup)
-	before := []cdktf.ITerraformDependable{retries}
-	if !cfg.Protected {
-		before = append(before, newSnapshotCleanup(stack, lambda, retries))
+func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *Backup {
+	bucket := newBackupBucket(s)
+	logs := newLogGroup(s, "backup_function_log_group", "/aws/lambda/"+s.named("backup"))
+	role := newRole(s, roleSpec{
+		id: "backup_function_role", noun: "backup-function", assumed: "lambda.amazonaws.com",
+	}, backupStatements(s, *logs.Arn(), *db.ARN, *topic.ARN)...)
+	lambda := newLambda(s, function, lambdaSpec{
+		id: "backup_function", noun: "backup",
+		description: "Takes and prunes snapshots of the database, and reports how old the newest is",
+		memory:      128, timeout: 900, // the clean-up waits for a snapshot in the making
+		role: role,
+		key:  s.keys.Backup,
+		variables: map[string]*string{
+			"DB_INSTANCE_IDENTIFIER": db.Identifier,
+			"SNAPSHOT_PREFIX":        jsii.String(snapshotPrefix(s)),
+			"BACKUP_OF":              jsii.String(s.cfg.Stack()),
+			"RETENTION_DAYS":         jsii.String(strconv.Itoa(s.cfg.Backup.Retention)),
+			"MINIMUM_SNAPSHOTS":      jsii.String(strconv.Itoa(s.cfg.Backup.Minimum)),
+			"METRIC_NAMESPACE":       jsii.String(backupNamespace(s)),
+		},
+		ready: dependencies{logs},
+	})
+	ready := dependencies{newRetries(s, lambda.FunctionName(), topic)}
+	if !s.cfg.Protected {
+		ready = append(ready, newSnapshotCleanup(s, lambda.FunctionName(), ready))
 	}
-	newSchedules(stack, cfg, lambda, accountID, backup, before)
-	return backup
+	return &Backup{
+		Bucket: bucket.Name, FunctionName: lambda.FunctionName(), LogGroup: logs.Name(),
+		database: db.Identifier, scheduleGroup: newSchedules(s, lambda, ready),
+	}
 }
 
-func newBackupBucket(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, accountID string) *Bucket {
-	bucket := newBucket(stack, cfg, accountID, "backup", bucketOptions{
-		key: keys.Backup, protected: true,
-		archive: choose(cfg.Backup.Retention >= 90, 30, 0), // colder storage bills 90 days at the least
-		expire:  cfg.Backup.Retention, superseded: max(cfg.Backup.ObjectLock, 30),
+// backupNamespace is the namespace of the metrics that the function reports.
+func backupNamespace(s *scope) string { return s.cfg.Stack() + "/Backup" }
+
+// snapshotPrefix begins the identifiers of the snapshots that the function takes.
+func snapshotPrefix(s *scope) string { return s.named("scheduled") }
+
+func newBackupBucket(s *scope) *Bucket {
+	b := s.cfg.Backup
+	bucket := newBucket(s, "backup", bucketOptions{
+		key: s.keys.Backup, protected: true,
+		archive: choose(b.Retention >= 90, 30, 0), // colder storage bills at least 90 days
+		expire:  b.Retention, superseded: max(b.ObjectLock, 30),
 	})
-	if cfg.Backup.ObjectLock > 0 {
-		s3bucketobjectlockconfiguration.NewS3BucketObjectLockConfigurationA(stack, jsii.String("backup_bucket_object_lock"), &s3bucketobjectlockconfiguration.S3BucketObjectLockConfigurationAConfig{
-			Bucket: bucket.Name,
-			Rule: &s3bucketobjectlockconfiguration.S3BucketObjectLockConfigurationRuleA{
-				DefaultRetention: &s3bucketobjectlockconfiguration.S3BucketObjectLockConfigurationRuleDefaultRetentionA{
-					Mode: jsii.String("GOVERNANCE"), Days: jsii.Number(float64(cfg.Backup.ObjectLock)),
+	if b.ObjectLock > 0 {
+		lock.NewS3BucketObjectLockConfigurationA(s.stack, jsii.String("backup_bucket_object_lock"),
+			&lock.S3BucketObjectLockConfigurationAConfig{
+				Bucket: bucket.Name,
+				Rule: &lock.S3BucketObjectLockConfigurationRuleA{
+					DefaultRetention: &lock.S3BucketObjectLockConfigurationRuleDefaultRetentionA{
+						Mode: jsii.String("GOVERNANCE"), Days: number(b.ObjectLock),
+					},
 				},
-			},
-			DependsOn: dependsOn(bucket.Ready...),
-		})
+				DependsOn: bucket.Ready.list(),
+			})
 	}
 	return bucket
 }
 
-// newBackupFunction declares the function with its role and log, and what becomes of its failures. It returns the function and the last
-// of what it needs before it is called.
-func newBackupFunction(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, db *Database, monitoring *Monitoring, function bundle.Function, accountID string, backup *Backup) (lambdafunction.LambdaFunction, cdktf.ITerraformDependable) {
-	name := cfg.ResourceName("backup")
-	prefix := cfg.ResourceName("scheduled")
-	logs := newLogGroup(stack, cfg, keys, "backup_function_log_group", "/aws/lambda/"+name)
-	ours := "arn:aws:rds:" + cfg.Region + ":" + accountID + ":snapshot:" + prefix + "-*"
-	role := newRole(stack, cfg, "backup_function_role", "backup-function", "lambda.amazonaws.com", nil,
-		writeLog(*logs.Arn()),
-		statement{sid: "Create", actions: []string{"rds:CreateDBSnapshot"}, resources: []string{*db.ARN, ours}},
-		statement{sid: "Tag", actions: []string{"rds:AddTagsToResource"}, resources: []string{ours}},
-		statement{sid: "List", actions: []string{"rds:DescribeDBSnapshots"}, resources: []string{
-			*db.ARN, "arn:aws:rds:" + cfg.Region + ":" + accountID + ":snapshot:*", // a list is checked against all snapshots
-		}},
-		statement{sid: "Prune", actions: []string{"rds:DeleteDBSnapshot"}, resources: []string{ours}, conditions: []condition{
-			equals("aws:ResourceTag/BackupOf", cfg.Stack()),
-		}},
-		statement{sid: "ReportFailure", actions: []string{"sns:Publish"}, resources: []string{*monitoring.TopicARN}},
-		statement{sid: "ReportFailureKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*keys.Alerts}},
-		statement{sid: "OwnEnvironment", actions: []string{"kms:Decrypt"}, resources: []string{*keys.Backup}},
+// newRetries says what happens when an asynchronous call of the function fails.
+func newRetries(s *scope, function *string, topic *Topic) cdktf.ITerraformDependable {
+	type (
+		arguments   = retries.LambdaFunctionEventInvokeConfigConfig
+		destination = retries.LambdaFunctionEventInvokeConfigDestinationConfig
+		onFailure   = retries.LambdaFunctionEventInvokeConfigDestinationConfigOnFailure
 	)
-	lambda := newLambda(stack, cfg, "backup_function", function, role, lambdaSpec{
-		noun: "backup", description: "Takes and prunes snapshots of the database, and reports how old the newest is",
-		memory: 128, timeout: 900, // the clean-up waits for a snapshot in the making
-		key: keys.Backup,
-		variables: map[string]*string{
-			"DB_INSTANCE_IDENTIFIER": db.Identifier,
-			"SNAPSHOT_PREFIX":        jsii.String(prefix),
-			"BACKUP_OF":              jsii.String(cfg.Stack()),
-			"RETENTION_DAYS":         jsii.String(strconv.Itoa(cfg.Backup.Retention)),
-			"MINIMUM_SNAPSHOTS":      jsii.String(strconv.Itoa(cfg.Backup.Minimum)),
-			"METRIC_NAMESPACE":       jsii.String(backup.Namespace),
-		},
-		ready: []cdktf.ITerraformDependable{logs},
-	})
-	retries := lambdafunctioneventinvokeconfig.NewLambdaFunctionEventInvokeConfig(stack, jsii.String("backup_function_retries"), &lambdafunctioneventinvokeconfig.LambdaFunctionEventInvokeConfigConfig{
-		FunctionName:             lambda.FunctionName(),
-		MaximumRetryAttempts:     jsii.Number(2),
-		MaximumEventAgeInSeconds: jsii.Number(3600),
-		DestinationConfig: &lambdafunctioneventinvokeconfig.LambdaFunctionEventInvokeConfigDestinationConfig{
-			OnFailure: &lambdafunctioneventinvokeconfig.LambdaFunctionEventInvokeConfigDestinationConfigOnFailure{Destination: monitoring.TopicARN},
-		},
-		DependsOn: dependsOn(monitoring.TopicReady...),
-	})
-	backup.FunctionName, backup.LogGroup = lambda.FunctionName(), logs.Name()
-	return lambda, retries
-}
-
-// newSnapshotCleanup calls the function when an unprotected stack is destroyed, to take its own snapshots away, which Terraform knows
-// nothing of. When the stack is made it calls it too, which shows that the function starts and may list.
-func newSnapshotCleanup(stack cdktf.TerraformStack, lambda lambdafunction.LambdaFunction, retries cdktf.ITerraformDependable) cdktf.ITerraformDependable {
-	return lambdainvocation.NewLambdaInvocation(stack, jsii.String("backup_cleanup"), &lambdainvocation.LambdaInvocationConfig{
-		FunctionName:   lambda.FunctionName(),
-		Input:          jsii.String(marshal(map[string]string{"action": "lifecycle"})),
-		LifecycleScope: jsii.String("CRUD"),
-		DependsOn:      dependsOn(retries),
+	return retries.NewLambdaFunctionEventInvokeConfig(s.stack, jsii.String("backup_function_retries"), &arguments{
+		FunctionName:             function,
+		MaximumRetryAttempts:     number(2),
+		MaximumEventAgeInSeconds: number(3600),
+		DestinationConfig:        &destination{OnFailure: &onFailure{Destination: topic.ARN}},
+		DependsOn:                topic.Ready.list(),
 	})
 }
 
-// newSchedules declares when the function is called. They depend on its clean-up, so that they are gone before it runs and no new snapshot
-// comes after it.
-func newSchedules(stack cdktf.TerraformStack, cfg *config.Config, lambda lambdafunction.LambdaFunction, accountID string, backup *Backup, before []cdktf.ITerraformDependable) {
-	group := schedulerschedulegroup.NewSchedulerScheduleGroup(stack, jsii.String("backup_schedule_group"), &schedulerschedulegroup.SchedulerScheduleGroupConfig{
-		Name: jsii.String(cfg.ResourceName("backup")), Tags: nameTag(cfg, "backup"),
-	})
-	role := newRole(stack, cfg, "backup_schedule_role", "backup-schedule", "scheduler.amazonaws.com", []condition{
-		equals("aws:SourceAccount", accountID),
-		equals("aws:SourceArn", *group.Arn()), // the group's ARN, not the schedule's
-	}, statement{sid: "Call", actions: []string{"lambda:InvokeFunction"}, resources: []string{*lambda.Arn()}})
-
-	schedule := func(id, description, expression, timezone, input string) {
-		schedulerschedule.NewSchedulerSchedule(stack, jsii.String(id), &schedulerschedule.SchedulerScheduleConfig{
-			Name:                       jsii.String(cfg.ResourceName(dashed(id))),
-			GroupName:                  group.Name(),
-			Description:                jsii.String(description),
-			ScheduleExpression:         jsii.String(expression),
-			ScheduleExpressionTimezone: jsii.String(timezone),
-			FlexibleTimeWindow:         &schedulerschedule.SchedulerScheduleFlexibleTimeWindow{Mode: jsii.String("OFF")},
-			Target: &schedulerschedule.SchedulerScheduleTarget{
-				Arn: lambda.Arn(), RoleArn: role.ARN, Input: jsii.String(input),
-				RetryPolicy: &schedulerschedule.SchedulerScheduleTargetRetryPolicy{
-					MaximumEventAgeInSeconds: jsii.Number(3600), MaximumRetryAttempts: jsii.Number(10),
-				},
-			},
-			DependsOn: dependsOn(append(append([]cdktf.ITerraformDependable{}, before...), role.Ready...)...),
+// newSnapshotCleanup calls the function when an unprotected stack is destroyed, to delete its own snapshots, which Terraform
+// does not know. When the stack is created it calls it too, which shows that the function starts and may list.
+func newSnapshotCleanup(s *scope, function *string, after dependencies) cdktf.ITerraformDependable {
+	return lambdainvocation.NewLambdaInvocation(s.stack, jsii.String("backup_cleanup"),
+		&lambdainvocation.LambdaInvocationConfig{
+			FunctionName:   function,
+			Input:          jsii.String(marshal(map[string]string{"action": "lifecycle"})),
+			LifecycleScope: jsii.String("CRUD"),
+			DependsOn:      after.list(),
 		})
+}
+
+// newSchedules declares when the function is called, and returns the name of the schedules' group. The schedules depend on
+// the function's clean-up, so that they are deleted before it runs and no new snapshot comes after it.
+func newSchedules(s *scope, lambda lambdafunction.LambdaFunction, after dependencies) *string {
+	group := schedulerschedulegroup.NewSchedulerScheduleGroup(s.stack, jsii.String("backup_schedule_group"),
+		&schedulerschedulegroup.SchedulerScheduleGroupConfig{
+			Name: jsii.String(s.named("backup")), Tags: s.tags("backup"),
+		})
+	role := newRole(s, roleSpec{
+		id: "backup_schedule_role", noun: "backup-schedule", assumed: "scheduler.amazonaws.com",
+		trust: []condition{
+			equals("aws:SourceAccount", s.account),
+			equals("aws:SourceArn", *group.Arn()), // the group's ARN, not the schedule's
+		},
+	}, statement{sid: "Call", actions: []string{"lambda:InvokeFunction"}, resources: []string{*lambda.Arn()}})
+	calls := scheduledCalls{
+		scope: s, group: group.Name(), role: role.ARN, function: lambda.Arn(), ready: after.plus(role.Ready...),
 	}
-	// The scheduler puts the time for which it calls in the place of <…>: the same for every retry, which makes the call idempotent.
-	schedule("backup_schedule", "Snapshot of the database", cfg.Backup.Schedule, cfg.Backup.Timezone,
-		marshal(map[string]string{"action": "backup", "scheduled_time": "<aws.scheduler.scheduled-time>"}))
-	schedule("backup_report_schedule", "How old the newest snapshot is", "rate(1 hour)", "UTC", marshal(map[string]string{"action": "report"}))
-	backup.GroupName = group.Name()
+	// The scheduler replaces <…> with the time for which it calls: the same for every retry, which makes the call idempotent.
+	calls.at(s.cfg.Backup.Schedule, s.cfg.Backup.Timezone, scheduledCall{
+		id: "backup_schedule", description: "Snapshot of the database",
+		input: map[string]string{"action": "backup", "scheduled_time": "<aws.scheduler.scheduled-time>"},
+	})
+	calls.at("rate(1 hour)", "UTC", scheduledCall{
+		id: "backup_report_schedule", description: "How old the newest snapshot is",
+		input: map[string]string{"action": "report"},
+	})
+	return group.Name()
+}
+
+// scheduledCalls declares schedules that call one function.
+type scheduledCalls struct {
+	*scope
+	group, role, function *string
+	ready                 dependencies
+}
+
+// scheduledCall is one of them.
+type scheduledCall struct {
+	id, description string
+	input           map[string]string
+}
+
+func (c scheduledCalls) at(expression, timezone string, call scheduledCall) {
+	schedulerschedule.NewSchedulerSchedule(c.stack, jsii.String(call.id), &schedulerschedule.SchedulerScheduleConfig{
+		Name:                       jsii.String(c.named(dashed(call.id))),
+		GroupName:                  c.group,
+		Description:                jsii.String(call.description),
+		ScheduleExpression:         jsii.String(expression),
+		ScheduleExpressionTimezone: jsii.String(timezone),
+		FlexibleTimeWindow:         &schedulerschedule.SchedulerScheduleFlexibleTimeWindow{Mode: jsii.String("OFF")},
+		Target: &schedulerschedule.SchedulerScheduleTarget{
+			Arn: c.function, RoleArn: c.role, Input: jsii.String(marshal(call.input)),
+			RetryPolicy: &schedulerschedule.SchedulerScheduleTargetRetryPolicy{
+				MaximumEventAgeInSeconds: number(3600), MaximumRetryAttempts: number(10),
+			},
+		},
+		DependsOn: c.ready.list(),
+	})
+}
+
+func (b *Backup) outputs() []output {
+	return []output{
+		{"backup_bucket_name", "Bucket of the backups", b.Bucket},
+		{"backup_function_name", "Function that takes snapshots", b.FunctionName},
+	}
+}
+
+func (b *Backup) alarms(s *scope) []alarm {
+	return []alarm{{
+		id: "backup_age",
+		description: fmt.Sprintf("The newest snapshot is older than %d hours, or nobody knows how old it is. See the backup "+
+			"function's log group. On the day a stack is made it rings until the first snapshot.", s.cfg.Backup.MaxAge),
+		namespace: backupNamespace(s), metric: "NewestBackupAge", statistic: "Minimum",
+		dimensions: map[string]*string{"DBInstanceIdentifier": b.database},
+		threshold:  float64(s.cfg.Backup.MaxAge) * 3600, period: 3600, datapoints: 3, periods: 3, missing: missingIsBad,
+	}, functionErrors("backup_errors",
+		"The backup function failed. It is retried twice by itself; its log group says why.", b.FunctionName), {
+		id: "backup_schedule_dropped",
+		description: "The scheduler gave up calling the backup function. See the schedule's role and the function's state, and " +
+			"start a backup by hand.",
+		namespace: "AWS/Scheduler", metric: "InvocationDroppedCount", statistic: "Sum",
+		dimensions: map[string]*string{"ScheduleGroup": b.scheduleGroup},
+		threshold:  0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,
+	}}
+}
+
+// backupStatements are what the function may do, with its log group, the database and the topic by ARN.
+func backupStatements(s *scope, logGroup, database, topic string) []statement {
+	own := s.arn("rds", "snapshot:"+snapshotPrefix(s)+"-*")
+	return []statement{
+		writeLog(logGroup),
+		{sid: "Create", actions: []string{"rds:CreateDBSnapshot"}, resources: []string{database, own}},
+		{sid: "Tag", actions: []string{"rds:AddTagsToResource"}, resources: []string{own}},
+		{
+			sid: "List", actions: []string{"rds:DescribeDBSnapshots"},
+			resources: []string{database, s.arn("rds", "snapshot:*")}, // a list is checked against all snapshots
+		},
+		{
+			sid: "Prune", actions: []string{"rds:DeleteDBSnapshot"}, resources: []string{own},
+			conditions: []condition{equals("aws:ResourceTag/BackupOf", s.cfg.Stack())},
+		},
+		{sid: "ReportFailure", actions: []string{"sns:Publish"}, resources: []string{topic}},
+		{sid: "ReportFailureKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*s.keys.Alerts}},
+		{sid: "OwnEnvironment", actions: []string{"kms:Decrypt"}, resources: []string{*s.keys.Backup}},
+	}
 }

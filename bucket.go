@@ -1,118 +1,157 @@
 package main
 
 import (
-	"platform/internal/config"
-
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucket"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketlifecycleconfiguration"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketownershipcontrols"
+	lifecycle "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketlifecycleconfiguration"
+	ownership "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketownershipcontrols"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketpolicy"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketpublicaccessblock"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketserversideencryptionconfiguration"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketversioning"
+	access "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketpublicaccessblock"
+	sse "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketserversideencryptionconfiguration"
+	versioning "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketversioning"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 )
 
 // Bucket is a bucket that is closed to the public, encrypted, versioned and reached by TLS only.
 type Bucket struct {
 	Name, ARN *string
-	Ready     []cdktf.ITerraformDependable // what writes to the bucket depends on these
+	Ready     dependencies // what writes to the bucket depends on these
 }
 
-// bucketOptions are what differs from bucket to bucket.
+// bucketOptions holds what differs between the buckets.
 type bucketOptions struct {
-	key        *string     // KMS key; nil: S3's own, which alone the balancer's access logs accept
-	protected  bool        // refuses at plan to be destroyed, where the stack is protected
-	expire     int         // days after which an object goes; 0: it stays
-	archive    int         // days after which an object moves to colder storage; 0: it does not
+	key        *string     // KMS key; nil: S3's own, the only one that the load balancer's access logs accept
+	protected  bool        // Terraform refuses to destroy it, where the stack is protected
+	expire     int         // days after which an object expires; 0: never
+	archive    int         // days after which an object moves to colder storage; 0: never
 	superseded int         // days that an overwritten or deleted version is kept
 	allowed    []statement // of its policy, with paths within the bucket as resources
 }
 
-// newBucket declares a bucket with all that belongs to it; every id begins with noun. Its name carries account and region,
-// since bucket names are the whole world's.
-func newBucket(stack cdktf.TerraformStack, cfg *config.Config, accountID, noun string, o bucketOptions) *Bucket {
-	id := func(part string) *string { return jsii.String(noun + "_bucket" + part) }
-	name := cfg.ResourceName(dashed(noun)) + "-" + accountID + "-" + cfg.Region
-	var lifecycle *cdktf.TerraformResourceLifecycle
-	if o.protected {
-		lifecycle = protect(cfg)
+// newBucket declares a bucket with all that belongs to it; every id begins with noun. Its name carries account and
+// region, since bucket names are unique across all accounts.
+func newBucket(s *scope, noun string, o bucketOptions) *Bucket {
+	arguments := &s3bucket.S3BucketConfig{
+		Bucket:       jsii.String(s.named(dashed(noun)) + "-" + s.account + "-" + s.cfg.Region),
+		ForceDestroy: !s.cfg.Protected,
+		Tags:         s.tags(dashed(noun)),
 	}
-	bucket := s3bucket.NewS3Bucket(stack, id(""), &s3bucket.S3BucketConfig{
-		Bucket:       jsii.String(name),
-		ForceDestroy: !cfg.Protected,
-		Tags:         nameTag(cfg, dashed(noun)),
-		Lifecycle:    lifecycle,
+	if o.protected {
+		arguments.Lifecycle = s.protect()
+	}
+	bucket := s3bucket.NewS3Bucket(s.stack, jsii.String(noun+"_bucket"), arguments)
+	b := bucketParts{scope: s, noun: noun, name: bucket.Id(), arn: *bucket.Arn()}
+	owned := b.newOwnership()
+	closed := b.newAccessBlock()
+	versioned := b.newVersioning()
+	encrypted := b.newEncryption(o.key)
+	b.newLifecycle(o, versioned)
+	policy := b.newPolicy(o.allowed, closed)
+	return &Bucket{
+		Name: bucket.Id(), ARN: bucket.Arn(), Ready: dependencies{owned, versioned, encrypted, policy},
+	}
+}
+
+// bucketParts declares the resources that belong to one bucket.
+type bucketParts struct {
+	*scope
+	noun string
+	name *string
+	arn  string
+}
+
+func (b bucketParts) id(part string) *string { return jsii.String(b.noun + "_bucket_" + part) }
+
+func (b bucketParts) newOwnership() cdktf.ITerraformDependable {
+	return ownership.NewS3BucketOwnershipControls(b.stack, b.id("ownership"), &ownership.S3BucketOwnershipControlsConfig{
+		Bucket: b.name,
+		Rule: &ownership.S3BucketOwnershipControlsRule{
+			ObjectOwnership: jsii.String("BucketOwnerEnforced"),
+		},
 	})
-	ownership := s3bucketownershipcontrols.NewS3BucketOwnershipControls(stack, id("_ownership"), &s3bucketownershipcontrols.S3BucketOwnershipControlsConfig{
-		Bucket: bucket.Id(),
-		Rule:   &s3bucketownershipcontrols.S3BucketOwnershipControlsRule{ObjectOwnership: jsii.String("BucketOwnerEnforced")},
+}
+
+func (b bucketParts) newAccessBlock() cdktf.ITerraformDependable {
+	return access.NewS3BucketPublicAccessBlock(b.stack, b.id("public_access_block"), &access.S3BucketPublicAccessBlockConfig{
+		Bucket: b.name, BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true,
 	})
-	closed := s3bucketpublicaccessblock.NewS3BucketPublicAccessBlock(stack, id("_public_access_block"), &s3bucketpublicaccessblock.S3BucketPublicAccessBlockConfig{
-		Bucket: bucket.Id(), BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true,
+}
+
+func (b bucketParts) newVersioning() cdktf.ITerraformDependable {
+	return versioning.NewS3BucketVersioningA(b.stack, b.id("versioning"), &versioning.S3BucketVersioningAConfig{
+		Bucket: b.name,
+		VersioningConfiguration: &versioning.S3BucketVersioningVersioningConfiguration{
+			Status: jsii.String("Enabled"),
+		},
 	})
-	versioning := s3bucketversioning.NewS3BucketVersioningA(stack, id("_versioning"), &s3bucketversioning.S3BucketVersioningAConfig{
-		Bucket:                  bucket.Id(),
-		VersioningConfiguration: &s3bucketversioning.S3BucketVersioningVersioningConfiguration{Status: jsii.String("Enabled")},
-	})
-	encryption := s3bucketserversideencryptionconfiguration.NewS3BucketServerSideEncryptionConfigurationA(stack, id("_encryption"), &s3bucketserversideencryptionconfiguration.S3BucketServerSideEncryptionConfigurationAConfig{
-		Bucket: bucket.Id(),
-		Rule: &[]*s3bucketserversideencryptionconfiguration.S3BucketServerSideEncryptionConfigurationRuleA{{
-			ApplyServerSideEncryptionByDefault: &s3bucketserversideencryptionconfiguration.S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA{
-				SseAlgorithm: jsii.String(choose(o.key != nil, "aws:kms", "AES256")), KmsMasterKeyId: o.key,
+}
+
+func (b bucketParts) newEncryption(key *string) cdktf.ITerraformDependable {
+	type (
+		arguments  = sse.S3BucketServerSideEncryptionConfigurationAConfig
+		rule       = sse.S3BucketServerSideEncryptionConfigurationRuleA
+		encryption = sse.S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA
+	)
+	return sse.NewS3BucketServerSideEncryptionConfigurationA(b.stack, b.id("encryption"), &arguments{
+		Bucket: b.name,
+		Rule: &[]*rule{{
+			ApplyServerSideEncryptionByDefault: &encryption{
+				SseAlgorithm: jsii.String(choose(key != nil, "aws:kms", "AES256")), KmsMasterKeyId: key,
 			},
-			BucketKeyEnabled: o.key != nil, // one call to KMS for many objects
+			BucketKeyEnabled: key != nil, // one call to KMS for many objects
 		}},
 	})
-	newBucketLifecycle(stack, id("_lifecycle"), bucket.Id(), versioning, o)
+}
 
-	arn := *bucket.Arn()
-	plain := statement{
+func (b bucketParts) newLifecycle(o bucketOptions, versioned cdktf.ITerraformDependable) {
+	type (
+		ruleType   = lifecycle.S3BucketLifecycleConfigurationRule
+		filter     = lifecycle.S3BucketLifecycleConfigurationRuleFilter
+		incomplete = lifecycle.S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload
+		superseded = lifecycle.S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration
+		expiration = lifecycle.S3BucketLifecycleConfigurationRuleExpiration
+		transition = lifecycle.S3BucketLifecycleConfigurationRuleTransition
+	)
+	rule := &ruleType{
+		Id:                             jsii.String("age"),
+		Status:                         jsii.String("Enabled"),
+		Filter:                         &[]*filter{{}}, // the whole bucket
+		AbortIncompleteMultipartUpload: &[]*incomplete{{DaysAfterInitiation: number(7)}},
+		NoncurrentVersionExpiration:    &[]*superseded{{NoncurrentDays: number(o.superseded)}},
+	}
+	if o.expire > 0 {
+		rule.Expiration = &[]*expiration{{Days: number(o.expire)}}
+	}
+	if o.archive > 0 {
+		rule.Transition = &[]*transition{{Days: number(o.archive), StorageClass: jsii.String("GLACIER_IR")}}
+	}
+	lifecycle.NewS3BucketLifecycleConfiguration(b.stack, b.id("lifecycle"),
+		&lifecycle.S3BucketLifecycleConfigurationConfig{
+			Bucket:    b.name,
+			Rule:      &[]*ruleType{rule},
+			DependsOn: dependencies{versioned}.list(), // rules for old versions need versions
+		})
+}
+
+// newPolicy refuses requests without TLS and adds what else is allowed.
+func (b bucketParts) newPolicy(allowed []statement, closed cdktf.ITerraformDependable) cdktf.ITerraformDependable {
+	statements := []statement{{
 		sid: "TLSOnly", deny: true, principals: everyone(),
 		actions:    []string{"s3:*"}, // a denial: nothing at all without TLS
-		resources:  []string{arn, arn + "/*"},
+		resources:  []string{b.arn, b.arn + "/*"},
 		conditions: []condition{{"Bool", "aws:SecureTransport", []string{"false"}}},
-	}
-	statements := []statement{plain}
-	for _, s := range o.allowed {
+	}}
+	for _, s := range allowed {
 		var resources []string
 		for _, path := range s.resources {
-			resources = append(resources, arn+path)
+			resources = append(resources, b.arn+path)
 		}
 		s.resources = resources
 		statements = append(statements, s)
 	}
-	policy := s3bucketpolicy.NewS3BucketPolicy(stack, id("_policy"), &s3bucketpolicy.S3BucketPolicyConfig{
-		Bucket:    bucket.Id(),
+	return s3bucketpolicy.NewS3BucketPolicy(b.stack, b.id("policy"), &s3bucketpolicy.S3BucketPolicyConfig{
+		Bucket:    b.name,
 		Policy:    policyJSON(statements...),
-		DependsOn: dependsOn(closed), // S3 refuses two changes of a bucket's access at the same time
-	})
-	return &Bucket{Name: bucket.Id(), ARN: bucket.Arn(), Ready: []cdktf.ITerraformDependable{ownership, versioning, encryption, policy}}
-}
-
-func newBucketLifecycle(stack cdktf.TerraformStack, id, bucket *string, versioning cdktf.ITerraformDependable, o bucketOptions) {
-	rule := &s3bucketlifecycleconfiguration.S3BucketLifecycleConfigurationRule{
-		Id: jsii.String("age"), Status: jsii.String("Enabled"),
-		Filter: &[]*s3bucketlifecycleconfiguration.S3BucketLifecycleConfigurationRuleFilter{{}}, // the whole bucket
-		AbortIncompleteMultipartUpload: &[]*s3bucketlifecycleconfiguration.S3BucketLifecycleConfigurationRuleAbortIncompleteMultipartUpload{{
-			DaysAfterInitiation: jsii.Number(7),
-		}},
-		NoncurrentVersionExpiration: &[]*s3bucketlifecycleconfiguration.S3BucketLifecycleConfigurationRuleNoncurrentVersionExpiration{{
-			NoncurrentDays: jsii.Number(float64(o.superseded)),
-		}},
-	}
-	if o.expire > 0 {
-		rule.Expiration = &[]*s3bucketlifecycleconfiguration.S3BucketLifecycleConfigurationRuleExpiration{{Days: jsii.Number(float64(o.expire))}}
-	}
-	if o.archive > 0 {
-		rule.Transition = &[]*s3bucketlifecycleconfiguration.S3BucketLifecycleConfigurationRuleTransition{{
-			Days: jsii.Number(float64(o.archive)), StorageClass: jsii.String("GLACIER_IR"),
-		}}
-	}
-	s3bucketlifecycleconfiguration.NewS3BucketLifecycleConfiguration(stack, id, &s3bucketlifecycleconfiguration.S3BucketLifecycleConfigurationConfig{
-		Bucket:    bucket,
-		Rule:      &[]*s3bucketlifecycleconfiguration.S3BucketLifecycleConfigurationRule{rule},
-		DependsOn: dependsOn(versioning), // rules for old versions need versions
+		DependsOn: dependencies{closed}.list(), // S3 refuses two changes of a bucket's access at the same time
 	})
 }

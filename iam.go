@@ -1,12 +1,9 @@
 package main
 
 import (
-	"platform/internal/config"
-
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/iamrole"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/iamrolepolicy"
-	"github.com/hashicorp/terraform-cdk-go/cdktf"
 )
 
 // statement is one permission of a policy: who (in resource and trust policies) may do what, on what, when.
@@ -27,7 +24,7 @@ type condition struct {
 	values    []string
 }
 
-func service(name string) []principal { return []principal{{"Service", name}} }
+func awsService(name string) []principal { return []principal{{"Service", name}} }
 
 // accountRoot stands for the account's own administrators: with it in a key's policy, IAM policies decide.
 func accountRoot(accountID string) []principal {
@@ -38,6 +35,11 @@ func everyone() []principal { return []principal{{"AWS", "*"}} }
 
 func equals(key string, values ...string) condition {
 	return condition{"StringEquals", key, values}
+}
+
+// fromSource binds a trust to requests for one kind of resource in this account.
+func fromSource(s *scope, arn string) []condition {
+	return []condition{equals("aws:SourceAccount", s.account), {"ArnLike", "aws:SourceArn", []string{arn}}}
 }
 
 // policyDocument and its parts are JSON as IAM reads it.
@@ -66,70 +68,79 @@ func (list oneOrMore) MarshalJSON() ([]byte, error) {
 	return []byte(marshal([]string(list))), nil
 }
 
-// policyJSON writes statements as JSON. Terraform's own document, a data source, is not used: whenever a resource changes that one names,
-// even if it is only the size of a database, Terraform reads the document late, and the plan says of every policy made from it that it may become anything.
+// policyJSON writes statements as JSON. Terraform's aws_iam_policy_document, a data source, is not used: when a resource
+// that it refers to changes, even if it is only the size of a database, Terraform reads the document during apply, and
+// the plan shows every policy made from it as "known after apply".
 func policyJSON(statements ...statement) *string {
 	document := policyDocument{Version: "2012-10-17"}
 	for _, s := range statements {
-		written := policyStatement{Sid: s.sid, Effect: choose(s.deny, "Deny", "Allow"), Action: s.actions, Resource: s.resources}
-		for _, p := range s.principals {
-			if written.Principal == nil {
-				written.Principal = map[string]oneOrMore{}
-			}
-			written.Principal[p.kind] = append(written.Principal[p.kind], p.name)
-		}
-		for _, c := range s.conditions {
-			if written.Condition == nil {
-				written.Condition = map[string]map[string]oneOrMore{}
-			}
-			if written.Condition[c.test] == nil {
-				written.Condition[c.test] = map[string]oneOrMore{}
-			}
-			if _, ok := written.Condition[c.test][c.key]; ok {
-				panic("two conditions of " + s.sid + " compare " + c.key) // a fault of this program: JSON would keep one of them
-			}
-			written.Condition[c.test][c.key] = c.values
-		}
-		document.Statement = append(document.Statement, written)
+		document.Statement = append(document.Statement, s.written())
 	}
 	return jsii.String(marshal(document))
+}
+
+// written is a statement in IAM's form.
+func (s statement) written() policyStatement {
+	out := policyStatement{
+		Sid: s.sid, Effect: choose(s.deny, "Deny", "Allow"), Action: s.actions, Resource: s.resources,
+	}
+	for _, p := range s.principals {
+		if out.Principal == nil {
+			out.Principal = map[string]oneOrMore{}
+		}
+		out.Principal[p.kind] = append(out.Principal[p.kind], p.name)
+	}
+	for _, c := range s.conditions {
+		if out.Condition == nil {
+			out.Condition = map[string]map[string]oneOrMore{}
+		}
+		if out.Condition[c.test] == nil {
+			out.Condition[c.test] = map[string]oneOrMore{}
+		}
+		if _, ok := out.Condition[c.test][c.key]; ok {
+			// A fault of this program: JSON would keep one of them.
+			panic("two conditions of " + s.sid + " compare " + c.key)
+		}
+		out.Condition[c.test][c.key] = c.values
+	}
+	return out
 }
 
 // Role is an IAM role together with its one policy.
 type Role struct {
 	ARN   *string
-	Ready []cdktf.ITerraformDependable // what uses the role depends on its policy: without it a role can do nothing
+	Ready dependencies // what uses the role depends on its policy: without it a role can do nothing
 }
 
-// newRole declares a role that one AWS service may take on, under the conditions given, and what it may do, which
-// may be nothing. IAM knows no regions, so names carry the stack's.
-func newRole(stack cdktf.TerraformStack, cfg *config.Config, id, noun, trusted string, trust []condition, allowed ...statement) *Role {
-	role := iamrole.NewIamRole(stack, jsii.String(id), &iamrole.IamRoleConfig{
-		Name: jsii.String(cfg.IAMName(noun)),
+// roleSpec says what a role is called and which AWS service may assume it, under which conditions.
+type roleSpec struct {
+	id, noun string
+	assumed  string      // by which AWS service, such as lambda.amazonaws.com
+	trust    []condition // none: whatever the service does
+}
+
+// newRole declares a role with what it may do, which may be nothing.
+func newRole(s *scope, spec roleSpec, allowed ...statement) *Role {
+	role := iamrole.NewIamRole(s.stack, jsii.String(spec.id), &iamrole.IamRoleConfig{
+		Name: jsii.String(s.cfg.IAMName(spec.noun)),
 		AssumeRolePolicy: policyJSON(statement{
-			sid: "Trust", principals: service(trusted), actions: []string{"sts:AssumeRole"}, conditions: trust,
+			sid: "Trust", principals: awsService(spec.assumed), actions: []string{"sts:AssumeRole"}, conditions: spec.trust,
 		}),
-		Tags: nameTag(cfg, noun),
+		Tags: s.tags(spec.noun),
 	})
 	if len(allowed) == 0 {
 		return &Role{ARN: role.Arn()}
 	}
-	permissions := iamrolepolicy.NewIamRolePolicy(stack, jsii.String(id+"_policy"), &iamrolepolicy.IamRolePolicyConfig{
-		Name:   jsii.String(noun),
+	permissions := iamrolepolicy.NewIamRolePolicy(s.stack, jsii.String(spec.id+"_policy"), &iamrolepolicy.IamRolePolicyConfig{
+		Name:   jsii.String(spec.noun),
 		Role:   role.Name(),
 		Policy: policyJSON(allowed...),
 	})
-	return &Role{ARN: role.Arn(), Ready: []cdktf.ITerraformDependable{permissions}}
+	return &Role{ARN: role.Arn(), Ready: dependencies{permissions}}
 }
 
-// nameTag is what the console shows; the provider adds the tags that every resource has.
-func nameTag(cfg *config.Config, noun string) *map[string]*string {
-	return &map[string]*string{"Name": jsii.String(cfg.ResourceName(noun))}
-}
-
-func dependsOn(on ...cdktf.ITerraformDependable) *[]cdktf.ITerraformDependable {
-	if len(on) == 0 {
-		return nil
+func writeLog(groupARN string) statement {
+	return statement{
+		sid: "Log", actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"}, resources: []string{groupARN + ":*"},
 	}
-	return &on
 }

@@ -207,7 +207,7 @@ func databaseSpeaksTLS(stack tree) (v violations) {
 
 // deliversCertificates tells whether another container of a task has written certificates to a file
 // before a container starts that reads it.
-func deliversCertificates(t task, to thing, file string) bool {
+func deliversCertificates(t runningTask, to thing, file string) bool {
 	volume := func(c thing) string {
 		for _, m := range c.parts("mountPoints") {
 			if strings.HasPrefix(file, m.text("containerPath")+"/") {

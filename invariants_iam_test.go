@@ -100,13 +100,13 @@ func kindOfUse(stack tree, role string) string {
 }
 
 // taskOf finds the service that runs with a role.
-func taskOf(stack tree, role string) task {
+func taskOf(stack tree, role string) runningTask {
 	for _, t := range tasks(stack) {
 		if t.definition.ref("execution_role_arn") == role || t.definition.ref("task_role_arn") == role {
 			return t
 		}
 	}
-	return task{}
+	return runningTask{}
 }
 
 // ---- Roles --------------------------------------------------------------------------------------
@@ -667,7 +667,7 @@ func logsAreWrittenByTheirOwn(stack tree) (v violations) {
 
 // secretsOf are the secrets of a task's containers, without the JSON key, stage and version that
 // may follow a secret's ARN.
-func secretsOf(t task) []string {
+func secretsOf(t runningTask) []string {
 	var secrets []string
 	for _, c := range t.containers {
 		for _, from := range variables(c, "secrets", "valueFrom") {

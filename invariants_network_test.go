@@ -362,13 +362,13 @@ func endpointGroups(stack tree) []string {
 	return groupsOf(stack, "aws_vpc_endpoint", "security_group_ids")
 }
 
-func prometheusTask(stack tree) task {
+func prometheusTask(stack tree) runningTask {
 	for _, t := range tasks(stack) {
 		if t.name() == "prometheus" {
 			return t
 		}
 	}
-	return task{}
+	return runningTask{}
 }
 
 func internetReachesTheBalancerOnly(stack tree) (v violations) {

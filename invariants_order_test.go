@@ -286,7 +286,7 @@ func servicesStartLast(stack tree) (v violations) {
 			v.wantBefore(o, f, routes, "it does not reach AWS")
 		}
 		for _, group := range f.refs("vpc_config.security_group_ids") {
-			v.wantBefore(o, f, waysOf(stack, task{group: group}), "it is cut off")
+			v.wantBefore(o, f, waysOf(stack, runningTask{group: group}), "it is cut off")
 		}
 	}
 	for _, t := range tasks(stack) {
@@ -339,7 +339,7 @@ func servicesStartLast(stack tree) (v violations) {
 
 // waysOf are the rules that a task needs: at both ends of each way from it, and of the balancer's
 // way to it. What others want of it, such as Prometheus its metrics, is theirs to wait for.
-func waysOf(stack tree, t task) []thing {
+func waysOf(stack tree, t runningTask) []thing {
 	return keep(things(stack, ruleKinds...), func(r thing) bool {
 		own, other := r.ref("security_group_id"), peer(r)
 		from, to := own, other

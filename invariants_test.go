@@ -671,20 +671,20 @@ func (v *violations) wantBefore(o order, r thing, needed []thing, why string) {
 
 // ---- Tasks --------------------------------------------------------------------------------------
 
-// task is an ECS service with what it runs. A container is a thing, under its task definition's
+// runningTask is an ECS service with what it runs. A container is a thing, under its task definition's
 // address and its name.
-type task struct {
+type runningTask struct {
 	service, definition thing
 	containers          []thing
 	group               string // address of its security group
 }
 
-func tasks(stack tree) []task {
-	var all []task
+func tasks(stack tree) []runningTask {
+	var all []runningTask
 	for _, service := range things(stack, "aws_ecs_service") {
 		definition := get(stack, service.ref("task_definition"))
 		containers, _ := containersOf(definition)
-		all = append(all, task{service, definition, containers, service.ref("network_configuration.security_groups")})
+		all = append(all, runningTask{service, definition, containers, service.ref("network_configuration.security_groups")})
 	}
 	return all
 }
@@ -711,7 +711,7 @@ func variables(container thing, list, value string) map[string]string {
 }
 
 // usesDatabase tells whether the task is told where the database is, and which one that is.
-func (t task) usesDatabase() (address string, uses bool) {
+func (t runningTask) usesDatabase() (address string, uses bool) {
 	for _, c := range t.containers {
 		if host, ok := variables(c, "environment", "value")["PGHOST"]; ok {
 			return strings.Join(references(host), " "), true
@@ -720,12 +720,12 @@ func (t task) usesDatabase() (address string, uses bool) {
 	return "", false
 }
 
-func (t task) metricsPort() (int, bool) {
+func (t runningTask) metricsPort() (int, bool) {
 	port := t.service.number("tags.MetricsPort")
 	return int(port), !math.IsNaN(port)
 }
 
-func (t task) name() string { return t.service.text("name") }
+func (t runningTask) name() string { return t.service.text("name") }
 
 // ---- Doing damage -------------------------------------------------------------------------------
 

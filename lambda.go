@@ -1,44 +1,44 @@
 package main
 
 import (
-	"platform/internal/bundle"
-	"platform/internal/config"
-
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdafunction"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
+
+	"platform/internal/bundle"
 )
 
-// lambdaSpec is in what the functions differ.
+// lambdaSpec holds what differs between the functions.
 type lambdaSpec struct {
-	noun, description string
-	memory, timeout   float64 // MiB, seconds
-	key               *string // of its environment
-	variables         map[string]*string
-	network           *lambdafunction.LambdaFunctionVpcConfig // nil outside the VPC
-	ready             []cdktf.ITerraformDependable            // what it needs when it is called, besides its role
+	id, noun, description string
+	memory, timeout       int // MiB, seconds
+	role                  *Role
+	key                   *string // of its environment
+	variables             map[string]*string
+	network               *lambdafunction.LambdaFunctionVpcConfig // nil outside the VPC
+	ready                 dependencies                            // what it needs when it is called, besides its role
 }
 
 // newLambda declares one of the project's functions.
-func newLambda(stack cdktf.TerraformStack, cfg *config.Config, id string, function bundle.Function, role *Role, spec lambdaSpec) lambdafunction.LambdaFunction {
-	code := cdktf.NewTerraformAsset(stack, jsii.String(id+"_code"), &cdktf.TerraformAssetConfig{
+func newLambda(s *scope, function bundle.Function, spec lambdaSpec) lambdafunction.LambdaFunction {
+	code := cdktf.NewTerraformAsset(s.stack, jsii.String(spec.id+"_code"), &cdktf.TerraformAssetConfig{
 		Path: jsii.String(function.Zip), Type: cdktf.AssetType_FILE, AssetHash: jsii.String(function.Hash),
 	})
-	return lambdafunction.NewLambdaFunction(stack, jsii.String(id), &lambdafunction.LambdaFunctionConfig{
-		FunctionName:   jsii.String(cfg.ResourceName(spec.noun)),
+	return lambdafunction.NewLambdaFunction(s.stack, jsii.String(spec.id), &lambdafunction.LambdaFunctionConfig{
+		FunctionName:   jsii.String(s.named(spec.noun)),
 		Description:    jsii.String(spec.description),
-		Role:           role.ARN,
+		Role:           spec.role.ARN,
 		Runtime:        jsii.String("provided.al2023"),
 		Architectures:  jsii.Strings("arm64"),
 		Handler:        jsii.String("bootstrap"),
 		Filename:       code.Path(),
-		SourceCodeHash: jsii.String(function.Hash), // of the sources: the compiled bytes differ from machine to machine
-		MemorySize:     jsii.Number(spec.memory),
-		Timeout:        jsii.Number(spec.timeout),
+		SourceCodeHash: jsii.String(function.Hash), // of the sources: the compiled bytes differ between machines
+		MemorySize:     number(spec.memory),
+		Timeout:        number(spec.timeout),
 		KmsKeyArn:      spec.key,
 		VpcConfig:      spec.network,
 		Environment:    &lambdafunction.LambdaFunctionEnvironment{Variables: &spec.variables},
-		Tags:           nameTag(cfg, spec.noun),
-		DependsOn:      dependsOn(append(append([]cdktf.ITerraformDependable{}, role.Ready...), spec.ready...)...),
+		Tags:           s.tags(spec.noun),
+		DependsOn:      spec.role.Ready.plus(spec.ready...).list(),
 	})
 }

@@ -1,7 +1,14 @@
 // Platform turns one configuration file into a whole application platform on AWS: network, load balancer, containers on
-// Fargate, PostgreSQL, Prometheus and alarms, and backups. It writes Terraform's JSON to cdktf.out; `cdktf deploy` does the rest.
+// Fargate, PostgreSQL, Prometheus and alarms, and backups. It writes Terraform JSON to cdktf.out; `cdktf deploy` applies it.
 //
-// Read this file for how the parts hang together, then a module's file for what it consists of.
+// Read this file for how the parts are wired, then a module's file for what it consists of. A module's file has, from top
+// to bottom, the struct that it returns, the function that creates it, that function's helpers, and outputs, alarms and
+// policies. Data flows down:
+//
+//	main → platform → dashboard, events → backup, monitoring, prometheus → ecs → dbusers → task → cluster →
+//	rds, routes, alb → networking → lambda, bucket, encryption, securitygroup → topic, alarms, outputs → iam → scope → names
+//
+// What does not become Terraform is in internal/.
 package main
 
 import (
@@ -11,8 +18,6 @@ import (
 	"path/filepath"
 
 	"github.com/aws/jsii-runtime-go"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dataawscalleridentity"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/provider"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 
 	"platform/internal/config"
@@ -30,9 +35,9 @@ func main() {
 	}
 }
 
-// run reads the configuration that ENVIRONMENT names (dev, if it is not set), with the INFRA_ variables over it. Without arguments it writes its
-// stack to the folder that CDKTF_OUTDIR names (cdktf.out); after an error that folder is as it was. With the argument explain it prints
-// what the configuration comes to, and where each value is from.
+// run reads the configuration that ENVIRONMENT names (dev, if it is not set), with the INFRA_ variables over it. Without
+// arguments it writes the stack to the folder that CDKTF_OUTDIR names (cdktf.out); after an error that folder is as it was.
+// With the argument explain it prints every setting, where its value comes from, and a summary of the platform.
 func run(args []string) error {
 	if len(args) > 1 || len(args) == 1 && args[0] != "explain" {
 		return fmt.Errorf("want no argument, or explain, have %q", args)
@@ -58,66 +63,49 @@ func run(args []string) error {
 	return synthesise(cfg, functions, outdir)
 }
 
-// newStack wires the platform: each module gets what stands before it, and none knows what comes after.
+// synthesise writes the stack to outdir. After an error, outdir is as it was.
+func synthesise(cfg *config.Config, functions functionBundles, outdir string) error {
+	return replaceOutput(outdir, func(folder string) error { return build(cfg, functions, folder) })
+}
+
+// build writes the stack to an empty folder.
+func build(cfg *config.Config, functions functionBundles, folder string) error {
+	return synthesiseInto(folder, cfg.Stack(), func(app cdktf.App) { newStack(app, cfg, functions) })
+}
+
+// newStack wires the platform. Data flows one way: a module gets what was declared before it, and knows nothing of what comes
+// after.
 func newStack(app cdktf.App, cfg *config.Config, functions functionBundles) cdktf.TerraformStack {
+	s := newScope(app, cfg)
+	p := &Platform{}
+	p.Network = newNetwork(s)
+	p.LoadBalancer = newLoadBalancer(s, p.Network)
+	p.Database = newDatabase(s, p.Network)
+	p.Cluster = newCluster(s, p.Network)
+	p.DatabaseUsers = newDatabaseUsers(s, p.Network, p.Database, p.Cluster, functions.database)
+	p.Services = newServices(s, p.Cluster, p.LoadBalancer, p.DatabaseUsers)
+	p.Monitoring = newMonitoring(s, p.Cluster, p.Services)
+	p.Backup = newBackup(s, p.Database, p.Monitoring.Topic, functions.backup)
+
+	newEvents(s, p.Monitoring.Topic, p.Cluster, p.Database)
+	alarms := newAlarms(s, p.Monitoring.Topic, p.alarms(s))
+	dashboard := newDashboard(s, p, alarms)
+	newOutputs(s, append(p.outputs(), dashboard))
+	return s.stack
+}
+
+// newScope begins the stack: its state, the provider and the keys.
+func newScope(app cdktf.App, cfg *config.Config) *scope {
 	stack := cdktf.NewTerraformStack(app, jsii.String(cfg.Stack()))
 	newBackend(stack, cfg)
-	account := newProvider(stack, cfg)
-
-	keys := newKeys(stack, cfg, account)
-	network := newNetwork(stack, cfg, keys, account)
-	balancer := newLoadBalancer(stack, cfg, keys, network, account)
-	database := newDatabase(stack, cfg, keys, network, account)
-	cluster := newCluster(stack, cfg, keys, network, account)
-	roles := newRoles(stack, cfg, keys, network, database, cluster, functions.database, account)
-	services := newServices(stack, cfg, keys, network, balancer, database, roles, cluster)
-	monitoring := newMonitoring(stack, cfg, keys, network, cluster, services)
-	backup := newBackup(stack, cfg, keys, database, monitoring, functions.backup, account)
-	dashboard := newAlarms(stack, cfg, network, balancer, database, roles, cluster, services, monitoring, backup)
-
-	newOutputs(stack, cfg, network, balancer, database, roles, cluster, services, monitoring, backup, dashboard)
-	return stack
+	s := &scope{stack: stack, cfg: cfg, account: newProvider(stack, cfg)}
+	s.keys = newKeys(s)
+	return s
 }
 
-// newProvider declares the AWS provider and returns the account's number. The version is exact, since the lock file lives in
-// cdktf.out and does not last; the bindings' own constraint and bare source name are overridden.
-func newProvider(stack cdktf.TerraformStack, cfg *config.Config) string {
-	tags := map[string]*string{
-		"Application": jsii.String(cfg.Name),
-		"Environment": jsii.String(cfg.Environment),
-		"ManagedBy":   jsii.String("cdktf"),
-	}
-	for key, value := range cfg.Tags {
-		tags[key] = jsii.String(value)
-	}
-	arguments := &provider.AwsProviderConfig{
-		Region:      jsii.String(cfg.Region),
-		DefaultTags: &[]*provider.AwsProviderDefaultTags{{Tags: &tags}},
-	}
-	if cfg.Account != "" {
-		arguments.AllowedAccountIds = jsii.Strings(cfg.Account)
-	}
-	provider.NewAwsProvider(stack, jsii.String("aws"), arguments)
-	stack.AddOverride(jsii.String("terraform.required_providers.aws"), map[string]any{"source": "hashicorp/aws", "version": "5.100.0"})
-	stack.AddOverride(jsii.String("terraform.required_version"), ">= 1.11.0") // the S3 backend's own lock file
-	return *dataawscalleridentity.NewDataAwsCallerIdentity(stack, jsii.String("caller"), &dataawscalleridentity.DataAwsCallerIdentityConfig{}).AccountId()
-}
-
-// newBackend says where Terraform keeps its state. The local one lies beside cdktf.out and never in it: the CLI deletes folders there.
-func newBackend(stack cdktf.TerraformStack, cfg *config.Config) {
-	if cfg.State.Backend == "local" {
-		cdktf.NewLocalBackend(stack, &cdktf.LocalBackendConfig{Path: jsii.String("../../../" + cfg.StateFile())})
-		return
-	}
-	cdktf.NewS3Backend(stack, &cdktf.S3BackendConfig{
-		Bucket: jsii.String(cfg.State.Bucket), Region: jsii.String(cfg.State.Region),
-		Key: jsii.String(cfg.Stack() + ".tfstate"), Encrypt: jsii.Bool(true),
-	})
-	stack.AddOverride(jsii.String("terraform.backend.s3.use_lockfile"), true)
-}
-
-// checkState refuses to go on from a state on this machine that has been lost. Terraform empties the file before it writes it; killed in
-// between it leaves nothing, takes that for a stack that was never deployed, and would make everything a second time.
+// checkState refuses to continue with a local state that has been lost. Terraform empties the file before it writes it; when
+// it is killed in between, the file is empty, Terraform would take the stack for one that was never deployed, and would
+// create everything a second time.
 func checkState(cfg *config.Config, outdir string) error {
 	if cfg.State.Backend != "local" {
 		return nil
@@ -128,6 +116,7 @@ func checkState(cfg *config.Config, outdir string) error {
 	if err != nil || errBefore != nil || now.Size() > 0 || before.Size() == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: is empty: Terraform was killed while it wrote it. %s.backup holds the state from before that deployment: copy it over, "+
-		"and see \"When a deployment is interrupted\" in README.md; or remove both, if nothing stands any more", state, filepath.Base(state))
+	return fmt.Errorf("%s: is empty: Terraform was killed while it wrote it. %s.backup holds the state from before that "+
+		"deployment: copy it over, and see \"When a deployment is interrupted\" in README.md; or remove both, if nothing "+
+		"stands any more", state, filepath.Base(state))
 }

@@ -4,8 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strings"
 )
+
+// part is something that the stack may have several of, such as services. Its id begins the ids of all that belongs to it;
+// its name begins their names in AWS.
+type part struct{ id, name string }
 
 // dashed turns an id's underscores into dashes, as AWS names have them.
 func dashed(id string) string { return strings.ReplaceAll(id, "_", "-") }
@@ -60,4 +65,15 @@ func choose[T any](condition bool, yes, no T) T {
 		return yes
 	}
 	return no
+}
+
+// unique is a list without repetitions; the first of each stays.
+func unique(list []string) []string {
+	var out []string
+	for _, item := range list {
+		if !slices.Contains(out, item) {
+			out = append(out, item)
+		}
+	}
+	return out
 }

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"embed"
-	"fmt"
 	"maps"
-	"platform/internal/config"
 	"slices"
 	"strconv"
 
@@ -13,6 +10,8 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dbparametergroup"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dbsubnetgroup"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
+
+	"platform/internal/config"
 )
 
 // Database is the PostgreSQL instance in use, and the way to it.
@@ -20,8 +19,8 @@ type Database struct {
 	Identifier    *string
 	ARN           *string
 	Address       *string // host name without the port
-	SecretARN     *string // the master's credentials, made and rotated by RDS
-	SecurityGroup *string
+	SecretARN     *string // the master's credentials, created and rotated by RDS
+	SecurityGroup *securityGroup
 	KeyARN        *string   // the key of its storage and its secret
 	LogGroups     []*string // names
 
@@ -34,142 +33,165 @@ const postgresPort = 5432
 //
 //	services with a database (5432, TLS) ── security group ── instance ── subnets without a route out
 //
-// RDS makes the master's password, keeps it in Secrets Manager and rotates it every seven days: it is never in Terraform's state.
-// A restore is always a new instance beside the others, with ids of its own; database.active says which one is used.
-func newDatabase(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, net *Network, accountID string) *Database {
-	shared := databaseParts{
-		subnets: dbsubnetgroup.NewDbSubnetGroup(stack, jsii.String("database_subnet_group"), &dbsubnetgroup.DbSubnetGroupConfig{
-			Name:        jsii.String(cfg.Stack()),
-			Description: jsii.String("Subnets without a route out of the VPC"),
-			SubnetIds:   &net.DatabaseSubnets,
-			Tags:        nameTag(cfg, "database"),
-		}).Name(),
-		parameters: map[string]*string{},
-		group:      newSecurityGroup(stack, cfg, net, "database_security_group", "database", "PostgreSQL: in from services with a database"),
-		monitoring: newDatabaseMonitoringRole(stack, cfg, accountID),
+// RDS creates the master's password, keeps it in Secrets Manager and rotates it every seven days: it is never in
+// Terraform's state. A restore is always a new instance beside the others, with ids of its own; database.active says which
+// one is used.
+func newDatabase(s *scope, n *Network) *Database {
+	d := s.cfg.Database
+	shared := sharedByInstances{
+		subnets: dbsubnetgroup.NewDbSubnetGroup(s.stack, jsii.String("database_subnet_group"),
+			&dbsubnetgroup.DbSubnetGroupConfig{
+				Name:        jsii.String(s.cfg.Stack()),
+				Description: jsii.String("Subnets without a route out of the VPC"),
+				SubnetIds:   &n.DatabaseSubnets,
+				Tags:        s.tags("database"),
+			}).Name(),
+		group: newSecurityGroup(s, n.VpcID, groupSpec{
+			id: "database_security_group", noun: "database", description: "PostgreSQL: in from services with a database",
+		}),
+		monitoring: newDatabaseMonitoringRole(s),
+		parameters: newParameterGroups(s),
 	}
-	shared.parameters[cfg.Database.Version] = newParameterGroup(stack, cfg, "database_parameter_group", cfg.Database.Version)
-	for _, name := range slices.Sorted(maps.Keys(cfg.Database.Restores)) {
-		if version := cfg.Database.Restores[name].Version; shared.parameters[version] == nil {
-			shared.parameters[version] = newParameterGroup(stack, cfg, "database_parameter_group_"+version, version)
-		}
-	}
-	main := newInstance(stack, cfg, keys, shared, config.MainDatabase, nil)
-	active := main
-	for _, name := range slices.Sorted(maps.Keys(cfg.Database.Restores)) {
-		restored := newInstance(stack, cfg, keys, shared, name, main)
-		if cfg.Database.Active == name {
+	primary := newInstance(s, shared, instanceSpec{
+		id: "database", identifier: s.cfg.Stack(), noun: "database", version: d.Version, protected: s.cfg.Protected,
+	})
+	active := primary
+	for _, name := range slices.Sorted(maps.Keys(d.Restores)) {
+		from := d.Restores[name]
+		restored := newInstance(s, shared, instanceSpec{
+			id: "database_restored_" + name, identifier: s.named(name), noun: "database-" + name,
+			version: from.Version, protected: s.cfg.Protected && from.Protected,
+			restore: func(arguments *dbinstance.DbInstanceConfig) { restore(arguments, from, primary.Identifier) },
+		})
+		if d.Active == name {
 			active = restored
 		}
 	}
 	return active
 }
 
-// databaseParts is what all instances have in common.
-type databaseParts struct {
-	subnets, group *string
-	parameters     map[string]*string // groups by major version
-	monitoring     *Role
+// sharedByInstances is what all instances have in common.
+type sharedByInstances struct {
+	subnets    *string
+	group      *securityGroup
+	parameters map[string]*string // parameter groups by major version
+	monitoring *Role
 }
 
-// newInstance declares the main instance, or one restored from a snapshot or from the main one's past.
-func newInstance(stack cdktf.TerraformStack, cfg *config.Config, keys *Keys, parts databaseParts, name string, main *Database) *Database {
-	d := cfg.Database
-	id, identifier, version, protected := "database", cfg.Stack(), d.Version, cfg.Protected
-	if main != nil {
-		id, identifier, version = "database_restored_"+name, cfg.ResourceName(name), d.Restores[name].Version
-		protected = protected && d.Restores[name].Protected
-	}
-	var logGroups []cdktf.ITerraformDependable
-	var logNames []*string
-	for _, log := range []string{"postgresql", "upgrade"} { // RDS fixes these names, and writes to a group of its own if there is none
-		group := newLogGroup(stack, cfg, keys, id+"_"+log+"_log_group", "/aws/rds/instance/"+identifier+"/"+log)
-		logGroups, logNames = append(logGroups, group), append(logNames, group.Name())
-	}
+// instanceSpec holds what differs between the instances.
+type instanceSpec struct {
+	id, identifier, noun string
+	version              string                             // major
+	protected            bool                               // refuses to be destroyed
+	restore              func(*dbinstance.DbInstanceConfig) // nil for the first instance
+}
+
+// newInstance declares the first instance, or one restored from a snapshot or from the first one's past.
+func newInstance(s *scope, shared sharedByInstances, spec instanceSpec) *Database {
+	d := s.cfg.Database
+	logGroups, logNames := newDatabaseLogs(s, spec)
 	arguments := &dbinstance.DbInstanceConfig{
-		Identifier:    jsii.String(identifier),
+		Identifier:    jsii.String(spec.identifier),
 		Engine:        jsii.String("postgres"),
-		EngineVersion: jsii.String(version), // the major alone: minor upgrades are RDS's, in the maintenance window
+		EngineVersion: jsii.String(spec.version), // the major alone: RDS upgrades minors, in the maintenance window
 		InstanceClass: jsii.String(d.InstanceClass),
 		DbName:        jsii.String(d.Name),
 		Username:      jsii.String("platform"),
-		Port:          jsii.Number(postgresPort),
+		Port:          number(postgresPort),
 
 		ManageMasterUserPassword: true,
-		MasterUserSecretKmsKeyId: keys.Database,
+		MasterUserSecretKmsKeyId: s.keys.Database,
 
-		AllocatedStorage:    jsii.Number(float64(d.Storage.Initial)),
-		MaxAllocatedStorage: jsii.Number(float64(choose(d.Storage.Max > d.Storage.Initial, d.Storage.Max, 0))),
+		AllocatedStorage:    number(d.Storage.Initial),
+		MaxAllocatedStorage: number(choose(d.Storage.Max > d.Storage.Initial, d.Storage.Max, 0)),
 		StorageType:         jsii.String("gp3"),
 		StorageEncrypted:    true,
-		KmsKeyId:            keys.Database,
+		KmsKeyId:            s.keys.Database,
 
-		DbSubnetGroupName:   parts.subnets,
-		VpcSecurityGroupIds: &[]*string{parts.group},
+		DbSubnetGroupName:   shared.subnets,
+		VpcSecurityGroupIds: &[]*string{shared.group.ID},
 		PubliclyAccessible:  false,
 		MultiAz:             d.MultiAZ,
 		CaCertIdentifier:    jsii.String("rds-ca-rsa2048-g1"),
 
-		ParameterGroupName:               parts.parameters[version],
+		ParameterGroupName:               shared.parameters[spec.version],
 		IamDatabaseAuthenticationEnabled: true,
 		AllowMajorVersionUpgrade:         true, // a new major is only ever asked for by database.version
 		AutoMinorVersionUpgrade:          true,
 		ApplyImmediately:                 d.ApplyImmediately,
 		MaintenanceWindow:                jsii.String(d.MaintenanceWindow),
 
-		BackupRetentionPeriod:  jsii.Number(float64(d.Retention)),
-		BackupWindow:           jsii.String(d.BackupWindow),
-		CopyTagsToSnapshot:     true,
-		DeleteAutomatedBackups: !cfg.KeepsData(),
-		DeletionProtection:     protected,
-		SkipFinalSnapshot:      !cfg.KeepsData(),
-
-		EnabledCloudwatchLogsExports:       jsii.Strings("postgresql", "upgrade"),
-		MonitoringInterval:                 jsii.Number(60),
-		MonitoringRoleArn:                  parts.monitoring.ARN,
+		EnabledCloudwatchLogsExports:       jsii.Strings(databaseLogs...),
+		MonitoringInterval:                 number(60),
+		MonitoringRoleArn:                  shared.monitoring.ARN,
 		PerformanceInsightsEnabled:         true,
-		PerformanceInsightsKmsKeyId:        keys.Database,
-		PerformanceInsightsRetentionPeriod: jsii.Number(7), // days, the only free choice
+		PerformanceInsightsKmsKeyId:        s.keys.Database,
+		PerformanceInsightsRetentionPeriod: number(7), // days, the only free choice
 		DatabaseInsightsMode:               jsii.String("standard"),
 
-		Tags:      nameTag(cfg, choose(main == nil, "database", "database-"+name)),
-		Lifecycle: &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(protected)},
-		DependsOn: dependsOn(append(logGroups, parts.monitoring.Ready...)...),
+		Tags:      s.tags(spec.noun),
+		Lifecycle: &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(spec.protected)},
+		DependsOn: logGroups.plus(shared.monitoring.Ready...).list(),
 	}
-	if cfg.KeepsData() {
-		arguments.FinalSnapshotIdentifier = finalSnapshot(stack, id, identifier)
+	setRetention(s, arguments, spec)
+	if spec.restore != nil {
+		spec.restore(arguments)
 	}
-	if main != nil {
-		restore(arguments, d.Restores[name], main)
-	}
-	instance := dbinstance.NewDbInstance(stack, jsii.String(id), arguments)
+	instance := dbinstance.NewDbInstance(s.stack, jsii.String(spec.id), arguments)
 	return &Database{
 		Identifier:    instance.Identifier(),
 		ARN:           instance.Arn(),
 		Address:       instance.Address(),
-		SecretARN:     instance.MasterUserSecret().Get(jsii.Number(0)).SecretArn(),
-		SecurityGroup: parts.group,
-		KeyARN:        keys.Database,
+		SecretARN:     instance.MasterUserSecret().Get(number(0)).SecretArn(),
+		SecurityGroup: shared.group,
+		KeyARN:        s.keys.Database,
 		LogGroups:     logNames,
 		name:          d.Name,
 	}
 }
 
-// finalSnapshot names the snapshot taken when the instance is deleted. The time in it is that of the instance's first deployment
-// and is kept in the state: unique from life to life, and the same in every plan.
-func finalSnapshot(stack cdktf.TerraformStack, id, identifier string) *string {
-	data := cdktf.NewDataResource(stack, jsii.String(id+"_final_snapshot"), &cdktf.DataConfig{
+// setRetention says what is kept of an instance's data, while it runs and after it is deleted.
+func setRetention(s *scope, arguments *dbinstance.DbInstanceConfig, spec instanceSpec) {
+	arguments.BackupRetentionPeriod = number(s.cfg.Database.Retention)
+	arguments.BackupWindow = jsii.String(s.cfg.Database.BackupWindow)
+	arguments.CopyTagsToSnapshot = true
+	arguments.DeleteAutomatedBackups = !s.cfg.KeepsData()
+	arguments.DeletionProtection = spec.protected
+	arguments.SkipFinalSnapshot = !s.cfg.KeepsData()
+	if s.cfg.KeepsData() {
+		arguments.FinalSnapshotIdentifier = finalSnapshot(s, spec.id, spec.identifier)
+	}
+}
+
+// databaseLogs are the logs that RDS exports for PostgreSQL.
+var databaseLogs = []string{"postgresql", "upgrade"}
+
+// newDatabaseLogs declares the log groups of an instance and returns their names too. RDS fixes the names, and would
+// create groups of its own, without key and retention.
+func newDatabaseLogs(s *scope, spec instanceSpec) (groups dependencies, names []*string) {
+	for _, log := range databaseLogs {
+		group := newLogGroup(s, spec.id+"_"+log+"_log_group", "/aws/rds/instance/"+spec.identifier+"/"+log)
+		groups, names = append(groups, group), append(names, group.Name())
+	}
+	return groups, names
+}
+
+// finalSnapshot names the snapshot taken when the instance is deleted. The time in the name is that of the instance's
+// first deployment and is kept in the state: it differs between two instances of the same identifier, and is the same in
+// every plan.
+func finalSnapshot(s *scope, id, identifier string) *string {
+	data := cdktf.NewDataResource(s.stack, jsii.String(id+"_final_snapshot"), &cdktf.DataConfig{
 		Input:     &map[string]any{"made": `${formatdate("YYYYMMDDhhmmss", timestamp())}`},
 		Lifecycle: &cdktf.TerraformResourceLifecycle{IgnoreChanges: &[]*string{jsii.String("input")}},
 	})
 	return jsii.String(identifier + "-final-${" + *data.Fqn() + ".output.made}")
 }
 
-// restore makes an instance start from a snapshot or from the main instance's past. What it starts from is of no account once it is
-// there, and must not replace it; nor must its key, which is the snapshot's.
-func restore(arguments *dbinstance.DbInstanceConfig, from config.Restore, main *Database) {
+// restore makes an instance start from a snapshot, or from the past of the instance that source identifies. Once the
+// instance exists, what it started from has no meaning and must not replace it; nor must its key, which is the snapshot's.
+func restore(arguments *dbinstance.DbInstanceConfig, from config.Restore, source *string) {
 	arguments.DbName, arguments.Username = nil, nil // the snapshot's; RDS refuses others
-	arguments.AllocatedStorage = nil                // the snapshot's too: it may have grown, and RDS does not shrink it to storage.initial
+	arguments.AllocatedStorage = nil                // the snapshot's: it may have grown, and RDS never shrinks storage
 	arguments.Lifecycle.IgnoreChanges = &[]*string{
 		jsii.String("snapshot_identifier"), jsii.String("restore_to_point_in_time"), jsii.String("kms_key_id"),
 	}
@@ -178,34 +200,46 @@ func restore(arguments *dbinstance.DbInstanceConfig, from config.Restore, main *
 		return
 	}
 	arguments.RestoreToPointInTime = &dbinstance.DbInstanceRestoreToPointInTime{
-		SourceDbInstanceIdentifier: main.Identifier, RestoreTime: jsii.String(from.Time),
+		SourceDbInstanceIdentifier: source, RestoreTime: jsii.String(from.Time),
 	}
 }
 
-// newParameterGroup declares what PostgreSQL itself is told. The group's name carries the family, so that the next major's
-// group is made while the old one is in use.
-func newParameterGroup(stack cdktf.TerraformStack, cfg *config.Config, id, version string) *string {
+// newParameterGroups declares a parameter group for each major version in use and returns their names.
+func newParameterGroups(s *scope) map[string]*string {
+	d := s.cfg.Database
+	groups := map[string]*string{d.Version: newParameterGroup(s, "database_parameter_group", d.Version)}
+	for _, name := range slices.Sorted(maps.Keys(d.Restores)) {
+		if version := d.Restores[name].Version; groups[version] == nil {
+			groups[version] = newParameterGroup(s, "database_parameter_group_"+version, version)
+		}
+	}
+	return groups
+}
+
+// newParameterGroup declares PostgreSQL's own settings. The group's name carries the family, so that the group of the next
+// major is created while the old one is in use.
+func newParameterGroup(s *scope, id, version string) *string {
 	family := "postgres" + version
 	var parameters []*dbparametergroup.DbParameterGroupParameter
-	for _, p := range databaseParameters(cfg.Database, version) {
+	for _, p := range databaseParameters(s.cfg.Database, version) {
 		parameters = append(parameters, &dbparametergroup.DbParameterGroupParameter{
 			Name: jsii.String(p.name), Value: jsii.String(p.value), ApplyMethod: jsii.String(p.method),
 		})
 	}
-	return dbparametergroup.NewDbParameterGroup(stack, jsii.String(id), &dbparametergroup.DbParameterGroupConfig{
-		Name:        jsii.String(cfg.ResourceName(family)),
+	return dbparametergroup.NewDbParameterGroup(s.stack, jsii.String(id), &dbparametergroup.DbParameterGroupConfig{
+		Name:        jsii.String(s.named(family)),
 		Family:      jsii.String(family),
 		Description: jsii.String("TLS only, slow statements and connections logged"),
 		Parameter:   &parameters,
-		Tags:        nameTag(cfg, "database"),
+		Tags:        s.tags("database"),
 		Lifecycle:   createBeforeDestroy(),
 	}).Name()
 }
 
 type parameter struct{ name, value, method string }
 
-// databaseParameters are ours, overridden and followed by the configured ones, in the order of their names. RDS refuses "immediate" for
-// a parameter that needs a restart; it takes "pending-reboot" for any.
+// databaseParameters are the platform's parameters, overridden and followed by the configured ones, in the order of their
+// names. RDS refuses "immediate" for a parameter that needs a restart; it accepts "pending-reboot" for any.
 func databaseParameters(d config.Database, version string) []parameter {
 	const atOnce, atRestart = "immediate", "pending-reboot"
 	all := map[string]parameter{}
@@ -233,15 +267,17 @@ func databaseParameters(d config.Database, version string) []parameter {
 	return sorted
 }
 
-// newDatabaseMonitoringRole lets RDS write the operating system's metrics. Their log group, RDSOSMetrics, is the account's and RDS's own:
-// it may be made here, since nobody else does.
-func newDatabaseMonitoringRole(stack cdktf.TerraformStack, cfg *config.Config, accountID string) *Role {
-	group := "arn:aws:logs:" + cfg.Region + ":" + accountID + ":log-group:RDSOSMetrics"
-	return newRole(stack, cfg, "database_monitoring_role", "database-monitoring", "monitoring.rds.amazonaws.com", []condition{
-		equals("aws:SourceAccount", accountID),
-		{"ArnLike", "aws:SourceArn", []string{"arn:aws:rds:" + cfg.Region + ":" + accountID + ":db:" + cfg.Stack() + "*"}},
+// newDatabaseMonitoringRole lets RDS write the operating system's metrics. Their log group, RDSOSMetrics, is shared by the
+// account and belongs to RDS, which may create it.
+func newDatabaseMonitoringRole(s *scope) *Role {
+	group := s.arn("logs", "log-group:RDSOSMetrics")
+	return newRole(s, roleSpec{
+		id: "database_monitoring_role", noun: "database-monitoring", assumed: "monitoring.rds.amazonaws.com",
+		trust: fromSource(s, s.arn("rds", "db:"+s.cfg.Stack()+"*")),
 	}, statement{
-		sid: "Group", actions: []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy"}, resources: []string{group + ":*"}, // without the end it is a group's name for tagging alone
+		sid:       "Group",
+		actions:   []string{"logs:CreateLogGroup", "logs:PutRetentionPolicy"},
+		resources: []string{group + ":*"}, // without the end, a group's ARN counts for tagging only
 	}, statement{
 		sid:       "Write",
 		actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:GetLogEvents"},
@@ -249,49 +285,46 @@ func newDatabaseMonitoringRole(stack cdktf.TerraformStack, cfg *config.Config, a
 	})
 }
 
-// ---- What a container is told ----------------------------------------------------------------------------------------
-
-// environment is how a container finds the database, and knows that it is the one. PGSSLROOTCERT is the file that deliverCertificates puts there.
-func (db *Database) environment() map[string]string {
-	return map[string]string{
-		"PGHOST": *db.Address, "PGPORT": strconv.Itoa(postgresPort), "PGDATABASE": db.name, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": certificateFile,
+func (db *Database) outputs() []output {
+	return []output{
+		{"database_address", "Host name of PostgreSQL, reached from inside the VPC", db.Address},
+		{"database_port", "Port of PostgreSQL", postgresPort},
+		{"database_secret_arn", "Secret with the master's credentials, which RDS rotates", db.SecretARN},
+		{"database_security_group_id", "Security group of the database", db.SecurityGroup.ID},
 	}
 }
 
-// certificates are RDS's authorities, a file a region. The function that makes the roles has them too.
-//
-//go:embed functions/database/certificates/*.pem
-var certificates embed.FS
-
-// regionCertificates returns those of a region in PEM; the error says what to do where there are none.
-func regionCertificates(region string) (string, error) {
-	text, err := certificates.ReadFile("functions/database/certificates/" + region + ".pem")
-	if err != nil {
-		return "", fmt.Errorf("RDS's certificates of %s are not in functions/database/certificates: put https://truststore.pki.rds.amazonaws.com/%[1]s/%[1]s-bundle.pem there as %[1]s.pem", region)
+func (db *Database) alarms(d config.Database) []alarm {
+	memory, _ := config.ClassMemory(d.InstanceClass) // checked with the configuration
+	const gib = 1 << 30
+	average := func(noun, metric string, threshold float64, description string) alarm {
+		return alarm{
+			id: "database_" + noun, description: description, namespace: "AWS/RDS", metric: metric, statistic: "Average",
+			dimensions: map[string]*string{"DBInstanceIdentifier": db.Identifier},
+			threshold:  threshold, period: 300, datapoints: 3, periods: 3, missing: missingIsMute,
+		}
 	}
-	return string(text), nil
+	storage := average("storage", "FreeStorageSpace", float64(d.Storage.Initial)*gib/10,
+		"Less than a tenth of the database's first storage is free. Autoscaling should have grown it: see "+
+			"database.storage.max and the instance's events. A full disk stops the database.")
+	storage.below = true
+	free := average("memory", "FreeableMemory", float64(memory)*gib/20,
+		"Less than a twentieth of the database's memory is free. See connections and slow statements, then consider a "+
+			"larger database.instance_class.")
+	free.below = true
+	connections := average("connections", "DatabaseConnections", float64(config.MaxConnections(memory)*4/5),
+		"More than four fifths of the connections that the database allows are open. Look for a service that leaks them, or "+
+			"pool them.")
+	connections.statistic = "Maximum"
+	return []alarm{
+		average("cpu", "CPUUtilization", 90,
+			"The database has used more than 90% of its CPU for 15 minutes. See Database Insights for the statements, then "+
+				"consider a larger database.instance_class."),
+		storage, free, connections,
+		average("read_latency", "ReadLatency", 0.1, "Reading from"+slowDisk),
+		average("write_latency", "WriteLatency", 0.1, "Writing to"+slowDisk),
+	}
 }
 
-// Where a container finds the certificates.
-const certificateFolder, certificateFile = "/certificates", "/certificates/rds.pem"
-
-// deliverCertificates makes a container wait for another one that writes RDS's certificates to a volume of both and ends, since no stock image has
-// them. It returns that container and the volume's name.
-func deliverCertificates(cfg *config.Config, app *container, logGroup string) (*container, string) {
-	text, err := regionCertificates(cfg.Region)
-	if err != nil {
-		panic(err) // checked with the configuration
-	}
-	const name = "rds-certificates" // no service can have a name with a dash
-	c := newContainer(name, cfg.Database.CertificateImage, logGroup, cfg.Region)
-	c.Essential = false
-	c.User = "0" // the volume is root's, and only root may write to it; the container ends before the application starts
-	c.LinuxParameters.Capabilities = noCapabilities()
-	c.EntryPoint = []string{"/bin/sh", "-c"}
-	c.Command = []string{`printf '%s' "$CERTIFICATES" > ` + certificateFile}
-	c.setEnvironment(map[string]string{"CERTIFICATES": text})
-	c.MountPoints = []mountPoint{{name, certificateFolder, false}}
-	app.MountPoints = append(app.MountPoints, mountPoint{name, certificateFolder, true})
-	app.DependsOn = append(app.DependsOn, containerDependency{name, "SUCCESS"})
-	return c, name
-}
+const slowDisk = " the database's disk has taken more than 100 ms on average for 15 minutes. See IOPS and throughput, and " +
+	"the statements in Database Insights."

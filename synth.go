@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 
 	"platform/internal/bundle"
-	"platform/internal/config"
 	"platform/internal/fileerror"
 	"platform/internal/progress"
 )
@@ -20,9 +19,9 @@ import (
 // oldestNode is the oldest major version of Node.js that cdktf 0.21 supports.
 const oldestNode = 20
 
-// synthesise builds the stack and writes it to outdir, as `cdktf synth` expects it there. Everything is written to a scratch folder
-// first and moved when it is whole: after an error, outdir is as it was.
-func synthesise(cfg *config.Config, functions functionBundles, outdir string) error {
+// replaceOutput has write fill a scratch folder beside outdir and moves what is there to outdir, as `cdktf synth` expects
+// it. It moves only what is complete: after an error, outdir is as it was.
+func replaceOutput(outdir string, write func(folder string) error) error {
 	if err := prepareNode(); err != nil {
 		return err
 	}
@@ -36,7 +35,7 @@ func synthesise(cfg *config.Config, functions functionBundles, outdir string) er
 	}
 	defer os.RemoveAll(scratch)
 	ended := progress.Report("synthesising; the first time on a machine, this unpacks the AWS provider")
-	err = build(cfg, functions, scratch)
+	err = write(scratch)
 	ended()
 	if err != nil {
 		return err
@@ -58,16 +57,16 @@ func buildFunctions() (all functionBundles, err error) {
 	return all, err
 }
 
-// build synthesises into a folder. jsii reports whatever goes wrong by a panic, on the Go side or in its Node process: this
-// is the one place that turns it into an error.
-func build(cfg *config.Config, functions functionBundles, folder string) (err error) {
+// synthesiseInto writes the stack that declare makes to a folder. jsii reports whatever goes wrong by a panic, on the Go
+// side or in its Node process: this is the one place that turns it into an error.
+func synthesiseInto(folder, stack string, declare func(cdktf.App)) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			err = fmt.Errorf("synthesis of %s failed: %s", cfg.Stack(), sentence(fault))
+			err = fmt.Errorf("synthesis of %s failed: %s", stack, sentence(fault))
 		}
 	}()
 	app := cdktf.NewApp(&cdktf.AppConfig{Outdir: jsii.String(folder), StackTraces: jsii.Bool(false)})
-	newStack(app, cfg, functions)
+	declare(app)
 	app.Synth()
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 
 // Every list that AWS fills in by itself is there and empty, and nothing else is: the next plan finds no difference.
 func TestContainersJSONWritesEmptyListsOut(t *testing.T) {
-	got := marshal([]*container{newContainer("web", "quay.io/x/y:1", "/shop/web", "eu-central-1")})
+	got := marshal([]*container{newContainer("web", "quay.io/x/y:1", containerLog{"/shop/web", "eu-central-1"})})
 	want := `[{"name":"web","image":"quay.io/x/y:1","essential":true,"readonlyRootFilesystem":true,"environment":[],"portMappings":[],` +
 		`"mountPoints":[],"volumesFrom":[],"systemControls":[],"linuxParameters":{"initProcessEnabled":true},` +
 		`"logConfiguration":{"logDriver":"awslogs","options":{"awslogs-group":"/shop/web","awslogs-region":"eu-central-1","awslogs-stream-prefix":"web","max-buffer-size":"25m","mode":"non-blocking"}}}]`
@@ -21,7 +21,7 @@ func TestContainersJSONWritesEmptyListsOut(t *testing.T) {
 }
 
 func TestContainersVariablesAreSortedAndTheLastWins(t *testing.T) {
-	c := newContainer("web", "quay.io/x/y:1", "log", "eu-central-1")
+	c := newContainer("web", "quay.io/x/y:1", containerLog{"log", "eu-central-1"})
 	c.setEnvironment(map[string]string{"B": "1", "C": "<a&b>", "A": ""})
 	c.setEnvironment(map[string]string{"B": "2", "AA": "x"})
 	c.setSecrets(map[string]string{"Z": "arn:z", "Y": "arn:y"})
@@ -42,7 +42,7 @@ func TestContainersVariablesAreSortedAndTheLastWins(t *testing.T) {
 }
 
 func TestContainerListensOnceOnAPort(t *testing.T) {
-	c := newContainer("web", "quay.io/x/y:1", "log", "eu-central-1")
+	c := newContainer("web", "quay.io/x/y:1", containerLog{"log", "eu-central-1"})
 	for _, port := range []int{8080, 9090, 8080} {
 		c.listen(port)
 	}
@@ -52,26 +52,38 @@ func TestContainerListensOnceOnAPort(t *testing.T) {
 }
 
 // The agent behind a shell session is root, writes to three folders, and needs its capabilities.
-func TestExecMakesRoomForItsAgentOnlyIfAllowed(t *testing.T) {
-	for allowed, folders := range map[bool][]string{
-		false: nil,
-		true:  {"/managed-agents", "/var/lib/amazon/ssm", "/var/log/amazon/ssm"},
-	} {
-		c := newContainer("web", "quay.io/x/y:1", "log", "eu-central-1")
-		c.LinuxParameters.Capabilities = &capabilities{Drop: []string{"ALL"}}
-		volumes := c.allowExec(allowed)
-		var paths []string
-		for i, mount := range c.MountPoints {
-			paths = append(paths, mount.ContainerPath)
-			if mount.ReadOnly || volumes[i] != mount.SourceVolume {
-				t.Errorf("%v: mounts %+v from %s", allowed, mount, volumes[i])
-			}
+func TestExecMakesRoomForItsAgent(t *testing.T) {
+	c := newContainer("web", "quay.io/x/y:1", containerLog{"log", "eu-central-1"})
+	c.dropCapabilities()
+	volumes := c.allowExec()
+	var paths []string
+	for i, mount := range c.MountPoints {
+		paths = append(paths, mount.ContainerPath)
+		if mount.ReadOnly || volumes[i] != mount.SourceVolume {
+			t.Errorf("mounts %+v from %s", mount, volumes[i])
 		}
-		if !slices.Equal(paths, folders) || len(volumes) != len(folders) {
-			t.Errorf("%v: mounts %v, want %v", allowed, paths, folders)
+	}
+	want := []string{"/managed-agents", "/var/lib/amazon/ssm", "/var/log/amazon/ssm"}
+	if !slices.Equal(paths, want) || len(volumes) != len(want) {
+		t.Errorf("mounts %v from %v, want %v", paths, volumes, want)
+	}
+	if c.LinuxParameters.Capabilities != nil {
+		t.Errorf("has capabilities %v only", c.LinuxParameters.Capabilities)
+	}
+}
+
+// Without exec a container has neither the agent's folders nor any capability.
+func TestContainerHasNoRoomForTheAgentUnlessExecIsAllowed(t *testing.T) {
+	for exec, want := range map[string]int{"false": 1, "true": 4} { // the certificates, and three of the agent's
+		stack := synth(t, parse(t, "dev", minimal+"services: {web: {exec: "+exec+"}}\n"), placeholder(t))
+		definition := stack["resource"].(tree)["aws_ecs_task_definition"].(tree)["service_web_task_definition"].(tree)
+		var containers []container
+		if err := json.Unmarshal([]byte(definition["container_definitions"].(string)), &containers); err != nil {
+			t.Fatal(err)
 		}
-		if dropped := c.LinuxParameters.Capabilities != nil; dropped == allowed {
-			t.Errorf("%v: drops its capabilities: %v", allowed, dropped)
+		app := containers[0]
+		if len(app.MountPoints) != want || (app.LinuxParameters.Capabilities == nil) != (exec == "true") {
+			t.Errorf("exec %s: mounts %v, capabilities %v", exec, app.MountPoints, app.LinuxParameters.Capabilities)
 		}
 	}
 }

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"maps"
+	"slices"
+)
+
+// container is one entry of a task definition, in the API's spelling. Lists that AWS fills in when they are missing are
+// written as empty lists, and what has no order of its own is sorted: otherwise every plan would find a difference.
+type container struct {
+	Name                   string                `json:"name"`
+	Image                  string                `json:"image"`
+	Essential              bool                  `json:"essential"`
+	EntryPoint             []string              `json:"entryPoint,omitempty"`
+	Command                []string              `json:"command,omitempty"`
+	User                   string                `json:"user,omitempty"`
+	ReadonlyRootFilesystem bool                  `json:"readonlyRootFilesystem"`
+	Environment            []variable            `json:"environment"`
+	Secrets                []secret              `json:"secrets,omitempty"`
+	PortMappings           []portMapping         `json:"portMappings"`
+	MountPoints            []mountPoint          `json:"mountPoints"`
+	VolumesFrom            []struct{}            `json:"volumesFrom"`
+	SystemControls         []struct{}            `json:"systemControls"`
+	DependsOn              []containerDependency `json:"dependsOn,omitempty"`
+	LinuxParameters        linuxParameters       `json:"linuxParameters"`
+	HealthCheck            *containerHealthCheck `json:"healthCheck,omitempty"`
+	StopTimeout            int                   `json:"stopTimeout,omitempty"` // seconds
+	LogConfiguration       logConfiguration      `json:"logConfiguration"`
+}
+
+type variable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+type secret struct {
+	Name      string `json:"name"`
+	ValueFrom string `json:"valueFrom"`
+}
+
+type portMapping struct {
+	ContainerPort int    `json:"containerPort"`
+	HostPort      int    `json:"hostPort"`
+	Protocol      string `json:"protocol"`
+}
+
+type mountPoint struct {
+	SourceVolume  string `json:"sourceVolume"`
+	ContainerPath string `json:"containerPath"`
+	ReadOnly      bool   `json:"readOnly"`
+}
+
+type containerDependency struct {
+	ContainerName string `json:"containerName"`
+	Condition     string `json:"condition"`
+}
+
+type linuxParameters struct {
+	InitProcessEnabled bool          `json:"initProcessEnabled"`
+	Capabilities       *capabilities `json:"capabilities,omitempty"`
+	Tmpfs              []tmpfs       `json:"tmpfs,omitempty"`
+}
+
+type capabilities struct {
+	// Always written: AWS answers with an empty list, and without it every plan would replace the definition.
+	Add  []string `json:"add"`
+	Drop []string `json:"drop"`
+}
+
+// tmpfs is memory mounted as a folder. A bind mount would be root's alone unless the image declares a volume at its path.
+type tmpfs struct {
+	ContainerPath string   `json:"containerPath"`
+	Size          int      `json:"size"` // MiB
+	MountOptions  []string `json:"mountOptions"`
+}
+
+type containerHealthCheck struct {
+	Command     []string `json:"command"`
+	Interval    int      `json:"interval"` // seconds
+	Timeout     int      `json:"timeout"`  // seconds
+	Retries     int      `json:"retries"`
+	StartPeriod int      `json:"startPeriod"` // seconds
+}
+
+type logConfiguration struct {
+	LogDriver string            `json:"logDriver"`
+	Options   map[string]string `json:"options"`
+}
+
+// containerLog is where a container's output goes: a log group, by name, of a region.
+type containerLog struct{ group, region string }
+
+// newContainer is an essential container with a read-only root, an init process, and its log. A full log buffer drops lines
+// instead of stopping the application.
+func newContainer(name, image string, log containerLog) *container {
+	return &container{
+		Name:                   name,
+		Image:                  image,
+		Essential:              true,
+		ReadonlyRootFilesystem: true,
+		Environment:            []variable{},
+		PortMappings:           []portMapping{},
+		MountPoints:            []mountPoint{},
+		VolumesFrom:            []struct{}{},
+		SystemControls:         []struct{}{},
+		LinuxParameters:        linuxParameters{InitProcessEnabled: true},
+		LogConfiguration: logConfiguration{"awslogs", map[string]string{
+			"awslogs-group":         log.group,
+			"awslogs-region":        log.region,
+			"awslogs-stream-prefix": name,
+			"mode":                  "non-blocking",
+			"max-buffer-size":       "25m",
+		}},
+	}
+}
+
+// listen declares a port once, however often it is asked for.
+func (c *container) listen(port int) {
+	for _, p := range c.PortMappings {
+		if p.ContainerPort == port {
+			return
+		}
+	}
+	c.PortMappings = append(c.PortMappings, portMapping{port, port, "tcp"})
+}
+
+// setEnvironment adds variables; a value replaces an earlier one of the same name.
+func (c *container) setEnvironment(values map[string]string) {
+	all := map[string]string{}
+	for _, v := range c.Environment {
+		all[v.Name] = v.Value
+	}
+	maps.Copy(all, values)
+	c.Environment = []variable{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		c.Environment = append(c.Environment, variable{name, all[name]})
+	}
+}
+
+// setSecrets adds variables whose values ECS fetches, given as references; a reference replaces an earlier one of the same
+// name.
+func (c *container) setSecrets(references map[string]string) {
+	all := map[string]string{}
+	for _, s := range c.Secrets {
+		all[s.Name] = s.ValueFrom
+	}
+	maps.Copy(all, references)
+	c.Secrets = nil
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		c.Secrets = append(c.Secrets, secret{name, all[name]})
+	}
+}
+
+// mount makes a volume of the task a folder of the container.
+func (c *container) mount(volume, folder string, readOnly bool) {
+	c.MountPoints = append(c.MountPoints, mountPoint{volume, folder, readOnly})
+}
+
+// setScratch gives the container memory under /tmp, in MiB, which any user can write to.
+func (c *container) setScratch(size int) {
+	c.LinuxParameters.Tmpfs = []tmpfs{{"/tmp", size, []string{"mode=1777", "nosuid", "nodev", "noexec"}}}
+}
+
+// dropCapabilities takes all of Linux's capabilities away.
+func (c *container) dropCapabilities() {
+	c.LinuxParameters.Capabilities = &capabilities{Add: []string{}, Drop: []string{"ALL"}}
+}
+
+// startAfter makes the container wait until another one of the task has ended without an error.
+func (c *container) startAfter(other *container) {
+	c.DependsOn = append(c.DependsOn, containerDependency{other.Name, "SUCCESS"})
+}
+
+// allowExec makes room for the agent behind ECS exec, which writes to three folders that a read-only root lacks, and
+// returns the names of the volumes that it mounts there. The agent is root in the container whoever the application is, so
+// it needs its capabilities.
+func (c *container) allowExec() (volumes []string) {
+	c.LinuxParameters.Capabilities = nil
+	for _, v := range []struct{ volume, folder string }{
+		{"managed-agents", "/managed-agents"}, {"ssm-lib", "/var/lib/amazon/ssm"}, {"ssm-log", "/var/log/amazon/ssm"},
+	} {
+		c.mount(v.volume, v.folder, false)
+		volumes = append(volumes, v.volume)
+	}
+	return volumes
+}

@@ -1,0 +1,57 @@
+package main
+
+import "slices"
+
+// Platform is all that was declared. Only what looks at everything gets the whole of it: the events, alarms, dashboard and
+// outputs. A module takes the parts that it needs, so that its signature shows them.
+type Platform struct {
+	Network       *Network
+	LoadBalancer  *LoadBalancer
+	Database      *Database
+	Cluster       *Cluster
+	DatabaseUsers *DatabaseUsers
+	Services      Services
+	Monitoring    *Monitoring
+	Backup        *Backup
+}
+
+// alarms are all alarms but those of deployments, in the order in which the dashboard shows them.
+func (p *Platform) alarms(s *scope) []alarm {
+	return slices.Concat(
+		p.LoadBalancer.alarms(),
+		p.Services.alarms(),
+		p.Monitoring.Prometheus.alarms(),
+		p.Database.alarms(s.cfg.Database),
+		p.DatabaseUsers.alarms(),
+		p.Network.alarms(),
+		p.Backup.alarms(s),
+	)
+}
+
+func (p *Platform) outputs() []output {
+	return slices.Concat(
+		p.Network.outputs(),
+		p.LoadBalancer.outputs(),
+		p.Database.outputs(),
+		p.Cluster.outputs(),
+		p.DatabaseUsers.outputs(),
+		p.Services.outputs(),
+		p.Monitoring.outputs(),
+		p.Backup.outputs(),
+		[]output{{"log_group_names", "Log groups to read first", p.logGroups()}},
+	)
+}
+
+// logGroups are the names of the log groups by what writes to them.
+func (p *Platform) logGroups() map[string]*string {
+	logs := map[string]*string{
+		"prometheus":     p.Monitoring.Prometheus.LogGroup,
+		"backup":         p.Backup.LogGroup,
+		"database_roles": p.DatabaseUsers.LogGroup,
+		"database":       p.Database.LogGroups[0],
+	}
+	for _, svc := range p.Services {
+		logs["service_"+svc.Name] = svc.LogGroup
+	}
+	return logs
+}

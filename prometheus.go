@@ -1,0 +1,159 @@
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"text/template"
+
+	"github.com/aws/jsii-runtime-go"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3object"
+
+	"platform/internal/config"
+)
+
+// Prometheus is the service that keeps metrics.
+type Prometheus struct {
+	Address     string // host and port in the cluster's namespace; reached from inside the VPC only
+	ServiceName *string
+	LogGroup    *string // name
+
+	dimensions map[string]*string // of the service's metrics
+}
+
+const prometheusPort = 9090
+
+// Where Prometheus finds its configuration, and keeps its metrics: the image declares a volume here, and it is the only
+// place where a bind mount does not belong to root alone.
+const (
+	prometheusConfiguration = "/configuration/prometheus.yml"
+	prometheusData          = "/prometheus"
+)
+
+// newPrometheus declares the service. Its task has two containers: the first fetches the configuration, in exactly the
+// version that the task definition names, and ends; then Prometheus starts. So a change of the text is a new task
+// definition and deploys the service again, and a task never starts with another text than the one it was deployed with.
+func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
+	const name = "prometheus"
+	p := s.cfg.Monitoring.Prometheus
+	t := newTask(s, cluster, part{name, name}, taskOptions{
+		description: "Prometheus: nothing in; out to what it scrapes",
+		logGroup:    "/" + s.cfg.Stack() + "/prometheus",
+		size:        taskSize{p.CPU, p.Memory, p.Storage, "ARM64"},
+	})
+	for _, svc := range services {
+		if metrics := s.cfg.Services[svc.Name].Metrics; metrics.Enabled {
+			t.mayReach(svc.SecurityGroup, "service_"+svc.Name+"_from_prometheus", metrics.Port, "Metrics")
+		}
+	}
+	fetch := fetchConfiguration(t, p.ConfigImage)
+	runPrometheus(t, p).startAfter(fetch)
+	t.allow(discoveryStatements(s, cluster)...)
+
+	running := t.service(serviceOptions{tasks: 1})
+	return &Prometheus{
+		Address:     fmt.Sprintf("%s.%s:%d", name, cluster.Domain, prometheusPort),
+		ServiceName: running.Name(),
+		LogGroup:    t.logs.Name(),
+		dimensions:  cluster.dimensions(running.Name()),
+	}
+}
+
+// fetchConfiguration adds the container that copies the configuration from a bucket to a volume.
+func fetchConfiguration(t *task, image string) *container {
+	bucket := newBucket(t.scope, t.name, bucketOptions{key: t.keys.Services, superseded: 90})
+	object := s3object.NewS3Object(t.stack, jsii.String(t.id+"_configuration"), &s3object.S3ObjectConfig{
+		Bucket:      bucket.Name,
+		Key:         jsii.String("prometheus.yml"),
+		ContentType: jsii.String("application/yaml"),
+		Content:     jsii.String(prometheusConfig(t.cfg, *t.cluster.ARN)),
+		KmsKeyId:    t.keys.Services,
+		Tags:        t.tags(t.name),
+		DependsOn:   bucket.Ready.list(),
+	})
+	// The object is encrypted with the key of shell sessions, for which execStatements has the right.
+	t.allow(statement{
+		sid: "Configuration", actions: []string{"s3:GetObject", "s3:GetObjectVersion"},
+		resources: []string{*bucket.ARN + "/prometheus.yml"},
+	})
+	fetch := t.preparation("configuration", image)
+	fetch.setScratch(16)
+	fetch.setEnvironment(map[string]string{"HOME": "/tmp", "AWS_REGION": t.cfg.Region})
+	fetch.Command = []string{
+		"s3api", "get-object", "--bucket", *bucket.Name, "--key", *object.Key(), "--version-id", *object.VersionId(),
+		prometheusConfiguration,
+	}
+	t.volume("configuration")
+	fetch.mount("configuration", "/configuration", false)
+	return fetch
+}
+
+// runPrometheus adds Prometheus itself.
+func runPrometheus(t *task, p config.Prometheus) *container {
+	c := t.container(t.name, p.Image)
+	c.User = "65534" // nobody, the image's own
+	c.StopTimeout = 120
+	c.Command = []string{
+		"--config.file=" + prometheusConfiguration,
+		"--storage.tsdb.path=" + prometheusData,
+		fmt.Sprintf("--storage.tsdb.retention.time=%dd", p.Days),
+		// The rest is for the log of what is not compacted yet.
+		fmt.Sprintf("--storage.tsdb.retention.size=%dGB", p.Storage*3/4),
+	}
+	c.mount("configuration", "/configuration", true)
+	t.volume("data")
+	c.mount("data", prometheusData, false)
+	c.HealthCheck = &containerHealthCheck{
+		Command: []string{"CMD", "/bin/promtool", "check", "healthy"}, Interval: 30, Timeout: 5, Retries: 3, StartPeriod: 120,
+	}
+	c.listen(prometheusPort)
+	t.allowExec(c) // a port-forward is exec
+	return c
+}
+
+//go:embed prometheus/prometheus.yml
+var prometheusText string
+
+// prometheusConfig fills in the names in the configuration; prometheus/prometheus.yml explains it.
+func prometheusConfig(cfg *config.Config, clusterARN string) string {
+	parsed := template.Must(template.New("prometheus.yml").Option("missingkey=error").Parse(prometheusText))
+	var text strings.Builder
+	if err := parsed.Execute(&text, map[string]any{
+		"Region":         cfg.Region,
+		"Stack":          cfg.Stack(),
+		"ClusterARN":     clusterARN,
+		"ScrapeInterval": cfg.Monitoring.Prometheus.ScrapeInterval,
+	}); err != nil {
+		panic(fmt.Errorf("prometheus/prometheus.yml: %w", err))
+	}
+	return text.String()
+}
+
+func (p *Prometheus) outputs() []output {
+	return []output{{
+		"prometheus_address", "Prometheus, reached from inside the VPC or by a port-forward", p.Address,
+	}}
+}
+
+func (p *Prometheus) alarms() []alarm { return []alarm{tooFewTasks("prometheus", p.dimensions, 1)} }
+
+// discoveryStatements are what Prometheus' discovery of tasks calls, according to its source (discovery/aws/ecs.go of
+// v3.16.0).
+func discoveryStatements(s *scope, cluster *Cluster) []statement {
+	here := []condition{{"ArnEquals", "ecs:cluster", []string{*cluster.ARN}}}
+	return []statement{{
+		// It begins by describing the cluster called default, whether it exists or not, to see that its credentials work. A
+		// later call that is refused only empties the list of targets, and only the log says so.
+		sid: "Cluster", actions: []string{"ecs:DescribeClusters"},
+		resources: []string{*cluster.ARN, s.arn("ecs", "cluster/default")},
+	}, {
+		sid: "List", actions: []string{"ecs:ListServices", "ecs:ListTasks"},
+		resources: []string{"*"}, conditions: here, // lists are bound by condition only
+	}, {
+		sid: "Describe", actions: []string{"ecs:DescribeServices", "ecs:DescribeTasks"},
+		resources: []string{s.arn("ecs", "service/"+*cluster.Name+"/*"), s.arn("ecs", "task/"+*cluster.Name+"/*")},
+	}, {
+		sid: "Addresses", actions: []string{"ec2:DescribeNetworkInterfaces"},
+		resources: []string{"*"}, // EC2 describes all or nothing
+	}}
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"github.com/aws/jsii-runtime-go"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/securitygroup"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/vpcsecuritygroupegressrule"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/vpcsecuritygroupingressrule"
+)
+
+// Each rule of a security group is a resource of its own, declared by the module that needs the connection.
+
+// securityGroup is a security group, and the place where its rules are declared.
+type securityGroup struct {
+	ID    *string
+	scope *scope
+}
+
+// groupSpec says what a security group is called. A group's description can never change.
+type groupSpec struct {
+	id, noun    string
+	description string
+	after       dependencies
+}
+
+// newSecurityGroup declares a group without rules: nothing may come in or go out.
+func newSecurityGroup(s *scope, vpcID *string, spec groupSpec) *securityGroup {
+	group := securitygroup.NewSecurityGroup(s.stack, jsii.String(spec.id), &securitygroup.SecurityGroupConfig{
+		Name:        jsii.String(s.named(spec.noun)),
+		Description: jsii.String(spec.description),
+		VpcId:       vpcID,
+		Tags:        s.tags(spec.noun),
+		DependsOn:   spec.after.list(),
+	})
+	return &securityGroup{ID: group.Id(), scope: s}
+}
+
+// mayReach allows connections from this group to a TCP port of another. It declares a rule in each of the two, whose ids
+// begin with id.
+func (from *securityGroup) mayReach(to *securityGroup, id string, port int, description string) dependencies {
+	s := from.scope
+	out := vpcsecuritygroupegressrule.NewVpcSecurityGroupEgressRule(s.stack, jsii.String(id+"_egress"),
+		&vpcsecuritygroupegressrule.VpcSecurityGroupEgressRuleConfig{
+			SecurityGroupId:           from.ID,
+			ReferencedSecurityGroupId: to.ID,
+			Description:               jsii.String(description),
+			IpProtocol:                jsii.String("tcp"),
+			FromPort:                  number(port),
+			ToPort:                    number(port),
+			Tags:                      s.tags(dashed(id)),
+		})
+	in := vpcsecuritygroupingressrule.NewVpcSecurityGroupIngressRule(s.stack, jsii.String(id+"_ingress"),
+		&vpcsecuritygroupingressrule.VpcSecurityGroupIngressRuleConfig{
+			SecurityGroupId:           to.ID,
+			ReferencedSecurityGroupId: from.ID,
+			Description:               jsii.String(description),
+			IpProtocol:                jsii.String("tcp"),
+			FromPort:                  number(port),
+			ToPort:                    number(port),
+			Tags:                      s.tags(dashed(id)),
+		})
+	return dependencies{out, in}
+}

@@ -1,0 +1,313 @@
+package main
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/aws/jsii-runtime-go"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/cloudwatchloggroup"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/ecsservice"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/ecstaskdefinition"
+	"github.com/hashicorp/terraform-cdk-go/cdktf"
+)
+
+// task collects what a Fargate task consists of, and what has to exist before it can start:
+//
+//	t := newTask(s, cluster, part{"search", "search"}, taskOptions{...})
+//	app := t.container("search", image)
+//	t.container("exporter", exporterImage) // a sidecar is one more container
+//	t.mayReach(database, "search_to_database", 5432, "PostgreSQL")
+//	t.allow(statement{...})
+//	t.service(serviceOptions{...})
+//
+// It declares a security group and a log group at once, and the two roles and the task definition when service is called.
+// Every id begins with the part's.
+type task struct {
+	*scope
+	part
+	cluster *Cluster
+	group   *securityGroup
+	logs    cloudwatchloggroup.CloudwatchLogGroup
+	size    taskSize
+
+	containers []*container
+	volumes    []string
+	exec       bool         // a shell, or a port-forward, is allowed
+	references secretAccess // secrets that ECS fetches
+	statements []statement  // what the containers may do
+	ready      dependencies // what has to exist before the first task starts
+}
+
+// taskOptions says what differs between tasks from the start.
+type taskOptions struct {
+	description string // of the security group; it can never change
+	logGroup    string
+	size        taskSize
+}
+
+// taskSize is what Fargate sets aside for a task.
+type taskSize struct {
+	cpu, memory  int // CPU units, MiB
+	disk         int // GiB; 0: the 20 that every task has
+	architecture string
+}
+
+// newTask begins a task without containers. Its security group lets nothing in, and HTTPS out.
+func newTask(s *scope, cluster *Cluster, p part, o taskOptions) *task {
+	group := newSecurityGroup(s, cluster.network.VpcID, groupSpec{
+		id: p.id + "_security_group", noun: p.name, description: o.description,
+	})
+	t := &task{
+		scope: s, part: p, cluster: cluster, group: group, size: o.size,
+		logs: newLogGroup(s, p.id+"_log_group", o.logGroup),
+	}
+	t.after(t.logs)
+	t.after(cluster.network.EgressReady...)
+	t.after(cluster.Ready...)
+	t.after(cluster.network.allowOutside(s, p.id, group)...)
+	return t
+}
+
+// container adds an essential container: the task ends with it.
+func (t *task) container(name, image string) *container {
+	c := newContainer(name, image, containerLog{*t.logs.Name(), t.cfg.Region})
+	t.containers = append(t.containers, c)
+	return c
+}
+
+// preparation adds a container that runs as root and ends before another one starts. Root alone may write to a volume; what
+// it writes there, the other container reads.
+func (t *task) preparation(name, image string) *container {
+	c := t.container(name, image)
+	c.Essential = false
+	c.User = "0"
+	c.dropCapabilities()
+	return c
+}
+
+// volume adds an empty volume to the task.
+func (t *task) volume(name string) { t.volumes = append(t.volumes, name) }
+
+// allowExec allows a shell in a container, or a port-forward to it.
+func (t *task) allowExec(c *container) {
+	t.exec = true
+	t.volumes = append(t.volumes, c.allowExec()...)
+}
+
+// allow adds to what the containers may do in AWS.
+func (t *task) allow(statements ...statement) { t.statements = append(t.statements, statements...) }
+
+// after adds to what has to exist before the first task starts.
+func (t *task) after(others ...cdktf.ITerraformDependable) { t.ready = t.ready.plus(others...) }
+
+// mayReach allows connections to a port of another security group. The rules' ids begin with id.
+func (t *task) mayReach(to *securityGroup, id string, port int, description string) {
+	t.after(t.group.mayReach(to, id, port, description)...)
+}
+
+// read lets ECS fetch what secrets refer to, when it starts a task.
+func (t *task) read(more secretAccess) {
+	t.references.secrets = append(t.references.secrets, more.secrets...)
+	t.references.parameters = append(t.references.parameters, more.parameters...)
+	t.references.keys = append(t.references.keys, more.keys...)
+}
+
+// serviceOptions says what differs between the services of the cluster.
+type serviceOptions struct {
+	tasks  int
+	scaled bool // the number of tasks changes without Terraform
+	spot   bool
+	tags   map[string]*string // besides the name; ECS copies them to the tasks
+
+	balancer    *[]*ecsservice.EcsServiceLoadBalancer // nil without a route
+	gracePeriod int                                   // seconds; with a route
+	alarms      *ecsservice.EcsServiceAlarms          // watched while a new version is rolled out
+}
+
+// service declares the roles, the task definition and the ECS service that keeps tasks of it running. A failed deployment
+// rolls back by itself, which Terraform would take for a success: the postcondition detects that.
+func (t *task) service(o serviceOptions) ecsservice.EcsService {
+	definition := t.definition()
+	tags := *t.tags(t.name)
+	for key, value := range o.tags {
+		tags[key] = value
+	}
+	arguments := &ecsservice.EcsServiceConfig{
+		Name:           jsii.String(t.name),
+		Cluster:        t.cluster.ARN,
+		TaskDefinition: definition.Arn(),
+		DesiredCount:   number(o.tasks),
+		CapacityProviderStrategy: &[]*ecsservice.EcsServiceCapacityProviderStrategy{{
+			CapacityProvider: jsii.String(choose(o.spot, "FARGATE_SPOT", "FARGATE")), Weight: number(1),
+		}},
+		ForceNewDeployment: true, // without it, switching between Spot and on-demand would replace the service
+		NetworkConfiguration: &ecsservice.EcsServiceNetworkConfiguration{
+			Subnets:        &t.cluster.network.PrivateSubnets,
+			SecurityGroups: &[]*string{t.group.ID},
+			AssignPublicIp: false,
+		},
+		ServiceRegistries: &ecsservice.EcsServiceServiceRegistries{RegistryArn: t.cluster.register(t.scope, t.part)},
+		LoadBalancer:      o.balancer,
+
+		DeploymentMinimumHealthyPercent: number(100),
+		DeploymentMaximumPercent:        number(200),
+		DeploymentCircuitBreaker:        &ecsservice.EcsServiceDeploymentCircuitBreaker{Enable: true, Rollback: true},
+		Alarms:                          o.alarms,
+		AvailabilityZoneRebalancing:     jsii.String("ENABLED"),
+		EnableEcsManagedTags:            true,
+		PropagateTags:                   jsii.String("SERVICE"),
+		EnableExecuteCommand:            t.exec,
+		WaitForSteadyState:              true,
+		Tags:                            &tags,
+		Lifecycle: &cdktf.TerraformResourceLifecycle{Postcondition: &[]*cdktf.Postcondition{{
+			Condition: jsii.String("${self.task_definition == " + *definition.Fqn() + ".arn}"),
+			ErrorMessage: jsii.String("The deployment of " + t.name + " failed and was rolled back: its tasks run the task " +
+				"definition from before. See the service's events and logs, then deploy again."),
+		}}},
+		DependsOn: t.ready.list(),
+	}
+	if o.balancer != nil {
+		arguments.HealthCheckGracePeriodSeconds = number(o.gracePeriod)
+	}
+	if o.scaled {
+		arguments.Lifecycle.IgnoreChanges = &[]*string{jsii.String("desired_count")}
+	}
+	return ecsservice.NewEcsService(t.stack, jsii.String(t.id+"_service"), arguments)
+}
+
+// definition declares the roles and the task definition. A new revision is created before the old one is deleted: until the
+// service has moved to it, ECS may have to roll back.
+func (t *task) definition() ecstaskdefinition.EcsTaskDefinition {
+	execution, own := t.newRoles()
+	arguments := &ecstaskdefinition.EcsTaskDefinitionConfig{
+		Family:                  jsii.String(t.named(t.name)),
+		RequiresCompatibilities: jsii.Strings("FARGATE"),
+		NetworkMode:             jsii.String("awsvpc"),
+		Cpu:                     jsii.String(strconv.Itoa(t.size.cpu)),
+		Memory:                  jsii.String(strconv.Itoa(t.size.memory)),
+		RuntimePlatform: &ecstaskdefinition.EcsTaskDefinitionRuntimePlatform{
+			OperatingSystemFamily: jsii.String("LINUX"), CpuArchitecture: jsii.String(t.size.architecture),
+		},
+		ExecutionRoleArn:     execution.ARN,
+		TaskRoleArn:          own.ARN,
+		ContainerDefinitions: jsii.String(marshal(t.containers)),
+		Tags:                 t.tags(t.name),
+		Lifecycle:            createBeforeDestroy(),
+	}
+	if t.size.disk > 0 {
+		arguments.EphemeralStorage = &ecstaskdefinition.EcsTaskDefinitionEphemeralStorage{SizeInGib: number(t.size.disk)}
+	}
+	if len(t.volumes) > 0 {
+		var declared []*ecstaskdefinition.EcsTaskDefinitionVolume
+		for _, volume := range t.volumes {
+			declared = append(declared, &ecstaskdefinition.EcsTaskDefinitionVolume{Name: jsii.String(volume)})
+		}
+		arguments.Volume = &declared
+	}
+	return ecstaskdefinition.NewEcsTaskDefinition(t.stack, jsii.String(t.id+"_task_definition"), arguments)
+}
+
+// ---- Roles and policies ------------------------------------------------------------------------------------------------
+
+// newRoles declares the role with which ECS starts a task, and the role of the containers.
+func (t *task) newRoles() (execution, own *Role) {
+	trust := fromSource(t.scope, t.arn("ecs", "*"))
+	execution = newRole(t.scope, roleSpec{
+		id: t.id + "_execution_role", noun: t.name + "-execution", assumed: "ecs-tasks.amazonaws.com", trust: trust,
+	}, slices.Concat(
+		[]statement{writeLog(*t.logs.Arn())}, pullImages(t.images()...), t.references.statements(t.cfg.Region))...)
+	statements := t.statements
+	if t.exec {
+		statements = append(statements, t.cluster.execStatements(t.scope)...)
+	}
+	own = newRole(t.scope, roleSpec{
+		id: t.id + "_task_role", noun: t.name + "-task", assumed: "ecs-tasks.amazonaws.com", trust: trust,
+	}, statements...)
+	t.after(execution.Ready...)
+	t.after(own.Ready...)
+	return execution, own
+}
+
+// images are those of the essential containers, then those of the others.
+func (t *task) images() (images []string) {
+	for _, essential := range []bool{true, false} {
+		for _, c := range t.containers {
+			if c.Essential == essential {
+				images = append(images, c.Image)
+			}
+		}
+	}
+	return images
+}
+
+var privateImage = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)`)
+
+// pullImages are the rights to pull those of the images that are in ECR; public ones need none.
+func pullImages(images ...string) []statement {
+	var repositories []string
+	for _, image := range images {
+		if parts := privateImage.FindStringSubmatch(image); parts != nil {
+			repositories = append(repositories, "arn:aws:ecr:"+parts[2]+":"+parts[1]+":repository/"+parts[3])
+		}
+	}
+	if repositories == nil {
+		return nil
+	}
+	return []statement{{
+		sid: "RegistryLogin", actions: []string{"ecr:GetAuthorizationToken"},
+		resources: []string{"*"}, // a token is for the whole registry
+	}, {
+		sid:       "Images",
+		actions:   []string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"},
+		resources: unique(repositories),
+	}}
+}
+
+// secretAccess is what ECS reads to fill a task's secrets: ARNs in Secrets Manager, in Parameter Store, and of KMS keys.
+type secretAccess struct{ secrets, parameters, keys []string }
+
+// accessTo sorts references to secrets, as a task definition has them, by where ECS fetches them.
+func accessTo(references []string) (a secretAccess) {
+	for _, reference := range references {
+		resource := secretResource(reference)
+		if strings.Contains(resource, ":ssm:") {
+			a.parameters = append(a.parameters, resource)
+		} else {
+			a.secrets = append(a.secrets, resource)
+		}
+	}
+	return a
+}
+
+// secretResource strips a reference to a secret of the JSON key, stage and version that may follow: a policy names the
+// secret alone.
+func secretResource(reference string) string {
+	parts := strings.Split(reference, ":")
+	if len(parts) > 7 && parts[2] == "secretsmanager" {
+		return strings.Join(parts[:7], ":")
+	}
+	return reference
+}
+
+func (a secretAccess) statements(region string) (statements []statement) {
+	if len(a.secrets) > 0 {
+		statements = append(statements, statement{
+			sid: "Secrets", actions: []string{"secretsmanager:GetSecretValue"}, resources: unique(a.secrets),
+		})
+	}
+	if len(a.parameters) > 0 {
+		statements = append(statements, statement{
+			sid: "Parameters", actions: []string{"ssm:GetParameters"}, resources: unique(a.parameters),
+		})
+	}
+	if len(a.keys) > 0 {
+		statements = append(statements, statement{
+			sid: "SecretKeys", actions: []string{"kms:Decrypt"}, resources: unique(a.keys),
+			conditions: []condition{equals("kms:ViaService",
+				"secretsmanager."+region+".amazonaws.com", "ssm."+region+".amazonaws.com")},
+		})
+	}
+	return statements
+}
