@@ -45,14 +45,16 @@ func newAlarms(s *scope, topic *Topic, alarms []alarm) (arns []*string) {
 		arguments.AlarmActions, arguments.OkActions = &[]*string{topic.ARN}, &[]*string{topic.ARN}
 		arguments.DependsOn = topic.Ready.list()
 		if arguments.ExtendedStatistic != nil {
-			arguments.EvaluateLowSampleCountPercentiles = jsii.String("ignore") // of ten requests, one is not a percentile
+			// Of ten requests, one is not a percentile.
+			arguments.EvaluateLowSampleCountPercentiles = jsii.String("ignore")
 		}
 		arns = append(arns, a.create(s, arguments).Arn())
 	}
 	return arns
 }
 
-// newSilentAlarm declares an alarm that publishes nothing and is watched by AWS alone. It returns the alarm's name.
+// newSilentAlarm declares an alarm that publishes nothing and is watched by AWS alone. It returns
+// the alarm's name.
 func newSilentAlarm(s *scope, a alarm) *string { return a.create(s, a.arguments(s)).AlarmName() }
 
 func (a alarm) create(
@@ -110,12 +112,13 @@ func (a alarm) metricQueries() *[]*cloudwatchmetricalarm.CloudwatchMetricAlarmMe
 	return &queries
 }
 
-// tooFewTasks is the alarm of an ECS service of which fewer tasks run than should. Its id begins with id.
+// tooFewTasks is the alarm of an ECS service of which fewer tasks run than should. Its id begins
+// with id.
 func tooFewTasks(id string, dimensions map[string]*string, least int) alarm {
 	return alarm{
 		id: id + "_too_few_tasks",
-		description: fmt.Sprintf("Fewer than %d tasks have run for ten minutes. See the service's events: no capacity, an "+
-			"image that cannot be pulled, or a container that ends.", least),
+		description: fmt.Sprintf("Fewer than %d tasks have run for ten minutes. See the service's events: no "+
+			"capacity, an image that cannot be pulled, or a container that ends.", least),
 		namespace: "ECS/ContainerInsights", metric: "RunningTaskCount", statistic: "Minimum", dimensions: dimensions,
 		below: true, threshold: float64(least), period: 60, datapoints: 10, periods: 10, missing: missingIsBad,
 	}

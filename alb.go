@@ -31,8 +31,9 @@ type LoadBalancer struct {
 //	without TLS:  :80 ── rules of the services ── otherwise 200
 //	with TLS:     :80 ── redirect to :443 ── rules of the services ── otherwise 200
 //
-// A rule is declared by route, for each routed service. A request that matches no rule gets a fixed 200, so that a check
-// from outside tells whether the load balancer works, whatever the services do.
+// A rule is declared by route, for each routed service. A request that matches no rule gets a fixed
+// 200, so that a check from outside tells whether the load balancer works, whatever the services
+// do.
 func newLoadBalancer(s *scope, n *Network) *LoadBalancer {
 	group := newSecurityGroup(s, n.VpcID, groupSpec{
 		id: "load_balancer_security_group", noun: "load-balancer",
@@ -99,20 +100,21 @@ func newListeners(s *scope, balancer *LoadBalancer, zone *string) *string {
 	return https.Arn()
 }
 
-// allowSources opens a port to each configured block; a block's rule has an id of its own, so that one more changes no
-// other.
+// allowSources opens a port to each configured block; a block's rule has an id of its own, so that
+// one more changes no other.
 func allowSources(s *scope, group *securityGroup, name string, port int) {
 	for _, block := range s.cfg.LoadBalancer.Sources {
 		id := "load_balancer_" + name + "_ingress_" + cidrID(block)
-		ingressrule.NewVpcSecurityGroupIngressRule(s.stack, jsii.String(id), &ingressrule.VpcSecurityGroupIngressRuleConfig{
-			SecurityGroupId: group.ID,
-			CidrIpv4:        jsii.String(block),
-			Description:     jsii.String(name + " from the configured sources"),
-			IpProtocol:      jsii.String("tcp"),
-			FromPort:        number(port),
-			ToPort:          number(port),
-			Tags:            s.tags("load-balancer-" + name),
-		})
+		ingressrule.NewVpcSecurityGroupIngressRule(s.stack, jsii.String(id),
+			&ingressrule.VpcSecurityGroupIngressRuleConfig{
+				SecurityGroupId: group.ID,
+				CidrIpv4:        jsii.String(block),
+				Description:     jsii.String(name + " from the configured sources"),
+				IpProtocol:      jsii.String("tcp"),
+				FromPort:        number(port),
+				ToPort:          number(port),
+				Tags:            s.tags("load-balancer-" + name),
+			})
 	}
 }
 
@@ -134,19 +136,20 @@ func redirectToHTTPS() *[]*lblistener.LbListenerDefaultAction {
 	}}
 }
 
-// newCertificate returns the ARN to serve with: the configured one, or that of a new certificate's validation, so that no
-// listener is created before the certificate is issued.
+// newCertificate returns the ARN to serve with: the configured one, or that of a new certificate's
+// validation, so that no listener is created before the certificate is issued.
 func newCertificate(s *scope, zone *string) *string {
 	if s.cfg.LoadBalancer.CertificateARN != "" {
 		return jsii.String(s.cfg.LoadBalancer.CertificateARN)
 	}
 	domain := s.cfg.LoadBalancer.Domain
-	certificate := acmcertificate.NewAcmCertificate(s.stack, jsii.String("certificate"), &acmcertificate.AcmCertificateConfig{
-		DomainName:       jsii.String(domain),
-		ValidationMethod: jsii.String("DNS"),
-		Tags:             s.tags("load-balancer"),
-		Lifecycle:        createBeforeDestroy(), // the listener uses it until there is another one
-	})
+	certificate := acmcertificate.NewAcmCertificate(s.stack, jsii.String("certificate"),
+		&acmcertificate.AcmCertificateConfig{
+			DomainName:       jsii.String(domain),
+			ValidationMethod: jsii.String("DNS"),
+			Tags:             s.tags("load-balancer"),
+			Lifecycle:        createBeforeDestroy(), // the listener uses it until there is another one
+		})
 	// The validation options are a set: found by domain, since a set has no first element.
 	option := func(attribute string) *string {
 		return jsii.String(fmt.Sprintf("${one([for o in %s.domain_validation_options : o.%s if o.domain_name == %q])}",
@@ -168,8 +171,8 @@ func newCertificate(s *scope, zone *string) *string {
 		}).CertificateArn()
 }
 
-// hostedZone finds the ID of the configured zone by its name: a wrong name is an error at plan and not in the middle of a
-// deployment. It is nil if none is configured.
+// hostedZone finds the ID of the configured zone by its name: a wrong name is an error at plan and
+// not in the middle of a deployment. It is nil if none is configured.
 func hostedZone(s *scope) *string {
 	if s.cfg.LoadBalancer.HostedZone == "" {
 		return nil
@@ -209,15 +212,16 @@ func (balancer *LoadBalancer) outputs() []output {
 func (balancer *LoadBalancer) alarms() []alarm {
 	return []alarm{{
 		id: "load_balancer_errors",
-		description: "More than one request in twenty fails (5xx). See the dashboard for which service, then its log group; " +
-			"errors of the balancer itself (ELB 5xx) mean that no task could be reached.",
+		description: "More than one request in twenty fails (5xx). See the dashboard for which service, then its log " +
+			"group; errors of the balancer itself (ELB 5xx) mean that no task could be reached.",
 		namespace:  "AWS/ApplicationELB",
 		dimensions: map[string]*string{"LoadBalancer": balancer.ARNSuffix},
 		queries: []query{
 			{id: "requests", metric: "RequestCount", statistic: "Sum"},
 			{id: "balancer", metric: "HTTPCode_ELB_5XX_Count", statistic: "Sum"},
 			{id: "targets", metric: "HTTPCode_Target_5XX_Count", statistic: "Sum"},
-			// Requests that reached no target are not in RequestCount. Below twenty a minute a share says nothing.
+			// Requests that reached no target are not in RequestCount. Below twenty a minute a
+			// share says nothing.
 			{id: "total", expression: "FILL(requests, 0) + FILL(balancer, 0)"},
 			{id: "share", expression: "IF(total >= 20, 100 * (FILL(balancer, 0) + FILL(targets, 0)) / total, 0)"},
 		},
@@ -225,11 +229,11 @@ func (balancer *LoadBalancer) alarms() []alarm {
 	}}
 }
 
-// ---- Access logs -------------------------------------------------------------------------------------------------------
+// ---- Access logs ------------------------------------------------------------------------------
 
-// logDeliveryAccounts wrote access logs in the regions older than August 2022, before there was a service principal for
-// it. AWS documents that principal for all regions now and goes on supporting these accounts: with both, either way of
-// writing works.
+// logDeliveryAccounts wrote access logs in the regions older than August 2022, before there was a
+// service principal for it. AWS documents that principal for all regions now and goes on supporting
+// these accounts: with both, either way of writing works.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
 var logDeliveryAccounts = map[string]string{
 	"af-south-1": "098369216593", "ap-east-1": "754344448648", "ap-northeast-1": "582318560864",
@@ -242,8 +246,8 @@ var logDeliveryAccounts = map[string]string{
 	"us-west-2": "797873946194",
 }
 
-// newAccessLogBucket declares the bucket that the load balancer logs to. It has S3's own encryption and no object lock:
-// the load balancer refuses a bucket with a KMS key or a lock.
+// newAccessLogBucket declares the bucket that the load balancer logs to. It has S3's own encryption
+// and no object lock: the load balancer refuses a bucket with a KMS key or a lock.
 func newAccessLogBucket(s *scope) *Bucket {
 	writer := awsService("logdelivery.elasticloadbalancing.amazonaws.com")
 	if old, ok := logDeliveryAccounts[s.cfg.Region]; ok {

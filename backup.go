@@ -109,8 +109,9 @@ func newRetries(s *scope, function *string, topic *Topic) cdktf.ITerraformDepend
 	})
 }
 
-// newSnapshotCleanup calls the function when an unprotected stack is destroyed, to delete its own snapshots, which Terraform
-// does not know. When the stack is created it calls it too, which shows that the function starts and may list.
+// newSnapshotCleanup calls the function when an unprotected stack is destroyed, to delete its own
+// snapshots, which Terraform does not know. When the stack is created it calls it too, which shows
+// that the function starts and may list.
 func newSnapshotCleanup(s *scope, function *string, after dependencies) cdktf.ITerraformDependable {
 	return lambdainvocation.NewLambdaInvocation(s.stack, jsii.String("backup_cleanup"),
 		&lambdainvocation.LambdaInvocationConfig{
@@ -121,8 +122,9 @@ func newSnapshotCleanup(s *scope, function *string, after dependencies) cdktf.IT
 		})
 }
 
-// newSchedules declares when the function is called, and returns the name of the schedules' group. The schedules depend on
-// the function's clean-up, so that they are deleted before it runs and no new snapshot comes after it.
+// newSchedules declares when the function is called, and returns the name of the schedules' group.
+// The schedules depend on the function's clean-up, so that they are deleted before it runs and no
+// new snapshot comes after it.
 func newSchedules(s *scope, lambda lambdafunction.LambdaFunction, after dependencies) *string {
 	group := schedulerschedulegroup.NewSchedulerScheduleGroup(s.stack, jsii.String("backup_schedule_group"),
 		&schedulerschedulegroup.SchedulerScheduleGroupConfig{
@@ -138,7 +140,8 @@ func newSchedules(s *scope, lambda lambdafunction.LambdaFunction, after dependen
 	calls := scheduledCalls{
 		scope: s, group: group.Name(), role: role.ARN, function: lambda.Arn(), ready: after.plus(role.Ready...),
 	}
-	// The scheduler replaces <…> with the time for which it calls: the same for every retry, which makes the call idempotent.
+	// The scheduler replaces <…> with the time for which it calls: the same for every retry, which
+	// makes the call idempotent.
 	calls.at(s.cfg.Backup.Schedule, s.cfg.Backup.Timezone, scheduledCall{
 		id: "backup_schedule", description: "Snapshot of the database",
 		input: map[string]string{"action": "backup", "scheduled_time": "<aws.scheduler.scheduled-time>"},
@@ -191,23 +194,25 @@ func (b *Backup) outputs() []output {
 func (b *Backup) alarms(s *scope) []alarm {
 	return []alarm{{
 		id: "backup_age",
-		description: fmt.Sprintf("The newest snapshot is older than %d hours, or nobody knows how old it is. See the backup "+
-			"function's log group. On the day a stack is made it rings until the first snapshot.", s.cfg.Backup.MaxAge),
+		description: fmt.Sprintf("The newest snapshot is older than %d hours, or nobody knows how old it is. See the "+
+			"backup function's log group. On the day a stack is made it rings until the first snapshot.",
+			s.cfg.Backup.MaxAge),
 		namespace: backupNamespace(s), metric: "NewestBackupAge", statistic: "Minimum",
 		dimensions: map[string]*string{"DBInstanceIdentifier": b.database},
 		threshold:  float64(s.cfg.Backup.MaxAge) * 3600, period: 3600, datapoints: 3, periods: 3, missing: missingIsBad,
 	}, functionErrors("backup_errors",
 		"The backup function failed. It is retried twice by itself; its log group says why.", b.FunctionName), {
 		id: "backup_schedule_dropped",
-		description: "The scheduler gave up calling the backup function. See the schedule's role and the function's state, and " +
-			"start a backup by hand.",
+		description: "The scheduler gave up calling the backup function. See the schedule's role and the function's " +
+			"state, and start a backup by hand.",
 		namespace: "AWS/Scheduler", metric: "InvocationDroppedCount", statistic: "Sum",
 		dimensions: map[string]*string{"ScheduleGroup": b.scheduleGroup},
 		threshold:  0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,
 	}}
 }
 
-// backupStatements are what the function may do, with its log group, the database and the topic by ARN.
+// backupStatements are what the function may do, with its log group, the database and the topic by
+// ARN.
 func backupStatements(s *scope, logGroup, database, topic string) []statement {
 	own := s.arn("rds", "snapshot:"+snapshotPrefix(s)+"-*")
 	return []statement{
@@ -223,7 +228,10 @@ func backupStatements(s *scope, logGroup, database, topic string) []statement {
 			conditions: []condition{equals("aws:ResourceTag/BackupOf", s.cfg.Stack())},
 		},
 		{sid: "ReportFailure", actions: []string{"sns:Publish"}, resources: []string{topic}},
-		{sid: "ReportFailureKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"}, resources: []string{*s.keys.Alerts}},
+		{
+			sid: "ReportFailureKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"},
+			resources: []string{*s.keys.Alerts},
+		},
 		{sid: "OwnEnvironment", actions: []string{"kms:Decrypt"}, resources: []string{*s.keys.Backup}},
 	}
 }

@@ -28,8 +28,8 @@ type bucketOptions struct {
 	allowed    []statement // of its policy, with paths within the bucket as resources
 }
 
-// newBucket declares a bucket with all that belongs to it; every id begins with noun. Its name carries account and
-// region, since bucket names are unique across all accounts.
+// newBucket declares a bucket with all that belongs to it; every id begins with noun. Its name
+// carries account and region, since bucket names are unique across all accounts.
 func newBucket(s *scope, noun string, o bucketOptions) *Bucket {
 	arguments := &s3bucket.S3BucketConfig{
 		Bucket:       jsii.String(s.named(dashed(noun)) + "-" + s.account + "-" + s.cfg.Region),
@@ -63,18 +63,24 @@ type bucketParts struct {
 func (b bucketParts) id(part string) *string { return jsii.String(b.noun + "_bucket_" + part) }
 
 func (b bucketParts) newOwnership() cdktf.ITerraformDependable {
-	return ownership.NewS3BucketOwnershipControls(b.stack, b.id("ownership"), &ownership.S3BucketOwnershipControlsConfig{
-		Bucket: b.name,
-		Rule: &ownership.S3BucketOwnershipControlsRule{
-			ObjectOwnership: jsii.String("BucketOwnerEnforced"),
-		},
-	})
+	return ownership.NewS3BucketOwnershipControls(b.stack, b.id("ownership"),
+		&ownership.S3BucketOwnershipControlsConfig{
+			Bucket: b.name,
+			Rule: &ownership.S3BucketOwnershipControlsRule{
+				ObjectOwnership: jsii.String("BucketOwnerEnforced"),
+			},
+		})
 }
 
 func (b bucketParts) newAccessBlock() cdktf.ITerraformDependable {
-	return access.NewS3BucketPublicAccessBlock(b.stack, b.id("public_access_block"), &access.S3BucketPublicAccessBlockConfig{
-		Bucket: b.name, BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true,
-	})
+	return access.NewS3BucketPublicAccessBlock(b.stack, b.id("public_access_block"),
+		&access.S3BucketPublicAccessBlockConfig{
+			Bucket:                b.name,
+			BlockPublicAcls:       true,
+			BlockPublicPolicy:     true,
+			IgnorePublicAcls:      true,
+			RestrictPublicBuckets: true,
+		})
 }
 
 func (b bucketParts) newVersioning() cdktf.ITerraformDependable {

@@ -19,8 +19,8 @@ type Cluster struct {
 	execLogGroup *string // ARN
 }
 
-// newCluster declares the cluster, its two kinds of Fargate capacity, the log of shell sessions, and the private DNS
-// namespace.
+// newCluster declares the cluster, its two kinds of Fargate capacity, the log of shell sessions,
+// and the private DNS namespace.
 func newCluster(s *scope, n *Network) *Cluster {
 	name := s.cfg.Stack()
 	sessions := newLogGroup(s, "exec_log_group", "/"+name+"/exec")

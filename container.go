@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// container is one entry of a task definition, in the API's spelling. Lists that AWS fills in when they are missing are
-// written as empty lists, and what has no order of its own is sorted: otherwise every plan would find a difference.
+// container is one entry of a task definition, in the API's spelling. Lists that AWS fills in when
+// they are missing are written as empty lists, and what has no order of its own is sorted:
+// otherwise every plan would find a difference.
 type container struct {
 	Name                   string                `json:"name"`
 	Image                  string                `json:"image"`
@@ -62,12 +63,14 @@ type linuxParameters struct {
 }
 
 type capabilities struct {
-	// Always written: AWS answers with an empty list, and without it every plan would replace the definition.
+	// Always written: AWS answers with an empty list, and without it every plan would replace the
+	// definition.
 	Add  []string `json:"add"`
 	Drop []string `json:"drop"`
 }
 
-// tmpfs is memory mounted as a folder. A bind mount would be root's alone unless the image declares a volume at its path.
+// tmpfs is memory mounted as a folder. A bind mount would be root's alone unless the image declares
+// a volume at its path.
 type tmpfs struct {
 	ContainerPath string   `json:"containerPath"`
 	Size          int      `json:"size"` // MiB
@@ -90,8 +93,8 @@ type logConfiguration struct {
 // containerLog is where a container's output goes: a log group, by name, of a region.
 type containerLog struct{ group, region string }
 
-// newContainer is an essential container with a read-only root, an init process, and its log. A full log buffer drops lines
-// instead of stopping the application.
+// newContainer is an essential container with a read-only root, an init process, and its log. A
+// full log buffer drops lines instead of stopping the application.
 func newContainer(name, image string, log containerLog) *container {
 	return &container{
 		Name:                   name,
@@ -137,8 +140,8 @@ func (c *container) setEnvironment(values map[string]string) {
 	}
 }
 
-// setSecrets adds variables whose values ECS fetches, given as references; a reference replaces an earlier one of the same
-// name.
+// setSecrets adds variables whose values ECS fetches, given as references; a reference replaces an
+// earlier one of the same name.
 func (c *container) setSecrets(references map[string]string) {
 	all := map[string]string{}
 	for _, s := range c.Secrets {
@@ -171,9 +174,9 @@ func (c *container) startAfter(other *container) {
 	c.DependsOn = append(c.DependsOn, containerDependency{other.Name, "SUCCESS"})
 }
 
-// allowExec makes room for the agent behind ECS exec, which writes to three folders that a read-only root lacks, and
-// returns the names of the volumes that it mounts there. The agent is root in the container whoever the application is, so
-// it needs its capabilities.
+// allowExec makes room for the agent behind ECS exec, which writes to three folders that a
+// read-only root lacks, and returns the names of the volumes that it mounts there. The agent is
+// root in the container whoever the application is, so it needs its capabilities.
 func (c *container) allowExec() (volumes []string) {
 	c.LinuxParameters.Capabilities = nil
 	for _, v := range []struct{ volume, folder string }{

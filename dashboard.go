@@ -5,8 +5,8 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/cloudwatchdashboard"
 )
 
-// newDashboard declares what a person on call looks at first: which alarms fire, then the path of a request from the left
-// to the right. It returns the output that says where the dashboard is.
+// newDashboard declares what a person on call looks at first: which alarms fire, then the path of a
+// request from the left to the right. It returns the output that says where the dashboard is.
 func newDashboard(s *scope, p *Platform, alarms []*string) output {
 	d := &dashboard{region: s.cfg.Region}
 	d.alarms(alarms)
@@ -86,8 +86,8 @@ func (d *dashboard) graph(title, statistic string, metrics ...[]any) {
 	d.widgets = append(d.widgets, map[string]any{
 		"type": "metric", "x": d.graphs % 3 * 8, "y": 4 + d.graphs/3*6, "width": 8, "height": 6,
 		"properties": map[string]any{
-			"title": title, "region": d.region, "view": "timeSeries", "stat": statistic, "period": 60, "metrics": metrics,
-			"yAxis": map[string]any{"left": map[string]any{"min": 0}},
+			"title": title, "region": d.region, "view": "timeSeries", "stat": statistic, "period": 60,
+			"metrics": metrics, "yAxis": map[string]any{"left": map[string]any{"min": 0}},
 		},
 	})
 	d.graphs++

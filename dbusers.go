@@ -25,8 +25,8 @@ type DatabaseUsers struct {
 	ready    dependencies       // a service's tasks can log in
 }
 
-// newDatabaseUsers declares a secret for each service with a database, and the function that creates the users and rotates
-// their passwords.
+// newDatabaseUsers declares a secret for each service with a database, and the function that
+// creates the users and rotates their passwords.
 //
 //	deployment ─────── function (in the VPC) ── database, as the master
 //	Secrets Manager ──────┘   ├── the services' secrets
@@ -42,8 +42,8 @@ func newDatabaseUsers(
 	group := newSecurityGroup(s, n.VpcID, groupSpec{
 		id: "database_function_security_group", noun: "database-function",
 		description: "Database function: nothing in; out to the database and AWS",
-		// Lambda deletes its network interfaces minutes after the function, with the function's role. The group cannot be
-		// deleted before them: it must go before the role's rights do.
+		// Lambda deletes its network interfaces minutes after the function, with the function's
+		// role. The group cannot be deleted before them: it must go before the role's rights do.
 		after: role.Ready,
 	})
 	ready := n.allowOutside(s, "database_function", group).plus(n.EgressReady...)
@@ -101,10 +101,13 @@ func newUsersFunctionRole(s *scope, db *Database, userSecrets map[string]*string
 	logs := newLogGroup(s, "database_function_log_group", "/aws/lambda/"+s.named("database"))
 	through := []condition{equals("kms:ViaService", "secretsmanager."+s.cfg.Region+".amazonaws.com")}
 	statements := append([]statement{writeLog(*logs.Arn())}, networkStatements(s)...)
-	statements = append(statements,
-		statement{sid: "Master", actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{*db.SecretARN}},
-		statement{sid: "MasterKey", actions: []string{"kms:Decrypt"}, resources: []string{*db.KeyARN}, conditions: through},
-		statement{sid: "OwnEnvironment", actions: []string{"kms:Decrypt"}, resources: []string{*s.keys.Secrets}})
+	statements = append(statements, statement{
+		sid: "Master", actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{*db.SecretARN},
+	}, statement{
+		sid: "MasterKey", actions: []string{"kms:Decrypt"}, resources: []string{*db.KeyARN}, conditions: through,
+	}, statement{
+		sid: "OwnEnvironment", actions: []string{"kms:Decrypt"}, resources: []string{*s.keys.Secrets},
+	})
 	var secrets, services []string
 	for _, name := range s.cfg.DatabaseServices() {
 		secrets = append(secrets, *userSecrets[name])
@@ -128,12 +131,12 @@ func newUsersFunctionRole(s *scope, db *Database, userSecrets map[string]*string
 	return role, functionLog{logs, logs.Name()}
 }
 
-// networkStatements let Lambda itself create the function's network interfaces: it does so with the function's role, and
-// looks for exactly these rights. The function's code may not.
+// networkStatements let Lambda itself create the function's network interfaces: it does so with the
+// function's role, and looks for exactly these rights. The function's code may not.
 func networkStatements(s *scope) []statement {
 	interfaces := []string{
-		"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
-		"ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
+		"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces",
+		"ec2:DescribeSubnets", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
 	}
 	function := s.arn("lambda", "function:"+s.named("database"))
 	return []statement{
@@ -145,9 +148,9 @@ func networkStatements(s *scope) []statement {
 	}
 }
 
-// newUsersInvocation calls the function when the stack is created, and again whenever the list of users or the revision,
-// which stands for instance and function, changes. A service that is removed from the list loses its login here, before its
-// secret is deleted.
+// newUsersInvocation calls the function when the stack is created, and again whenever the list of
+// users or the revision, which stands for instance and function, changes. A service that is removed
+// from the list loses its login here, before its secret is deleted.
 func newUsersInvocation(s *scope, users *DatabaseUsers, revision string) cdktf.ITerraformDependable {
 	type user struct {
 		Level            string `json:"level"`
@@ -196,20 +199,22 @@ func newRotations(s *scope, users *DatabaseUsers, functionARN *string, invocatio
 
 func (users *DatabaseUsers) outputs() []output {
 	return []output{{
-		"service_database_secret_arns", "Secrets with the services' users in the database, which are rotated", users.secrets,
+		"service_database_secret_arns",
+		"Secrets with the services' users in the database, which are rotated",
+		users.secrets,
 	}}
 }
 
 func (users *DatabaseUsers) alarms() []alarm {
 	return []alarm{functionErrors("database_function_errors",
-		"The database function failed: a password was not rotated, or a deployment could not make the roles. The passwords in "+
-			"use still work; Secrets Manager tries again. Its log group says why.", users.FunctionName)}
+		"The database function failed: a password was not rotated, or a deployment could not make the roles. The "+
+			"passwords in use still work; Secrets Manager tries again. Its log group says why.", users.FunctionName)}
 }
 
-// ---- What a container gets ---------------------------------------------------------------------------------------------
+// ---- What a container gets --------------------------------------------------------------------
 
-// connect gives a service's task the database: the connection, libpq's variables, the user's secret and the certificates.
-// The task's first container is the application.
+// connect gives a service's task the database: the connection, libpq's variables, the user's secret
+// and the certificates. The task's first container is the application.
 func (users *DatabaseUsers) connect(t *task) {
 	db, app := users.database, t.containers[0]
 	t.mayReach(db.SecurityGroup, t.id+"_to_database", postgresPort, "PostgreSQL")
@@ -235,8 +240,8 @@ var certificates embed.FS
 // Where a container finds the certificates.
 const certificateFolder, certificateFile = "/certificates", "/certificates/rds.pem"
 
-// deliverCertificates makes a container wait for another one that writes RDS's certificates to a volume of both, since no
-// stock image has them.
+// deliverCertificates makes a container wait for another one that writes RDS's certificates to a
+// volume of both, since no stock image has them.
 func deliverCertificates(t *task, app *container) {
 	text, err := certificates.ReadFile("functions/database/certificates/" + t.cfg.Region + ".pem")
 	if err != nil {

@@ -37,10 +37,10 @@ func newServices(s *scope, cluster *Cluster, balancer *LoadBalancer, users *Data
 
 // newService declares one service; every id begins with service_<name>_.
 //
-//	load balancer ── target group ── tasks (own security group, own roles, own log group) ── database, AWS
+//	load balancer ── target group ── tasks (own security group, roles, log group) ── database, AWS
 //
-// Everything that a task needs in its first second exists before the service: otherwise the first pull fails, the circuit
-// breaker trips, and there is no earlier deployment to roll back to.
+// Everything that a task needs in its first second exists before the service: otherwise the first
+// pull fails, the circuit breaker trips, and there is no earlier deployment to roll back to.
 func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer, users *DatabaseUsers) *Service {
 	svc, p := s.cfg.Services[name], part{"service_" + name, name}
 	t := newTask(s, cluster, p, taskOptions{
@@ -110,7 +110,8 @@ func configure(t *task, svc config.Service) {
 	}
 }
 
-// metricsTags tell Prometheus where a task has its metrics: ECS copies a service's tags to its tasks.
+// metricsTags tell Prometheus where a task has its metrics: ECS copies a service's tags to its
+// tasks.
 func metricsTags(m config.Metrics) map[string]*string {
 	if !m.Enabled {
 		return nil
@@ -128,16 +129,17 @@ func behind(route *Route, port int, container string) *[]*ecsservice.EcsServiceL
 	}}
 }
 
-// newDeploymentAlarms are what ECS watches while it rolls out a new version: errors and slowness of this service. Without
-// traffic they say nothing. They never look at the number of tasks, which a deployment changes itself. ECS ignores an alarm
-// that is already firing: they have the shortest useful window.
+// newDeploymentAlarms are what ECS watches while it rolls out a new version: errors and slowness of
+// this service. Without traffic they say nothing. They never look at the number of tasks, which a
+// deployment changes itself. ECS ignores an alarm that is already firing: they have the shortest
+// useful window.
 func newDeploymentAlarms(s *scope, p part, route *Route) *ecsservice.EcsServiceAlarms {
 	watched := func(noun, description string) alarm {
 		return alarm{
 			id:   p.id + "_deployment_" + noun,
 			name: p.name + "-deployment-" + noun,
-			description: description + " While a deployment runs, ECS goes back to the version before; at other times see the " +
-				"alarms of the load balancer.",
+			description: description + " While a deployment runs, ECS goes back to the version before; at other " +
+				"times see the alarms of the load balancer.",
 			namespace: "AWS/ApplicationELB", dimensions: route.Dimensions,
 			period: 60, datapoints: 2, periods: 3, missing: missingIsFine,
 		}
@@ -180,14 +182,14 @@ func (svc *Service) alarms() (alarms []alarm) {
 	}
 	alarms = append(alarms, alarm{
 		id: id + "_cpu",
-		description: "Tasks of " + svc.Name + " have used more than 90% of their CPU for 15 minutes. Raise tasks, scaling.max or " +
-			"cpu in the configuration.",
+		description: "Tasks of " + svc.Name + " have used more than 90% of their CPU for 15 minutes. Raise tasks, " +
+			"scaling.max or cpu in the configuration.",
 		namespace: "AWS/ECS", metric: "CPUUtilization", dimensions: svc.dimensions, statistic: "Average",
 		threshold: 90, period: 300, datapoints: 3, periods: 3, missing: missingIsFine,
 	}, alarm{
 		id: id + "_memory",
-		description: "Tasks of " + svc.Name + " have used more than 90% of their memory for 15 minutes; at 100% they are killed. " +
-			"Raise memory in the configuration, or look for a leak.",
+		description: "Tasks of " + svc.Name + " have used more than 90% of their memory for 15 minutes; at 100% they " +
+			"are killed. Raise memory in the configuration, or look for a leak.",
 		namespace: "AWS/ECS", metric: "MemoryUtilization", dimensions: svc.dimensions, statistic: "Average",
 		threshold: 90, period: 300, datapoints: 3, periods: 3, missing: missingIsFine,
 	})
@@ -200,15 +202,17 @@ func (svc *Service) alarms() (alarms []alarm) {
 func (svc *Service) routeAlarms(id string) []alarm {
 	return []alarm{{
 		id: id + "_unhealthy_tasks",
-		description: "A task of " + svc.Name + " has failed its health check for five minutes. See the service's events and its " +
-			"log group.",
-		namespace: "AWS/ApplicationELB", metric: "UnHealthyHostCount", dimensions: svc.Route.Dimensions, statistic: "Maximum",
-		threshold: 0, period: 60, datapoints: 5, periods: 5, missing: missingIsFine,
+		description: "A task of " + svc.Name + " has failed its health check for five minutes. See the service's " +
+			"events and its log group.",
+		namespace: "AWS/ApplicationELB", metric: "UnHealthyHostCount", statistic: "Maximum",
+		dimensions: svc.Route.Dimensions,
+		threshold:  0, period: 60, datapoints: 5, periods: 5, missing: missingIsFine,
 	}, {
 		id: id + "_latency",
-		description: "One answer of " + svc.Name + " in a hundred takes longer than three seconds. Compare with the database's " +
-			"CPU and latency on the dashboard, and with the last deployment.",
-		namespace: "AWS/ApplicationELB", metric: "TargetResponseTime", dimensions: svc.Route.Dimensions, statistic: "p99",
-		threshold: 3, period: 60, datapoints: 10, periods: 15, missing: missingIsFine,
+		description: "One answer of " + svc.Name + " in a hundred takes longer than three seconds. Compare with the " +
+			"database's CPU and latency on the dashboard, and with the last deployment.",
+		namespace: "AWS/ApplicationELB", metric: "TargetResponseTime", statistic: "p99",
+		dimensions: svc.Route.Dimensions,
+		threshold:  3, period: 60, datapoints: 10, periods: 15, missing: missingIsFine,
 	}}
 }

@@ -7,16 +7,17 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/kmskey"
 )
 
-// newKeys declares the keys. A key's policy names the account, so that IAM policies decide, and the AWS services that use the
-// key on their own account; never a role, which may not exist yet.
+// newKeys declares the keys. A key's policy names the account, so that IAM policies decide, and the
+// AWS services that use the key on their own account; never a role, which may not exist yet.
 //
 //	key       who else may use it                  bound to
 //	logs      CloudWatch Logs                      this account's log groups (encryption context)
-//	database  -                                    RDS works with its caller's rights and grants of its own
+//	database  -                                    RDS works with its caller's rights, and grants
 //	secrets   -                                    Secrets Manager works with its caller's rights
 //	services  -                                    ECS exec and ECR likewise
 //	alerts    CloudWatch alarms                    this account
-//	          EventBridge, RDS events              nothing: they send KMS no source account, and a condition drops every event
+//	          EventBridge, RDS events              nothing: they send KMS no source account,
+//	                                               and a condition drops every event
 //	backup    -                                    the function's role
 func newKeys(s *scope) *Keys {
 	use := []string{"kms:Decrypt", "kms:GenerateDataKey*"}
@@ -48,7 +49,8 @@ func newKeys(s *scope) *Keys {
 	}
 }
 
-// newKey declares a symmetric key that AWS rotates every year, with an alias that says what it is for.
+// newKey declares a symmetric key that AWS rotates every year, with an alias that says what it is
+// for.
 func newKey(s *scope, noun, purpose string, users ...statement) *string {
 	administration := statement{sid: "Account", principals: accountRoot(s.account), actions: []string{"kms:*"}}
 	statements := append([]statement{administration}, users...)
@@ -70,13 +72,14 @@ func newKey(s *scope, noun, purpose string, users ...statement) *string {
 	return key.Arn()
 }
 
-// newLogGroup declares a log group before its writers, so that no writer needs the right to create one, and so that it
-// has a key and a retention from its first line on.
+// newLogGroup declares a log group before its writers, so that no writer needs the right to create
+// one, and so that it has a key and a retention from its first line on.
 func newLogGroup(s *scope, id, name string) cloudwatchloggroup.CloudwatchLogGroup {
-	return cloudwatchloggroup.NewCloudwatchLogGroup(s.stack, jsii.String(id), &cloudwatchloggroup.CloudwatchLogGroupConfig{
-		Name:            jsii.String(name),
-		KmsKeyId:        s.keys.Logs,
-		RetentionInDays: number(s.cfg.LogRetention),
-		Tags:            &map[string]*string{"Name": jsii.String(name)},
-	})
+	return cloudwatchloggroup.NewCloudwatchLogGroup(s.stack, jsii.String(id),
+		&cloudwatchloggroup.CloudwatchLogGroupConfig{
+			Name:            jsii.String(name),
+			KmsKeyId:        s.keys.Logs,
+			RetentionInDays: number(s.cfg.LogRetention),
+			Tags:            &map[string]*string{"Name": jsii.String(name)},
+		})
 }

@@ -11,8 +11,9 @@ import (
 // s3Endpoint is the gateway endpoint of S3.
 type s3Endpoint struct{ vpcendpoint.VpcEndpoint }
 
-// newS3Endpoint keeps traffic to S3 off the NAT gateways, where it would cost; the endpoint itself is free. Its policy is
-// AWS's default: a narrower one would have to know every bucket of the application, and those of ECR's image layers.
+// newS3Endpoint keeps traffic to S3 off the NAT gateways, where it would cost; the endpoint itself
+// is free. Its policy is AWS's default: a narrower one would have to know every bucket of the
+// application, and those of ECR's image layers.
 func newS3Endpoint(s *scope, vpcID *string) s3Endpoint {
 	return s3Endpoint{vpcendpoint.NewVpcEndpoint(s.stack, jsii.String("s3_endpoint"), &vpcendpoint.VpcEndpointConfig{
 		VpcId:           vpcID,
@@ -32,12 +33,14 @@ func (e s3Endpoint) associate(s *scope, zone string, routeTable *string) cdktf.I
 
 func newEndpointsSecurityGroup(s *scope, vpcID *string) *securityGroup {
 	return newSecurityGroup(s, vpcID, groupSpec{
-		id: "endpoints_security_group", noun: "endpoints", description: "Interface endpoints: AWS services inside the VPC",
+		id: "endpoints_security_group", noun: "endpoints",
+		description: "Interface endpoints: AWS services inside the VPC",
 	})
 }
 
-// newEndpoints brings the configured AWS services into the private subnets, given in the order of their zones. Subnets are
-// associated one by one, so that a new zone adds associations and changes none.
+// newEndpoints brings the configured AWS services into the private subnets, given in the order of
+// their zones. Subnets are associated one by one, so that a new zone adds associations and changes
+// none.
 func newEndpoints(s *scope, vpcID *string, group *securityGroup, privateSubnets []*string) (ready dependencies) {
 	for _, name := range s.cfg.Network.Endpoints {
 		id := "endpoint_" + underscored(name)

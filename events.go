@@ -7,7 +7,8 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dbeventsubscription"
 )
 
-// newEvents sends to the topic what no metric shows: a failed deployment, and RDS's events about the instance.
+// newEvents sends to the topic what no metric shows: a failed deployment, and RDS's events about
+// the instance.
 func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database) {
 	newDeploymentEvents(s, topic, *cluster.Name)
 	dbeventsubscription.NewDbEventSubscription(s.stack, jsii.String("database_events"),

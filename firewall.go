@@ -7,8 +7,8 @@ import (
 	logging "github.com/cdktf/cdktf-provider-aws-go/aws/v19/wafv2webaclloggingconfiguration"
 )
 
-// newFirewall puts AWS's managed rules and a rate limit before the load balancer. Rules that block real uploads and logins
-// only count: the configuration says which.
+// newFirewall puts AWS's managed rules and a rate limit before the load balancer. Rules that block
+// real uploads and logins only count: the configuration says which.
 func newFirewall(s *scope, loadBalancerARN *string) {
 	acl := wafv2webacl.NewWafv2WebAcl(s.stack, jsii.String("firewall"), &wafv2webacl.Wafv2WebAclConfig{
 		Name:          jsii.String(s.cfg.Stack()),
@@ -50,8 +50,8 @@ func firewallRules(s *scope) *[]*wafv2webacl.Wafv2WebAclRule {
 	}
 }
 
-// managedRules is one of AWS's rule groups. A rule's statement is untyped in the bindings: plain maps, in Terraform's
-// spelling.
+// managedRules is one of AWS's rule groups. A rule's statement is untyped in the bindings: plain
+// maps, in Terraform's spelling.
 func managedRules(priority int, name, group string, overrides []map[string]any) *wafv2webacl.Wafv2WebAclRule {
 	managed := map[string]any{"vendor_name": "AWS", "name": group}
 	if len(overrides) > 0 {

@@ -6,7 +6,8 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/iamrolepolicy"
 )
 
-// statement is one permission of a policy: who (in resource and trust policies) may do what, on what, when.
+// statement is one permission of a policy: who (in resource and trust policies) may do what, on
+// what, when.
 type statement struct {
 	sid        string
 	deny       bool
@@ -26,7 +27,8 @@ type condition struct {
 
 func awsService(name string) []principal { return []principal{{"Service", name}} }
 
-// accountRoot stands for the account's own administrators: with it in a key's policy, IAM policies decide.
+// accountRoot stands for the account's own administrators: with it in a key's policy, IAM policies
+// decide.
 func accountRoot(accountID string) []principal {
 	return []principal{{"AWS", "arn:aws:iam::" + accountID + ":root"}}
 }
@@ -61,16 +63,17 @@ type policyStatement struct {
 // oneOrMore is a list that is written as its only value if it has one, as IAM gives it back.
 type oneOrMore []string
 
-func (list oneOrMore) MarshalJSON() ([]byte, error) {
+func (list oneOrMore) MarshalJSON() ([]byte, error) { //nolint:unparam // json.Marshaler has the error
 	if len(list) == 1 {
 		return []byte(marshal(list[0])), nil
 	}
 	return []byte(marshal([]string(list))), nil
 }
 
-// policyJSON writes statements as JSON. Terraform's aws_iam_policy_document, a data source, is not used: when a resource
-// that it refers to changes, even if it is only the size of a database, Terraform reads the document during apply, and
-// the plan shows every policy made from it as "known after apply".
+// policyJSON writes statements as JSON. Terraform's aws_iam_policy_document, a data source, is not
+// used: when a resource that it refers to changes, even if it is only the size of a database,
+// Terraform reads the document during apply, and the plan shows every policy made from it as "known
+// after apply".
 func policyJSON(statements ...statement) *string {
 	document := policyDocument{Version: "2012-10-17"}
 	for _, s := range statements {
@@ -124,23 +127,26 @@ func newRole(s *scope, spec roleSpec, allowed ...statement) *Role {
 	role := iamrole.NewIamRole(s.stack, jsii.String(spec.id), &iamrole.IamRoleConfig{
 		Name: jsii.String(s.cfg.IAMName(spec.noun)),
 		AssumeRolePolicy: policyJSON(statement{
-			sid: "Trust", principals: awsService(spec.assumed), actions: []string{"sts:AssumeRole"}, conditions: spec.trust,
+			sid: "Trust", principals: awsService(spec.assumed), conditions: spec.trust,
+			actions: []string{"sts:AssumeRole"},
 		}),
 		Tags: s.tags(spec.noun),
 	})
 	if len(allowed) == 0 {
 		return &Role{ARN: role.Arn()}
 	}
-	permissions := iamrolepolicy.NewIamRolePolicy(s.stack, jsii.String(spec.id+"_policy"), &iamrolepolicy.IamRolePolicyConfig{
-		Name:   jsii.String(spec.noun),
-		Role:   role.Name(),
-		Policy: policyJSON(allowed...),
-	})
+	permissions := iamrolepolicy.NewIamRolePolicy(s.stack, jsii.String(spec.id+"_policy"),
+		&iamrolepolicy.IamRolePolicyConfig{
+			Name:   jsii.String(spec.noun),
+			Role:   role.Name(),
+			Policy: policyJSON(allowed...),
+		})
 	return &Role{ARN: role.Arn(), Ready: dependencies{permissions}}
 }
 
 func writeLog(groupARN string) statement {
 	return statement{
-		sid: "Log", actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"}, resources: []string{groupARN + ":*"},
+		sid: "Log", actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"},
+		resources: []string{groupARN + ":*"},
 	}
 }

@@ -1,12 +1,14 @@
-// Platform turns one configuration file into a whole application platform on AWS: network, load balancer, containers on
-// Fargate, PostgreSQL, Prometheus and alarms, and backups. It writes Terraform JSON to cdktf.out; `cdktf deploy` applies it.
+// Platform turns one configuration file into a whole application platform on AWS: network, load
+// balancer, containers on Fargate, PostgreSQL, Prometheus and alarms, and backups. It writes
+// Terraform JSON to cdktf.out; `cdktf deploy` applies it.
 //
-// Read this file for how the parts are wired, then a module's file for what it consists of. A module's file has, from top
-// to bottom, the struct that it returns, the function that creates it, that function's helpers, and outputs, alarms and
-// policies. Data flows down:
+// Read this file for how the parts are wired, then a module's file for what it consists of. A
+// module's file has, from top to bottom, the struct that it returns, the function that creates it,
+// that function's helpers, and outputs, alarms and policies. Data flows down:
 //
-//	main → platform → dashboard, events → backup, monitoring, prometheus → ecs → dbusers → task → cluster →
-//	rds, routes, alb → networking → lambda, bucket, encryption, securitygroup → topic, alarms, outputs → iam → scope → names
+//	main → dashboard, platform, events → backup, monitoring, prometheus → ecs → dbusers → task →
+//	cluster, rds, routes, alb → networking → lambda, bucket, encryption, securitygroup →
+//	topic, alarms, outputs → iam → scope → names
 //
 // What does not become Terraform is in internal/.
 package main
@@ -35,9 +37,10 @@ func main() {
 	}
 }
 
-// run reads the configuration that ENVIRONMENT names (dev, if it is not set), with the INFRA_ variables over it. Without
-// arguments it writes the stack to the folder that CDKTF_OUTDIR names (cdktf.out); after an error that folder is as it was.
-// With the argument explain it prints every setting, where its value comes from, and a summary of the platform.
+// run reads the configuration that ENVIRONMENT names (dev, if it is not set), with the INFRA_
+// variables over it. Without arguments it writes the stack to the folder that CDKTF_OUTDIR names
+// (cdktf.out); after an error that folder is as it was. With the argument explain it prints every
+// setting, where its value comes from, and a summary of the platform.
 func run(args []string) error {
 	if len(args) > 1 || len(args) == 1 && args[0] != "explain" {
 		return fmt.Errorf("want no argument, or explain, have %q", args)
@@ -73,8 +76,8 @@ func build(cfg *config.Config, functions functionBundles, folder string) error {
 	return synthesiseInto(folder, cfg.Stack(), func(app cdktf.App) { newStack(app, cfg, functions) })
 }
 
-// newStack wires the platform. Data flows one way: a module gets what was declared before it, and knows nothing of what comes
-// after.
+// newStack wires the platform. Data flows one way: a module gets what was declared before it, and
+// knows nothing of what comes after.
 func newStack(app cdktf.App, cfg *config.Config, functions functionBundles) cdktf.TerraformStack {
 	s := newScope(app, cfg)
 	p := &Platform{}
@@ -103,9 +106,9 @@ func newScope(app cdktf.App, cfg *config.Config) *scope {
 	return s
 }
 
-// checkState refuses to continue with a local state that has been lost. Terraform empties the file before it writes it; when
-// it is killed in between, the file is empty, Terraform would take the stack for one that was never deployed, and would
-// create everything a second time.
+// checkState refuses to continue with a local state that has been lost. Terraform empties the file
+// before it writes it; when it is killed in between, the file is empty, Terraform would take the
+// stack for one that was never deployed, and would create everything a second time.
 func checkState(cfg *config.Config, outdir string) error {
 	if cfg.State.Backend != "local" {
 		return nil
@@ -116,7 +119,7 @@ func checkState(cfg *config.Config, outdir string) error {
 	if err != nil || errBefore != nil || now.Size() > 0 || before.Size() == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: is empty: Terraform was killed while it wrote it. %s.backup holds the state from before that "+
-		"deployment: copy it over, and see \"When a deployment is interrupted\" in README.md; or remove both, if nothing "+
-		"stands any more", state, filepath.Base(state))
+	return fmt.Errorf("%s: is empty: Terraform was killed while it wrote it. %s.backup holds the state from before "+
+		"that deployment: copy it over, and see \"When a deployment is interrupted\" in README.md; or remove both, if "+
+		"nothing stands any more", state, filepath.Base(state))
 }

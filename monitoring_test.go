@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -87,7 +88,8 @@ func TestPrometheusIsGivenTheClustersARN(t *testing.T) {
 	}
 }
 
-// relabelled does what Prometheus does with a discovered task: the labels it ends with, or that it is dropped.
+// relabelled does what Prometheus does with a discovered task: the labels it ends with, or that it
+// is dropped.
 func relabelled(t *testing.T, rules []relabelling, labels map[string]string) (map[string]string, bool) {
 	t.Helper()
 	for _, rule := range rules {
@@ -146,13 +148,17 @@ func TestPrometheusKeepsRunningTasksThatSayWhereTheirMetricsAre(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			labels := map[string]string{
-				"__meta_ecs_last_status": "RUNNING", "__meta_ecs_tag_task_MetricsPort": "9090", "__meta_ecs_tag_task_MetricsPath": "/stats", "__meta_ecs_ip_address": "10.0.1.7",
-				"__meta_ecs_service": "web", "__meta_ecs_task_arn": "arn:aws:ecs:eu-central-1:123456789012:task/shop-dev/0af1", "__meta_ecs_availability_zone": "eu-central-1b",
-				"__meta_ecs_task_definition": "arn:aws:ecs:eu-central-1:123456789012:task-definition/shop-dev-web:42",
+				"__meta_ecs_last_status":          "RUNNING",
+				"__meta_ecs_tag_task_MetricsPort": "9090",
+				"__meta_ecs_tag_task_MetricsPath": "/stats",
+				"__meta_ecs_ip_address":           "10.0.1.7",
+				"__meta_ecs_service":              "web",
+				"__meta_ecs_task_arn":             "arn:aws:ecs:eu-central-1:123456789012:task/shop-dev/0af1",
+				"__meta_ecs_availability_zone":    "eu-central-1b",
+				"__meta_ecs_task_definition": "arn:aws:ecs:eu-central-1:123456789012:" +
+					"task-definition/shop-dev-web:42",
 			}
-			for label, value := range c.change {
-				labels[label] = value
-			}
+			maps.Copy(labels, c.change)
 			got, kept := relabelled(t, rules, labels)
 			if kept != c.kept {
 				t.Fatalf("kept: %v", kept)
@@ -161,7 +167,12 @@ func TestPrometheusKeepsRunningTasksThatSayWhereTheirMetricsAre(t *testing.T) {
 				return
 			}
 			for label, want := range map[string]string{
-				"__address__": "10.0.1.7:9090", "__metrics_path__": "/stats", "service": "web", "task": "0af1", "availability_zone": "eu-central-1b", "revision": "42",
+				"__address__":       "10.0.1.7:9090",
+				"__metrics_path__":  "/stats",
+				"service":           "web",
+				"task":              "0af1",
+				"availability_zone": "eu-central-1b",
+				"revision":          "42",
 			} {
 				if got[label] != want {
 					t.Errorf("%s is %q, want %q", label, got[label], want)
@@ -175,8 +186,10 @@ func TestSubscriptionIsKeyedByItsAddress(t *testing.T) {
 	shape := regexp.MustCompile(`^alerts_subscription_[a-z0-9_]+$`)
 	seen := map[string]string{}
 	for _, email := range []string{
-		"ops@example.com", "o.ps@example.com", "o-ps@example.com", "o_ps@example.com", "o+ps@example.com", "op.s@example.com", "ops@exam.ple.com", "Ops@example.com", "OPS@example.com",
-		"ops@example-com.org", "ops@example.com.org", "jörg@example.com", "日本@example.com", strings.Repeat("a", 64) + "@example.com", strings.Repeat("a", 64) + "@example.org", "'@example.com", "\"@example.com",
+		"ops@example.com", "o.ps@example.com", "o-ps@example.com", "o_ps@example.com", "o+ps@example.com",
+		"op.s@example.com", "ops@exam.ple.com", "Ops@example.com", "OPS@example.com", "ops@example-com.org",
+		"ops@example.com.org", "jörg@example.com", "日本@example.com", strings.Repeat("a", 64) + "@example.com",
+		strings.Repeat("a", 64) + "@example.org", "'@example.com", "\"@example.com",
 	} {
 		id := subscriptionID(email)
 		if !shape.MatchString(id) {

@@ -8,20 +8,22 @@ import (
 	"strings"
 )
 
-// part is something that the stack may have several of, such as services. Its id begins the ids of all that belongs to it;
-// its name begins their names in AWS.
+// part is something that the stack may have several of, such as services. Its id begins the ids of
+// all that belongs to it; its name begins their names in AWS.
 type part struct{ id, name string }
 
 // dashed turns an id's underscores into dashes, as AWS names have them.
 func dashed(id string) string { return strings.ReplaceAll(id, "_", "-") }
 
-// underscored makes part of a construct id of an AWS name such as ecr.api. cdktf would drop a dot silently.
+// underscored makes part of a construct id of an AWS name such as ecr.api. cdktf would drop a dot
+// silently.
 func underscored(name string) string {
 	return strings.NewReplacer(".", "_", "-", "_").Replace(name)
 }
 
-// digestedName is an AWS name of at most limit characters (10 or more) that changes whenever one of the parts does, so that a
-// replacement can be made before the old one is gone. It begins with as much of name as fits.
+// digestedName is an AWS name of at most limit characters (10 or more) that changes whenever one of
+// the parts does, so that a replacement can be made before the old one is gone. It begins with as
+// much of name as fits.
 func digestedName(limit int, name string, parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(append([]string{name}, parts...), "\x00")))
 	suffix := "-" + hex.EncodeToString(sum[:4])
@@ -48,7 +50,8 @@ func escaped(values map[string]string) map[string]string {
 	return out
 }
 
-// marshal is JSON as Terraform is to see it, with < and > left alone: some of AWS's placeholders contain them.
+// marshal is JSON as Terraform is to see it, with < and > left alone: some of AWS's placeholders
+// contain them.
 func marshal(value any) string {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)

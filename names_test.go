@@ -4,23 +4,28 @@ import (
 	"maps"
 	"platform/internal/config"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
 func TestDigestedNameFitsItsLimit(t *testing.T) {
 	shape := regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?-[0-9a-f]{8}$`)
-	for _, name := range []string{"a", "shop-dev-web", strings.Repeat("a", 32), strings.Repeat("long-", 20) + "name", "a" + strings.Repeat("-", 40) + "b"} {
+	dashes := strings.Repeat("-", 40)
+	for _, name := range []string{
+		"a", "shop-dev-web", strings.Repeat("a", 32), strings.Repeat("long-", 20) + "name", "a" + dashes + "b",
+	} {
 		for limit := 10; limit <= 64; limit++ {
 			got := digestedName(limit, name, "HTTP", "8080")
 			if len(got) > limit {
 				t.Errorf("limit %d, %s: %s has %d characters", limit, name, got, len(got))
 			}
-			if !shape.MatchString(got) || strings.Contains(strings.ReplaceAll(got, "a"+strings.Repeat("-", 40), ""), "--") {
+			if !shape.MatchString(got) || strings.Contains(strings.ReplaceAll(got, "a"+dashes, ""), "--") {
 				t.Errorf("limit %d, %s: %s", limit, name, got)
 			}
 			readable := got[:len(got)-9]
-			if !strings.HasPrefix(name, readable) || len(readable) < min(len(name), limit-9) && !strings.HasPrefix(name[len(readable):], "-") {
+			rest, begins := strings.CutPrefix(name, readable)
+			if !begins || len(readable) < min(len(name), limit-9) && !strings.HasPrefix(rest, "-") {
 				t.Errorf("limit %d, %s: %s begins with less of the name than fits", limit, name, got)
 			}
 		}
@@ -79,7 +84,9 @@ func TestConstructIDsHoldNothingThatCdktfDrops(t *testing.T) {
 		seen[underscored(endpoint)] = endpoint
 	}
 	blocks := map[string]string{}
-	for _, block := range []string{"10.0.0.0/8", "10.0.0.0/16", "1.0.0.0/8", "10.0.0.8/32", "10.0.0.83/32", "100.0.0.8/32"} {
+	for _, block := range []string{
+		"10.0.0.0/8", "10.0.0.0/16", "1.0.0.0/8", "10.0.0.8/32", "10.0.0.83/32", "100.0.0.8/32",
+	} {
 		if other, same := blocks[cidrID(block)]; same {
 			t.Errorf("%s and %s are one id", block, other)
 		}
@@ -118,5 +125,28 @@ func TestLiteralEscapesWhatTerraformWouldEvaluate(t *testing.T) {
 	}
 	if got := escaped(nil); len(got) != 0 {
 		t.Errorf("no values: %v", got)
+	}
+}
+
+func TestMarshalLeavesPlaceholdersOfAWSAlone(t *testing.T) {
+	got, want := marshal(map[string]string{"b": "<aws.scheduler.scheduled-time>", "a": "&"}),
+		`{"a":"&","b":"<aws.scheduler.scheduled-time>"}`
+	if got != want {
+		t.Errorf("is %s, want %s", got, want)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("JSON was made of a channel")
+		}
+	}()
+	marshal(make(chan int))
+}
+
+func TestUniqueKeepsTheFirstOfEach(t *testing.T) {
+	if got := unique([]string{"b", "a", "b", "c", "a"}); !slices.Equal(got, []string{"b", "a", "c"}) {
+		t.Errorf("is %v", got)
+	}
+	if got := unique(nil); got != nil {
+		t.Errorf("of nothing is %v", got)
 	}
 }

@@ -36,11 +36,13 @@ type Network struct {
 
 // newNetwork declares the VPC and everything in it that has no service running on it.
 //
-//	internet ── internet gateway ── public subnets (load balancer, NAT) ── NAT ── private subnets (tasks) ── database subnets
+//	internet ── internet gateway ── public subnets (load balancer, NAT gateways)
+//	                                └── NAT gateway ── private subnets (tasks) ── database subnets
 //
-// Each zone has one subnet in each tier. The database tier has no route out of the VPC. Nothing gets a public address
-// unless it asks for one. The default security group is emptied; the default network ACL is left as AWS creates it, since
-// without rules it would cut off every subnet that has no ACL of its own.
+// Each zone has one subnet in each tier. The database tier has no route out of the VPC. Nothing
+// gets a public address unless it asks for one. The default security group is emptied; the default
+// network ACL is left as AWS creates it, since without rules it would cut off every subnet that has
+// no ACL of its own.
 func newNetwork(s *scope) *Network {
 	zones := dataawsavailabilityzones.NewDataAwsAvailabilityZones(s.stack, jsii.String("available_zones"),
 		&dataawsavailabilityzones.DataAwsAvailabilityZonesConfig{State: jsii.String("available")}).Fqn()
@@ -90,15 +92,16 @@ func newNetwork(s *scope) *Network {
 func newEmptyDefaultSecurityGroup(s *scope, vpcID *string) {
 	defaultsecuritygroup.NewDefaultSecurityGroup(s.stack, jsii.String("default_security_group"),
 		&defaultsecuritygroup.DefaultSecurityGroupConfig{
-			VpcId:   vpcID,
-			Ingress: &[]*defaultsecuritygroup.DefaultSecurityGroupIngress{}, // empty, but written: that removes AWS's own rules
+			VpcId: vpcID,
+			// Empty, but written: that removes AWS's own rules.
+			Ingress: &[]*defaultsecuritygroup.DefaultSecurityGroupIngress{},
 			Egress:  &[]*defaultsecuritygroup.DefaultSecurityGroupEgress{},
 			Tags:    s.tags("default-unused"),
 		})
 }
 
-// tier is a layer of the network. Its number decides which quarter of the VPC's block it has. Once deployed neither may
-// change.
+// tier is a layer of the network. Its number decides which quarter of the VPC's block it has. Once
+// deployed neither may change.
 type tier struct {
 	name    string
 	quarter int
@@ -110,9 +113,9 @@ var (
 	databaseTier = tier{"database", 2} // the fourth quarter is kept free
 )
 
-// subnetCIDR is the block of a zone in a tier: the tier's quarter of the VPC's block, cut in eight, of which the zone's
-// letter picks one. So a zone's block depends on its letter alone, and adding or removing a zone moves no other. The VPC's
-// block must be /16 to /22.
+// subnetCIDR is the block of a zone in a tier: the tier's quarter of the VPC's block, cut in eight,
+// of which the zone's letter picks one. So a zone's block depends on its letter alone, and adding
+// or removing a zone moves no other. The VPC's block must be /16 to /22.
 func subnetCIDR(vpcBlock netip.Prefix, t tier, zone string) netip.Prefix {
 	bits := vpcBlock.Bits() + 5
 	index := uint32(t.quarter)<<3 | uint32(zone[0]-'a')
@@ -138,7 +141,8 @@ func newSubnets(s *scope, vpcID, zones *string, zone string) zoneSubnets {
 func newSubnet(s *scope, vpcID, zones *string, t tier, zone string) *string {
 	full := s.cfg.Region + zone
 	lifecycle := createBeforeDestroy()
-	// Which letters a region has differs between accounts: this is asked at plan, before anything is created.
+	// Which letters a region has differs between accounts: this is asked at plan, before anything
+	// is created.
 	lifecycle.Precondition = &[]*cdktf.Precondition{{
 		Condition: jsii.String("${contains(" + *zones + ".names, \"" + full + "\")}"),
 		ErrorMessage: jsii.String("network.zones: this account has no zone " + full +
@@ -184,9 +188,9 @@ func associate(s *scope, t tier, zone string, subnetID, routeTable *string) cdkt
 		})
 }
 
-// newNATGateways declares the private subnets' NAT gateways and returns their IDs by zone: none, one for all zones, or one
-// in each zone, so that a zone's failure affects no other. The single one is in the zone that the file names first: the
-// order of zones matters only for this.
+// newNATGateways declares the private subnets' NAT gateways and returns their IDs by zone: none,
+// one for all zones, or one in each zone, so that a zone's failure affects no other. The single one
+// is in the zone that the file names first: the order of zones matters only for this.
 func newNATGateways(s *scope, publicSubnets []*string, internet cdktf.ITerraformDependable) map[string]*string {
 	if s.cfg.Network.NAT == "none" {
 		return nil
@@ -202,13 +206,14 @@ func newNATGateways(s *scope, publicSubnets []*string, internet cdktf.ITerraform
 			Lifecycle: createBeforeDestroy(),
 			DependsOn: dependencies{internet}.list(),
 		})
-		gateways[zone] = natgateway.NewNatGateway(s.stack, jsii.String("nat_gateway_"+zone), &natgateway.NatGatewayConfig{
+		gateway := natgateway.NewNatGateway(s.stack, jsii.String("nat_gateway_"+zone), &natgateway.NatGatewayConfig{
 			AllocationId: address.Id(),
 			SubnetId:     publicSubnets[i],
 			Tags:         s.tags(zone),
 			Lifecycle:    createBeforeDestroy(),
 			DependsOn:    dependencies{internet}.list(),
-		}).Id()
+		})
+		gateways[zone] = gateway.Id()
 	}
 	return gateways
 }
@@ -230,8 +235,8 @@ func newPrivateRoutes(s *scope, gateways, routeTables map[string]*string) (route
 	return routes
 }
 
-// allowOutside gives a group of tasks its way to AWS and, with NAT, to the internet: HTTPS only. The rules' ids begin with
-// id. DNS, task metadata and time are not subject to security groups.
+// allowOutside gives a group of tasks its way to AWS and, with NAT, to the internet: HTTPS only.
+// The rules' ids begin with id. DNS, task metadata and time are not subject to security groups.
 func (n *Network) allowOutside(s *scope, id string, group *securityGroup) (rules dependencies) {
 	https := func(id, description string) *egressrule.VpcSecurityGroupEgressRuleConfig {
 		return &egressrule.VpcSecurityGroupEgressRuleConfig{
@@ -246,11 +251,13 @@ func (n *Network) allowOutside(s *scope, id string, group *securityGroup) (rules
 	if s.cfg.Network.NAT == "none" {
 		s3 := https(id+"_s3", "S3, through its gateway endpoint")
 		s3.PrefixListId = n.s3PrefixList
-		rules = append(rules, egressrule.NewVpcSecurityGroupEgressRule(s.stack, jsii.String(id+"_s3_egress"), s3))
+		rules = append(rules,
+			egressrule.NewVpcSecurityGroupEgressRule(s.stack, jsii.String(id+"_s3_egress"), s3))
 	} else {
 		internet := https(id+"_https", "HTTPS to AWS and the internet")
 		internet.CidrIpv4 = jsii.String("0.0.0.0/0")
-		rules = append(rules, egressrule.NewVpcSecurityGroupEgressRule(s.stack, jsii.String(id+"_https_egress"), internet))
+		rules = append(rules,
+			egressrule.NewVpcSecurityGroupEgressRule(s.stack, jsii.String(id+"_https_egress"), internet))
 	}
 	if n.endpoints != nil {
 		toEndpoints := group.mayReach(n.endpoints, id+"_endpoints", 443, "AWS services through their endpoints")
@@ -278,15 +285,15 @@ func (n *Network) alarms() (alarms []alarm) {
 func natAlarms(zone string, gateway *string) []alarm {
 	return []alarm{{
 		id: "nat_ports_" + zone,
-		description: "The NAT gateway of zone " + zone + " has no port left for new connections. Something opens very many " +
-			"to one address: use network.endpoints for AWS services, or find it in the flow logs.",
+		description: "The NAT gateway of zone " + zone + " has no port left for new connections. Something opens " +
+			"very many to one address: use network.endpoints for AWS services, or find it in the flow logs.",
 		namespace: "AWS/NATGateway", metric: "ErrorPortAllocation", statistic: "Sum",
 		dimensions: map[string]*string{"NatGatewayId": gateway},
 		threshold:  0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,
 	}, {
 		id: "nat_drops_" + zone,
-		description: "The NAT gateway of zone " + zone + " drops packets. If it goes on for an hour, see AWS Health: it is " +
-			"AWS's to mend.",
+		description: "The NAT gateway of zone " + zone + " drops packets. If it goes on for an hour, see AWS Health: " +
+			"it is AWS's to mend.",
 		namespace: "AWS/NATGateway", metric: "PacketsDropCount", statistic: "Sum",
 		dimensions: map[string]*string{"NatGatewayId": gateway},
 		threshold:  100, period: 300, datapoints: 3, periods: 3, missing: missingIsFine,

@@ -33,8 +33,8 @@ func TestSubnetsBlocks(t *testing.T) {
 	}
 }
 
-// For every size of VPC, and VPCs at the edges of the private ranges: a zone's block lies in the VPC, is of the size that was promised,
-// meets no other, and leaves the fourth quarter free.
+// For every size of VPC, and VPCs at the edges of the private ranges: a zone's block lies in the
+// VPC, is of the size that was promised, meets no other, and leaves the fourth quarter free.
 func TestSubnetsLieInTheVPCAndNeverOverlap(t *testing.T) {
 	last := func(p netip.Prefix) netip.Addr {
 		address := p.Addr().As4()
@@ -44,7 +44,10 @@ func TestSubnetsLieInTheVPCAndNeverOverlap(t *testing.T) {
 		return netip.AddrFrom4(address)
 	}
 	for bits := 16; bits <= 22; bits++ {
-		for _, base := range []string{"10.0.0.0", "10.255.255.255", "10.77.123.45", "172.16.0.0", "172.31.255.255", "192.168.0.0", "192.168.255.255"} {
+		for _, base := range []string{
+			"10.0.0.0", "10.255.255.255", "10.77.123.45", "172.16.0.0", "172.31.255.255", "192.168.0.0",
+			"192.168.255.255",
+		} {
 			vpc := netip.PrefixFrom(netip.MustParseAddr(base), bits).Masked()
 			fourth := netip.PrefixFrom(last(vpc), bits+2).Masked()
 			blocks := map[string]netip.Prefix{"the free quarter": fourth}

@@ -5,8 +5,8 @@ import (
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 )
 
-// output is what an operator or another stack needs to know. Each module declares its own; newOutputs creates them. The
-// name is the construct's id too.
+// output is what an operator or another stack needs to know. Each module declares its own;
+// newOutputs creates them. The name is the construct's id too.
 type output struct {
 	name, description string
 	value             any

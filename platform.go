@@ -2,8 +2,9 @@ package main
 
 import "slices"
 
-// Platform is all that was declared. Only what looks at everything gets the whole of it: the events, alarms, dashboard and
-// outputs. A module takes the parts that it needs, so that its signature shows them.
+// Platform is all that was declared. Only what looks at everything gets the whole of it: the
+// events, alarms, dashboard and outputs. A module takes the parts that it needs, so that its
+// signature shows them.
 type Platform struct {
 	Network       *Network
 	LoadBalancer  *LoadBalancer

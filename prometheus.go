@@ -23,16 +23,17 @@ type Prometheus struct {
 
 const prometheusPort = 9090
 
-// Where Prometheus finds its configuration, and keeps its metrics: the image declares a volume here, and it is the only
-// place where a bind mount does not belong to root alone.
+// Where Prometheus finds its configuration, and keeps its metrics: the image declares a volume
+// here, and it is the only place where a bind mount does not belong to root alone.
 const (
 	prometheusConfiguration = "/configuration/prometheus.yml"
 	prometheusData          = "/prometheus"
 )
 
-// newPrometheus declares the service. Its task has two containers: the first fetches the configuration, in exactly the
-// version that the task definition names, and ends; then Prometheus starts. So a change of the text is a new task
-// definition and deploys the service again, and a task never starts with another text than the one it was deployed with.
+// newPrometheus declares the service. Its task has two containers: the first fetches the
+// configuration, in exactly the version that the task definition names, and ends; then Prometheus
+// starts. So a change of the text is a new task definition and deploys the service again, and a
+// task never starts with another text than the one it was deployed with.
 func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 	const name = "prometheus"
 	p := s.cfg.Monitoring.Prometheus
@@ -71,7 +72,8 @@ func fetchConfiguration(t *task, image string) *container {
 		Tags:        t.tags(t.name),
 		DependsOn:   bucket.Ready.list(),
 	})
-	// The object is encrypted with the key of shell sessions, for which execStatements has the right.
+	// The object is encrypted with the key of shell sessions, for which execStatements has the
+	// right.
 	t.allow(statement{
 		sid: "Configuration", actions: []string{"s3:GetObject", "s3:GetObjectVersion"},
 		resources: []string{*bucket.ARN + "/prometheus.yml"},
@@ -104,7 +106,11 @@ func runPrometheus(t *task, p config.Prometheus) *container {
 	t.volume("data")
 	c.mount("data", prometheusData, false)
 	c.HealthCheck = &containerHealthCheck{
-		Command: []string{"CMD", "/bin/promtool", "check", "healthy"}, Interval: 30, Timeout: 5, Retries: 3, StartPeriod: 120,
+		Command:     []string{"CMD", "/bin/promtool", "check", "healthy"},
+		Interval:    30,
+		Timeout:     5,
+		Retries:     3,
+		StartPeriod: 120,
 	}
 	c.listen(prometheusPort)
 	t.allowExec(c) // a port-forward is exec
@@ -137,13 +143,14 @@ func (p *Prometheus) outputs() []output {
 
 func (p *Prometheus) alarms() []alarm { return []alarm{tooFewTasks("prometheus", p.dimensions, 1)} }
 
-// discoveryStatements are what Prometheus' discovery of tasks calls, according to its source (discovery/aws/ecs.go of
-// v3.16.0).
+// discoveryStatements are what Prometheus' discovery of tasks calls, according to its source
+// (discovery/aws/ecs.go of v3.16.0).
 func discoveryStatements(s *scope, cluster *Cluster) []statement {
 	here := []condition{{"ArnEquals", "ecs:cluster", []string{*cluster.ARN}}}
 	return []statement{{
-		// It begins by describing the cluster called default, whether it exists or not, to see that its credentials work. A
-		// later call that is refused only empties the list of targets, and only the log says so.
+		// It begins by describing the cluster called default, whether it exists or not, to see that
+		// its credentials work. A later call that is refused only empties the list of targets, and
+		// only the log says so.
 		sid: "Cluster", actions: []string{"ecs:DescribeClusters"},
 		resources: []string{*cluster.ARN, s.arn("ecs", "cluster/default")},
 	}, {

@@ -9,8 +9,9 @@ import (
 	"platform/internal/config"
 )
 
-// newProvider declares the AWS provider and returns the account's number. The version is exact, since Terraform's lock
-// file is in cdktf.out and is lost with it. The bindings' own constraint and bare source name are overridden.
+// newProvider declares the AWS provider and returns the account's number. The version is exact,
+// since Terraform's lock file is in cdktf.out and is lost with it. The bindings' own constraint and
+// bare source name are overridden.
 func newProvider(stack cdktf.TerraformStack, cfg *config.Config) string {
 	tags := map[string]*string{
 		"Application": jsii.String(cfg.Name),
@@ -35,8 +36,8 @@ func newProvider(stack cdktf.TerraformStack, cfg *config.Config) string {
 		&dataawscalleridentity.DataAwsCallerIdentityConfig{}).AccountId()
 }
 
-// newBackend says where Terraform keeps its state. A local state is beside cdktf.out and never in it, since the CLI
-// deletes folders there.
+// newBackend says where Terraform keeps its state. A local state is beside cdktf.out and never in
+// it, since the CLI deletes folders there.
 func newBackend(stack cdktf.TerraformStack, cfg *config.Config) {
 	if cfg.State.Backend == "local" {
 		cdktf.NewLocalBackend(stack, &cdktf.LocalBackendConfig{Path: jsii.String("../../../" + cfg.StateFile())})

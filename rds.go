@@ -31,11 +31,11 @@ const postgresPort = 5432
 
 // newDatabase declares PostgreSQL in the database tier.
 //
-//	services with a database (5432, TLS) ── security group ── instance ── subnets without a route out
+//	services with a database (5432, TLS) ── security group ── instance ── subnets without a way out
 //
-// RDS creates the master's password, keeps it in Secrets Manager and rotates it every seven days: it is never in
-// Terraform's state. A restore is always a new instance beside the others, with ids of its own; database.active says which
-// one is used.
+// RDS creates the master's password, keeps it in Secrets Manager and rotates it every seven days:
+// it is never in Terraform's state. A restore is always a new instance beside the others, with ids
+// of its own; database.active says which one is used.
 func newDatabase(s *scope, n *Network) *Database {
 	d := s.cfg.Database
 	shared := sharedByInstances{
@@ -47,7 +47,8 @@ func newDatabase(s *scope, n *Network) *Database {
 				Tags:        s.tags("database"),
 			}).Name(),
 		group: newSecurityGroup(s, n.VpcID, groupSpec{
-			id: "database_security_group", noun: "database", description: "PostgreSQL: in from services with a database",
+			id: "database_security_group", noun: "database",
+			description: "PostgreSQL: in from services with a database",
 		}),
 		monitoring: newDatabaseMonitoringRole(s),
 		parameters: newParameterGroups(s),
@@ -86,7 +87,8 @@ type instanceSpec struct {
 	restore              func(*dbinstance.DbInstanceConfig) // nil for the first instance
 }
 
-// newInstance declares the first instance, or one restored from a snapshot or from the first one's past.
+// newInstance declares the first instance, or one restored from a snapshot or from the first one's
+// past.
 func newInstance(s *scope, shared sharedByInstances, spec instanceSpec) *Database {
 	d := s.cfg.Database
 	logGroups, logNames := newDatabaseLogs(s, spec)
@@ -166,8 +168,8 @@ func setRetention(s *scope, arguments *dbinstance.DbInstanceConfig, spec instanc
 // databaseLogs are the logs that RDS exports for PostgreSQL.
 var databaseLogs = []string{"postgresql", "upgrade"}
 
-// newDatabaseLogs declares the log groups of an instance and returns their names too. RDS fixes the names, and would
-// create groups of its own, without key and retention.
+// newDatabaseLogs declares the log groups of an instance and returns their names too. RDS fixes the
+// names, and would create groups of its own, without key and retention.
 func newDatabaseLogs(s *scope, spec instanceSpec) (groups dependencies, names []*string) {
 	for _, log := range databaseLogs {
 		group := newLogGroup(s, spec.id+"_"+log+"_log_group", "/aws/rds/instance/"+spec.identifier+"/"+log)
@@ -176,9 +178,9 @@ func newDatabaseLogs(s *scope, spec instanceSpec) (groups dependencies, names []
 	return groups, names
 }
 
-// finalSnapshot names the snapshot taken when the instance is deleted. The time in the name is that of the instance's
-// first deployment and is kept in the state: it differs between two instances of the same identifier, and is the same in
-// every plan.
+// finalSnapshot names the snapshot taken when the instance is deleted. The time in the name is that
+// of the instance's first deployment and is kept in the state: it differs between two instances of
+// the same identifier, and is the same in every plan.
 func finalSnapshot(s *scope, id, identifier string) *string {
 	data := cdktf.NewDataResource(s.stack, jsii.String(id+"_final_snapshot"), &cdktf.DataConfig{
 		Input:     &map[string]any{"made": `${formatdate("YYYYMMDDhhmmss", timestamp())}`},
@@ -187,8 +189,9 @@ func finalSnapshot(s *scope, id, identifier string) *string {
 	return jsii.String(identifier + "-final-${" + *data.Fqn() + ".output.made}")
 }
 
-// restore makes an instance start from a snapshot, or from the past of the instance that source identifies. Once the
-// instance exists, what it started from has no meaning and must not replace it; nor must its key, which is the snapshot's.
+// restore makes an instance start from a snapshot, or from the past of the instance that source
+// identifies. Once the instance exists, what it started from has no meaning and must not replace
+// it; nor must its key, which is the snapshot's.
 func restore(arguments *dbinstance.DbInstanceConfig, from config.Restore, source *string) {
 	arguments.DbName, arguments.Username = nil, nil // the snapshot's; RDS refuses others
 	arguments.AllocatedStorage = nil                // the snapshot's: it may have grown, and RDS never shrinks storage
@@ -204,7 +207,8 @@ func restore(arguments *dbinstance.DbInstanceConfig, from config.Restore, source
 	}
 }
 
-// newParameterGroups declares a parameter group for each major version in use and returns their names.
+// newParameterGroups declares a parameter group for each major version in use and returns their
+// names.
 func newParameterGroups(s *scope) map[string]*string {
 	d := s.cfg.Database
 	groups := map[string]*string{d.Version: newParameterGroup(s, "database_parameter_group", d.Version)}
@@ -216,8 +220,8 @@ func newParameterGroups(s *scope) map[string]*string {
 	return groups
 }
 
-// newParameterGroup declares PostgreSQL's own settings. The group's name carries the family, so that the group of the next
-// major is created while the old one is in use.
+// newParameterGroup declares PostgreSQL's own settings. The group's name carries the family, so
+// that the group of the next major is created while the old one is in use.
 func newParameterGroup(s *scope, id, version string) *string {
 	family := "postgres" + version
 	var parameters []*dbparametergroup.DbParameterGroupParameter
@@ -238,8 +242,9 @@ func newParameterGroup(s *scope, id, version string) *string {
 
 type parameter struct{ name, value, method string }
 
-// databaseParameters are the platform's parameters, overridden and followed by the configured ones, in the order of their
-// names. RDS refuses "immediate" for a parameter that needs a restart; it accepts "pending-reboot" for any.
+// databaseParameters are the platform's parameters, overridden and followed by the configured ones,
+// in the order of their names. RDS refuses "immediate" for a parameter that needs a restart; it
+// accepts "pending-reboot" for any.
 func databaseParameters(d config.Database, version string) []parameter {
 	const atOnce, atRestart = "immediate", "pending-reboot"
 	all := map[string]parameter{}
@@ -267,8 +272,8 @@ func databaseParameters(d config.Database, version string) []parameter {
 	return sorted
 }
 
-// newDatabaseMonitoringRole lets RDS write the operating system's metrics. Their log group, RDSOSMetrics, is shared by the
-// account and belongs to RDS, which may create it.
+// newDatabaseMonitoringRole lets RDS write the operating system's metrics. Their log group,
+// RDSOSMetrics, is shared by the account and belongs to RDS, which may create it.
 func newDatabaseMonitoringRole(s *scope) *Role {
 	group := s.arn("logs", "log-group:RDSOSMetrics")
 	return newRole(s, roleSpec{
@@ -280,8 +285,10 @@ func newDatabaseMonitoringRole(s *scope) *Role {
 		resources: []string{group + ":*"}, // without the end, a group's ARN counts for tagging only
 	}, statement{
 		sid:       "Write",
-		actions:   []string{"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:GetLogEvents"},
 		resources: []string{group + ":log-stream:*"},
+		actions: []string{
+			"logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams", "logs:GetLogEvents",
+		},
 	})
 }
 
@@ -299,7 +306,8 @@ func (db *Database) alarms(d config.Database) []alarm {
 	const gib = 1 << 30
 	average := func(noun, metric string, threshold float64, description string) alarm {
 		return alarm{
-			id: "database_" + noun, description: description, namespace: "AWS/RDS", metric: metric, statistic: "Average",
+			id: "database_" + noun, description: description,
+			namespace: "AWS/RDS", metric: metric, statistic: "Average",
 			dimensions: map[string]*string{"DBInstanceIdentifier": db.Identifier},
 			threshold:  threshold, period: 300, datapoints: 3, periods: 3, missing: missingIsMute,
 		}
@@ -313,18 +321,18 @@ func (db *Database) alarms(d config.Database) []alarm {
 			"larger database.instance_class.")
 	free.below = true
 	connections := average("connections", "DatabaseConnections", float64(config.MaxConnections(memory)*4/5),
-		"More than four fifths of the connections that the database allows are open. Look for a service that leaks them, or "+
-			"pool them.")
+		"More than four fifths of the connections that the database allows are open. Look for a service that leaks "+
+			"them, or pool them.")
 	connections.statistic = "Maximum"
 	return []alarm{
 		average("cpu", "CPUUtilization", 90,
-			"The database has used more than 90% of its CPU for 15 minutes. See Database Insights for the statements, then "+
-				"consider a larger database.instance_class."),
+			"The database has used more than 90% of its CPU for 15 minutes. See Database Insights for the statements, "+
+				"then consider a larger database.instance_class."),
 		storage, free, connections,
 		average("read_latency", "ReadLatency", 0.1, "Reading from"+slowDisk),
 		average("write_latency", "WriteLatency", 0.1, "Writing to"+slowDisk),
 	}
 }
 
-const slowDisk = " the database's disk has taken more than 100 ms on average for 15 minutes. See IOPS and throughput, and " +
-	"the statements in Database Insights."
+const slowDisk = " the database's disk has taken more than 100 ms on average for 15 minutes. See IOPS and " +
+	"throughput, and the statements in Database Insights."

@@ -6,8 +6,8 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/ecrrepository"
 )
 
-// newRepository declares an image repository for a service and returns its URL. A tag never changes its meaning, and every
-// image is scanned.
+// newRepository declares an image repository for a service and returns its URL. A tag never changes
+// its meaning, and every image is scanned.
 func newRepository(s *scope, name string) *string {
 	repository := ecrrepository.NewEcrRepository(s.stack, jsii.String("service_"+name+"_repository"),
 		&ecrrepository.EcrRepositoryConfig{

@@ -21,8 +21,9 @@ type Route struct {
 	Ready          dependencies       // ECS refuses a target group that no listener uses
 }
 
-// route puts a service behind the load balancer: a target group, its rule, and the connection from the load balancer to
-// its tasks. It is called once for each routed service, with the tasks' security group.
+// route puts a service behind the load balancer: a target group, its rule, and the connection from
+// the load balancer to its tasks. It is called once for each routed service, with the tasks'
+// security group.
 func (balancer *LoadBalancer) route(s *scope, name string, tasks *securityGroup) *Route {
 	svc, id := s.cfg.Services[name], "service_"+name
 	group := newTargetGroup(s, name, balancer.vpcID)
@@ -39,7 +40,8 @@ func (balancer *LoadBalancer) route(s *scope, name string, tasks *securityGroup)
 				Type: jsii.String("forward"), TargetGroupArn: group.Arn(),
 			}},
 			Tags: s.tags(name),
-			// When HTTPS is switched on, the rule of the new listener is created first: each listener has priorities of its own.
+			// When HTTPS is switched on, the rule of the new listener is created first: each
+			// listener has priorities of its own.
 			Lifecycle: createBeforeDestroy(),
 		}))
 	inbound := balancer.SecurityGroup.mayReach(tasks, id+"_from_load_balancer", svc.Port, "Requests and health checks")
@@ -56,7 +58,8 @@ func newTargetGroup(s *scope, name string, vpcID *string) lbtargetgroup.LbTarget
 	port := strconv.Itoa(svc.Port)
 	return lbtargetgroup.NewLbTargetGroup(s.stack, jsii.String("service_"+name+"_target_group"),
 		&lbtargetgroup.LbTargetGroupConfig{
-			// What forces a replacement is in the name, so that the new group can be created while the listener uses the old one.
+			// What forces a replacement is in the name, so that the new group can be created while
+			// the listener uses the old one.
 			Name:                jsii.String(digestedName(32, s.named(name), "HTTP", port, "ip", s.cfg.Network.CIDR)),
 			TargetType:          jsii.String("ip"),
 			Protocol:            jsii.String("HTTP"),
@@ -80,8 +83,9 @@ func newTargetGroup(s *scope, name string, vpcID *string) lbtargetgroup.LbTarget
 		})
 }
 
-// newHidingRule answers 404 where a service has its metrics on the port that serves the public. Its priority is right
-// before that of the service's own rule, so whatever would match that one is compared with this one first.
+// newHidingRule answers 404 where a service has its metrics on the port that serves the public. Its
+// priority is right before that of the service's own rule, so whatever would match that one is
+// compared with this one first.
 func newHidingRule(s *scope, name string, listener *string) cdktf.ITerraformDependable {
 	svc := s.cfg.Services[name]
 	return lblistenerrule.NewLbListenerRule(s.stack, jsii.String("service_"+name+"_metrics_hiding_rule"),

@@ -14,8 +14,8 @@ import (
 	"platform/internal/config"
 )
 
-// newScaling lets AWS change a service's number of tasks, between tasks and scaling.max. The resource is the service's, as
-// Application Auto Scaling names it; route is nil without one.
+// newScaling lets AWS change a service's number of tasks, between tasks and scaling.max. The
+// resource is the service's, as Application Auto Scaling names it; route is nil without one.
 func newScaling(s *scope, p part, resource string, route *Route) {
 	svc := s.cfg.Services[p.name]
 	t := scalingTarget{s, p, newScalingTarget(s, p, resource)}

@@ -9,8 +9,8 @@ import (
 	"platform/internal/config"
 )
 
-// scope is what every module builds in. It holds only what all of them need, and may not grow: anything else is an
-// argument, so that a signature shows what a module depends on.
+// scope is what every module builds in. It holds only what all of them need, and may not grow:
+// anything else is an argument, so that a signature shows what a module depends on.
 type scope struct {
 	stack   cdktf.TerraformStack
 	cfg     *config.Config
@@ -18,7 +18,8 @@ type scope struct {
 	keys    *Keys
 }
 
-// Keys are the ARNs of the stack's own KMS keys, one for each kind of data, so that access to one kind opens no other.
+// Keys are the ARNs of the stack's own KMS keys, one for each kind of data, so that access to one
+// kind opens no other.
 type Keys struct {
 	Logs     *string // every log group
 	Database *string // storage, master secret, Performance Insights and snapshots
@@ -31,7 +32,8 @@ type Keys struct {
 // named is the AWS name of a part of the stack.
 func (s *scope) named(noun string) string { return s.cfg.ResourceName(noun) }
 
-// tags is the Name tag, which the console shows. The provider adds the tags that every resource has.
+// tags is the Name tag, which the console shows. The provider adds the tags that every resource
+// has.
 func (s *scope) tags(noun string) *map[string]*string {
 	return &map[string]*string{"Name": jsii.String(s.named(noun))}
 }
@@ -41,8 +43,9 @@ func (s *scope) arn(service, resource string) string {
 	return "arn:aws:" + service + ":" + s.cfg.Region + ":" + s.account + ":" + resource
 }
 
-// protect makes Terraform refuse a plan that destroys the resource, if the stack is protected. AWS's own deletion
-// protection would fail only when the resource's turn comes, after others are already deleted.
+// protect makes Terraform refuse a plan that destroys the resource, if the stack is protected.
+// AWS's own deletion protection would fail only when the resource's turn comes, after others are
+// already deleted.
 func (s *scope) protect() *cdktf.TerraformResourceLifecycle {
 	if !s.cfg.Protected {
 		return nil
@@ -50,9 +53,10 @@ func (s *scope) protect() *cdktf.TerraformResourceLifecycle {
 	return &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(true)}
 }
 
-// createBeforeDestroy makes Terraform create a replacement first, and delete what a change leaves behind, such as a
-// removed zone's subnets, only after the resources that use it were updated. By default deletions come first: AWS
-// refuses to delete a subnet that a load balancer is in, and tasks without their route reach nothing.
+// createBeforeDestroy makes Terraform create a replacement first, and delete what a change leaves
+// behind, such as a removed zone's subnets, only after the resources that use it were updated. By
+// default deletions come first: AWS refuses to delete a subnet that a load balancer is in, and
+// tasks without their route reach nothing.
 func createBeforeDestroy() *cdktf.TerraformResourceLifecycle {
 	return &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)}
 }

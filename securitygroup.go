@@ -7,7 +7,8 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/vpcsecuritygroupingressrule"
 )
 
-// Each rule of a security group is a resource of its own, declared by the module that needs the connection.
+// Each rule of a security group is a resource of its own, declared by the module that needs the
+// connection.
 
 // securityGroup is a security group, and the place where its rules are declared.
 type securityGroup struct {
@@ -34,8 +35,8 @@ func newSecurityGroup(s *scope, vpcID *string, spec groupSpec) *securityGroup {
 	return &securityGroup{ID: group.Id(), scope: s}
 }
 
-// mayReach allows connections from this group to a TCP port of another. It declares a rule in each of the two, whose ids
-// begin with id.
+// mayReach allows connections from this group to a TCP port of another. It declares a rule in each
+// of the two, whose ids begin with id.
 func (from *securityGroup) mayReach(to *securityGroup, id string, port int, description string) dependencies {
 	s := from.scope
 	out := vpcsecuritygroupegressrule.NewVpcSecurityGroupEgressRule(s.stack, jsii.String(id+"_egress"),

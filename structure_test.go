@@ -33,7 +33,8 @@ func TestNoFilesDependOnEachOtherInACircle(t *testing.T) {
 	}
 }
 
-// fileUses tells of each file of the package which others declare the names in it, fields and methods included.
+// fileUses tells of each file of the package which others declare the names in it, fields and
+// methods included.
 func fileUses(t *testing.T) map[string][]string {
 	t.Helper()
 	list, err := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}={{.Export}}", ".").Output()

@@ -19,8 +19,8 @@ import (
 // oldestNode is the oldest major version of Node.js that cdktf 0.21 supports.
 const oldestNode = 20
 
-// replaceOutput has write fill a scratch folder beside outdir and moves what is there to outdir, as `cdktf synth` expects
-// it. It moves only what is complete: after an error, outdir is as it was.
+// replaceOutput has write fill a scratch folder beside outdir and moves what is there to outdir, as
+// `cdktf synth` expects it. It moves only what is complete: after an error, outdir is as it was.
 func replaceOutput(outdir string, write func(folder string) error) error {
 	if err := prepareNode(); err != nil {
 		return err
@@ -33,7 +33,7 @@ func replaceOutput(outdir string, write func(folder string) error) error {
 	if err != nil {
 		return fmt.Errorf("%s: cannot be written to: %w", parent, fileerror.Reason(err))
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }() // what is left of it is hidden, and ignored by git
 	ended := progress.Report("synthesising; the first time on a machine, this unpacks the AWS provider")
 	err = write(scratch)
 	ended()
@@ -57,8 +57,9 @@ func buildFunctions() (all functionBundles, err error) {
 	return all, err
 }
 
-// synthesiseInto writes the stack that declare makes to a folder. jsii reports whatever goes wrong by a panic, on the Go
-// side or in its Node process: this is the one place that turns it into an error.
+// synthesiseInto writes the stack that declare makes to a folder. jsii reports whatever goes wrong
+// by a panic, on the Go side or in its Node process: this is the one place that turns it into an
+// error.
 func synthesiseInto(folder, stack string, declare func(cdktf.App)) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -84,8 +85,9 @@ func sentence(fault any) string {
 	return line
 }
 
-// publish moves a synthesised tree into outdir. What else is there stays, such as Terraform's own files of an earlier init, but for
-// the assets of the same stack, which the new ones replace. The manifest comes last: with it the new tree begins to count.
+// publish moves a synthesised tree into outdir. What else is there stays, such as Terraform's own
+// files of an earlier init, but for the assets of the same stack, which the new ones replace. The
+// manifest comes last: with it the new tree begins to count.
 func publish(scratch, outdir string) error {
 	stacks, err := os.ReadDir(filepath.Join(scratch, "stacks"))
 	if err != nil {
@@ -112,8 +114,8 @@ func publish(scratch, outdir string) error {
 	return os.Rename(filepath.Join(scratch, "manifest.json"), filepath.Join(outdir, "manifest.json"))
 }
 
-// prepareNode checks that jsii will find a Node.js that it can use, and silences its banner about versions: which Node is
-// supported is decided here. It must come before anything else of jsii's.
+// prepareNode checks that jsii will find a Node.js that it can use, and silences its banner about
+// versions: which Node is supported is decided here. It must come before anything else of jsii's.
 func prepareNode() error {
 	if _, err := exec.LookPath("node"); err != nil {
 		return fmt.Errorf("node is not on PATH: install Node.js %d or later", oldestNode)
@@ -131,17 +133,22 @@ func prepareNode() error {
 	if os.Getenv(banner) == major {
 		return nil
 	}
-	for _, variable := range []string{banner, "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION", "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION"} {
-		os.Setenv(variable, major)
+	for _, variable := range []string{
+		banner, "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION", "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION",
+	} {
+		if err := os.Setenv(variable, major); err != nil {
+			return err
+		}
 	}
-	// jsii took down the environment when its packages were initialised, for a process that it has not started yet: this makes
-	// it take it down anew.
+	// jsii took down the environment when its packages were initialised, for a process that it has
+	// not started yet: this makes it take it down anew.
 	jsii.Close()
 	return nil
 }
 
-// closeJSII ends the Node process and removes what jsii unpacked, which it does when the program is loaded already. It is for the very end:
-// the Close races with a wait of its own, and the loser's complaint about it goes to standard error, so that is shut first.
+// closeJSII ends the Node process and removes what jsii unpacked, which it does when the program is
+// loaded already. It is for the very end: the Close races with a wait of its own, and the loser's
+// complaint about it goes to standard error, so that is shut first.
 func closeJSII() {
 	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
 		os.Stderr = null

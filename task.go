@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,8 +23,8 @@ import (
 //	t.allow(statement{...})
 //	t.service(serviceOptions{...})
 //
-// It declares a security group and a log group at once, and the two roles and the task definition when service is called.
-// Every id begins with the part's.
+// It declares a security group and a log group at once, and the two roles and the task definition
+// when service is called. Every id begins with the part's.
 type task struct {
 	*scope
 	part
@@ -77,8 +78,8 @@ func (t *task) container(name, image string) *container {
 	return c
 }
 
-// preparation adds a container that runs as root and ends before another one starts. Root alone may write to a volume; what
-// it writes there, the other container reads.
+// preparation adds a container that runs as root and ends before another one starts. Root alone may
+// write to a volume; what it writes there, the other container reads.
 func (t *task) preparation(name, image string) *container {
 	c := t.container(name, image)
 	c.Essential = false
@@ -126,14 +127,13 @@ type serviceOptions struct {
 	alarms      *ecsservice.EcsServiceAlarms          // watched while a new version is rolled out
 }
 
-// service declares the roles, the task definition and the ECS service that keeps tasks of it running. A failed deployment
-// rolls back by itself, which Terraform would take for a success: the postcondition detects that.
+// service declares the roles, the task definition and the ECS service that keeps tasks of it
+// running. A failed deployment rolls back by itself, which Terraform would take for a success: the
+// postcondition detects that.
 func (t *task) service(o serviceOptions) ecsservice.EcsService {
 	definition := t.definition()
 	tags := *t.tags(t.name)
-	for key, value := range o.tags {
-		tags[key] = value
-	}
+	maps.Copy(tags, o.tags)
 	arguments := &ecsservice.EcsServiceConfig{
 		Name:           jsii.String(t.name),
 		Cluster:        t.cluster.ARN,
@@ -163,8 +163,8 @@ func (t *task) service(o serviceOptions) ecsservice.EcsService {
 		Tags:                            &tags,
 		Lifecycle: &cdktf.TerraformResourceLifecycle{Postcondition: &[]*cdktf.Postcondition{{
 			Condition: jsii.String("${self.task_definition == " + *definition.Fqn() + ".arn}"),
-			ErrorMessage: jsii.String("The deployment of " + t.name + " failed and was rolled back: its tasks run the task " +
-				"definition from before. See the service's events and logs, then deploy again."),
+			ErrorMessage: jsii.String("The deployment of " + t.name + " failed and was rolled back: its tasks run " +
+				"the task definition from before. See the service's events and logs, then deploy again."),
 		}}},
 		DependsOn: t.ready.list(),
 	}
@@ -177,8 +177,8 @@ func (t *task) service(o serviceOptions) ecsservice.EcsService {
 	return ecsservice.NewEcsService(t.stack, jsii.String(t.id+"_service"), arguments)
 }
 
-// definition declares the roles and the task definition. A new revision is created before the old one is deleted: until the
-// service has moved to it, ECS may have to roll back.
+// definition declares the roles and the task definition. A new revision is created before the old
+// one is deleted: until the service has moved to it, ECS may have to roll back.
 func (t *task) definition() ecstaskdefinition.EcsTaskDefinition {
 	execution, own := t.newRoles()
 	arguments := &ecstaskdefinition.EcsTaskDefinitionConfig{
@@ -197,7 +197,9 @@ func (t *task) definition() ecstaskdefinition.EcsTaskDefinition {
 		Lifecycle:            createBeforeDestroy(),
 	}
 	if t.size.disk > 0 {
-		arguments.EphemeralStorage = &ecstaskdefinition.EcsTaskDefinitionEphemeralStorage{SizeInGib: number(t.size.disk)}
+		arguments.EphemeralStorage = &ecstaskdefinition.EcsTaskDefinitionEphemeralStorage{
+			SizeInGib: number(t.size.disk),
+		}
 	}
 	if len(t.volumes) > 0 {
 		var declared []*ecstaskdefinition.EcsTaskDefinitionVolume
@@ -209,7 +211,7 @@ func (t *task) definition() ecstaskdefinition.EcsTaskDefinition {
 	return ecstaskdefinition.NewEcsTaskDefinition(t.stack, jsii.String(t.id+"_task_definition"), arguments)
 }
 
-// ---- Roles and policies ------------------------------------------------------------------------------------------------
+// ---- Roles and policies -----------------------------------------------------------------------
 
 // newRoles declares the role with which ECS starts a task, and the role of the containers.
 func (t *task) newRoles() (execution, own *Role) {
@@ -265,7 +267,8 @@ func pullImages(images ...string) []statement {
 	}}
 }
 
-// secretAccess is what ECS reads to fill a task's secrets: ARNs in Secrets Manager, in Parameter Store, and of KMS keys.
+// secretAccess is what ECS reads to fill a task's secrets: ARNs in Secrets Manager, in Parameter
+// Store, and of KMS keys.
 type secretAccess struct{ secrets, parameters, keys []string }
 
 // accessTo sorts references to secrets, as a task definition has them, by where ECS fetches them.
@@ -281,8 +284,8 @@ func accessTo(references []string) (a secretAccess) {
 	return a
 }
 
-// secretResource strips a reference to a secret of the JSON key, stage and version that may follow: a policy names the
-// secret alone.
+// secretResource strips a reference to a secret of the JSON key, stage and version that may follow:
+// a policy names the secret alone.
 func secretResource(reference string) string {
 	parts := strings.Split(reference, ":")
 	if len(parts) > 7 && parts[2] == "secretsmanager" {

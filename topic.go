@@ -16,7 +16,8 @@ type Topic struct {
 	Ready dependencies // what publishes to the topic depends on its policy
 }
 
-// newTopic declares the topic, encrypted, open to the services that publish alarms and events of this account.
+// newTopic declares the topic, encrypted, open to the services that publish alarms and events of
+// this account.
 func newTopic(s *scope) *Topic {
 	topic := snstopic.NewSnsTopic(s.stack, jsii.String("alerts_topic"), &snstopic.SnsTopicConfig{
 		Name: jsii.String(s.named("alerts")), KmsMasterKeyId: s.keys.Alerts, Tags: s.tags("alerts"),
@@ -35,8 +36,8 @@ func newTopic(s *scope) *Topic {
 func topicStatements(s *scope, topicARN string) []statement {
 	from := func(sid, publisher string, source condition) statement {
 		return statement{
-			sid: sid, principals: awsService(publisher), actions: []string{"sns:Publish"}, resources: []string{topicARN},
-			conditions: []condition{source},
+			sid: sid, principals: awsService(publisher), conditions: []condition{source},
+			actions: []string{"sns:Publish"}, resources: []string{topicARN},
 		}
 	}
 	sourceARN := func(arn string) condition { return condition{"ArnLike", "aws:SourceArn", []string{arn}} }
@@ -44,10 +45,12 @@ func topicStatements(s *scope, topicARN string) []statement {
 	return []statement{
 		from("Alarms", "cloudwatch.amazonaws.com", sourceARN(s.arn("cloudwatch", "alarm:"+stack+"-*"))),
 		from("Events", "events.amazonaws.com", sourceARN(s.arn("events", "rule/"+stack+"-*"))),
-		// By account alone: RDS's documentation does not say which ARN is the source, the instance's or the subscription's.
+		// By account alone: RDS's documentation does not say which ARN is the source, the
+		// instance's or the subscription's.
 		from("DatabaseEvents", "events.rds.amazonaws.com", equals("aws:SourceAccount", s.account)),
 		{
-			sid: "TLSOnly", deny: true, principals: everyone(), actions: []string{"sns:Publish"}, resources: []string{topicARN},
+			sid: "TLSOnly", deny: true, principals: everyone(),
+			actions: []string{"sns:Publish"}, resources: []string{topicARN},
 			conditions: []condition{{"Bool", "aws:SecureTransport", []string{"false"}}},
 		},
 	}
@@ -55,8 +58,8 @@ func topicStatements(s *scope, topicARN string) []statement {
 
 var notInID = regexp.MustCompile(`[^a-z0-9]+`)
 
-// subscriptionID is the id of an address' subscription. Its readable part may be the same for two addresses, its digest
-// is not.
+// subscriptionID is the id of an address' subscription. Its readable part may be the same for two
+// addresses, its digest is not.
 func subscriptionID(email string) string {
 	readable := notInID.ReplaceAllString(strings.ToLower(email), "_")
 	return "alerts_subscription_" + underscored(digestedName(60, readable, email))
