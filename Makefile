@@ -13,7 +13,7 @@ out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help synth explain deploy diff destroy local local-down test bench golden clean program need-go need-node need-npm
+.PHONY: help synth explain deploy diff destroy local local-down test lint bench golden clean program need-go need-node need-npm
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ local-down: .build/bin/local ## take it away again
 test: need-node node_modules/.package-lock.json .build/bin/.tools ## run every check and every test
 	@sh tools/test.sh
 
+lint: .build/bin/.tools ## check the code's style with golangci-lint, as test does
+	@.build/bin/golangci-lint run ./... $(ARGS)
+
 bench: program .build/bench/node_modules/.package-lock.json ## measure the fast start against a slow one and TypeScript (ten minutes)
 	@go run -buildvcs=false ./bench $(ARGS)
 
@@ -68,7 +71,7 @@ program: need-go need-node
 	@$(build) -o $@ ./internal/emulator/local
 
 .build/bin/.tools: tools/go.mod tools/go.sum $(wildcard internal/testcount/*.go) | need-go
-	@echo 'building the tools that check the code ...'
+	@echo 'building the tools that check the code (some minutes the first time) ...'
 	@mkdir -p .build/bin
 	@cd tools && $(build) -o ../.build/bin/ tool
 	@$(build) -o .build/bin/ ./internal/testcount

@@ -50,8 +50,8 @@ step() {
 }
 
 step gofmt formatted
-step 'go vet' go vet -tags e2e ./...
-step staticcheck .build/bin/staticcheck -tags e2e ./...
+# go vet and staticcheck are among its linters.
+step golangci-lint .build/bin/golangci-lint run ./...
 
 rm -f "$results" "$results.random" "$results.roles" "$results.e2e"
 status=0
