@@ -7,7 +7,7 @@ export CHECKPOINT_DISABLE := 1
 
 # Without version control in the binaries, a copy of the files builds as well as a clone.
 build := go build -buildvcs=false
-cdktf := .build/bin/run node_modules/.bin/cdktf
+cdktf := .build/bin/tf node_modules/.bin/cdktf
 # cdktf does not know the variable that tells the program where to write.
 out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
@@ -28,13 +28,13 @@ synth: program ## write the Terraform of ENVIRONMENT to cdktf.out
 explain: program ## print the settings of ENVIRONMENT, where each is from, and what they come to
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/platform explain
 
-diff: synth node_modules/.package-lock.json .build/bin/run ## show what deploy would change
+diff: synth node_modules/.package-lock.json .build/bin/tf ## show what deploy would change
 	@$(cdktf) diff --skip-synth --skip-provider-lock $(out) $(ARGS)
 
-deploy: synth node_modules/.package-lock.json .build/bin/run ## create or change ENVIRONMENT in AWS, after asking
+deploy: synth node_modules/.package-lock.json .build/bin/tf ## create or change ENVIRONMENT in AWS, after asking
 	@$(cdktf) deploy --skip-synth --skip-provider-lock $(out) $(ARGS)
 
-destroy: synth node_modules/.package-lock.json .build/bin/run ## remove ENVIRONMENT from AWS, after asking
+destroy: synth node_modules/.package-lock.json .build/bin/tf ## remove ENVIRONMENT from AWS, after asking
 	@$(cdktf) destroy --skip-synth --skip-provider-lock $(out) $(ARGS)
 
 local: program node_modules/.package-lock.json .build/bin/local ## deploy ENVIRONMENT to an emulator of AWS on this machine
@@ -64,17 +64,17 @@ program: need-go need-node
 	@echo 'building the program (some minutes the first time) ...'
 	@$(build) -o .build/bin/platform .
 
-.build/bin/run: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/terraform/run/*.go) go.mod | need-go
-	@$(build) -o $@ ./internal/terraform/run
+.build/bin/tf: $(wildcard internal/terraform/*.go internal/terraform/*.js cmd/tf/*.go) go.mod | need-go
+	@$(build) -o $@ ./cmd/tf
 
-.build/bin/local: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/emulator/* internal/emulator/local/*.go) go.mod | need-go
-	@$(build) -o $@ ./internal/emulator/local
+.build/bin/local: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/emulator/* cmd/local/*.go) go.mod | need-go
+	@$(build) -o $@ ./cmd/local
 
-.build/bin/.tools: tools/go.mod tools/go.sum $(wildcard internal/testcount/*.go) | need-go
+.build/bin/.tools: tools/go.mod tools/go.sum $(wildcard cmd/testcount/*.go) | need-go
 	@echo 'building the tools that check the code (some minutes the first time) ...'
 	@mkdir -p .build/bin
 	@cd tools && $(build) -o ../.build/bin/ tool
-	@$(build) -o .build/bin/ ./internal/testcount
+	@$(build) -o .build/bin/ ./cmd/testcount
 	@touch $@
 
 # npm writes this file last, so it is a stamp: npm runs again when the lock file is newer, or after it was interrupted.

@@ -31,7 +31,7 @@ func TestLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	local := filepath.Join(bin, "local")
-	build, said := command(t, "..", os.Environ(), nil, "go", "build", "-buildvcs=false", "-o", local, "./internal/emulator/local")
+	build, said := command(t, "..", os.Environ(), nil, "go", "build", "-buildvcs=false", "-o", local, "./cmd/local")
 	if err := build.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, said())
 	}

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// TestMain lets the test's own program stand in for run, so that none has to be built.
+// TestMain lets the test's own program stand in for tf, so that none has to be built.
 func TestMain(m *testing.M) {
-	if os.Getenv("BE_RUN") != "" {
+	if os.Getenv("BE_TF") != "" {
 		main()
 	}
 	os.Exit(m.Run())
@@ -29,7 +29,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "BE_RUN=1", "HOME="+home, "XDG_CACHE_HOME=", "TERRAFORM_BINARY_NAME=",
+	cmd.Env = append(os.Environ(), "BE_TF=1", "HOME="+home, "XDG_CACHE_HOME=", "TERRAFORM_BINARY_NAME=",
 		"TF_CLI_CONFIG_FILE="+filepath.Join(home, "missing"), "PATH="+home+":"+os.Getenv("PATH"))
 	return cmd
 }
@@ -74,7 +74,7 @@ func TestFailureIsOneSentence(t *testing.T) {
 		args []string
 		want string
 	}{
-		{"no command", nil, "usage: run COMMAND [ARGUMENT...]\n"},
+		{"no command", nil, "usage: tf COMMAND [ARGUMENT...]\n"},
 		{"no such command", []string{"no-such-command"}, "cannot run no-such-command: executable file not found in $PATH\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,8 +1,8 @@
-// Run executes a command that is terraform or runs terraform (cdktf, say) so that terraform is found and finds its
+// Tf executes a command that is terraform or runs terraform (cdktf, say) so that terraform is found and finds its
 // provider:
 //
-//	go run ./internal/terraform/run node_modules/.bin/cdktf diff
-//	go run ./internal/terraform/run terraform -chdir=cdktf.out/stacks/NAME state list
+//	go run ./cmd/tf node_modules/.bin/cdktf diff
+//	go run ./cmd/tf terraform -chdir=cdktf.out/stacks/NAME state list
 //
 // "terraform" means the one that package terraform finds, wherever it is.
 package main
@@ -27,7 +27,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New("usage: run COMMAND [ARGUMENT...]")
+		return errors.New("usage: tf COMMAND [ARGUMENT...]")
 	}
 	tf, err := terraform.Prepare(context.Background(), "")
 	if err != nil {
