@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// collect makes orphans below this process its own children, so that their time counts, too: jsii does not wait for its second process.
+// collect makes orphans below this process its own children, so that their time counts, too: jsii
+// does not wait for its second process.
 func collect() {
 	const setChildSubreaper = 36 // prctl(2)
 	syscall.RawSyscall(syscall.SYS_PRCTL, setChildSubreaper, 1, 0)
 }
 
-// spent is the processor time, of user and system, of all that ran below this process and has ended.
+// spent is the processor time, of user and system, of all that ran below this process and has
+// ended.
 func spent() time.Duration {
 	for {
 		var status syscall.WaitStatus

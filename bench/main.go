@@ -1,10 +1,12 @@
-// Bench measures what a synth costs, in seconds and in memory: with the fast start of internal/faststart, without it, and as the same stack
-// costs in TypeScript, a twin made from our own JSON. It is run from the project's folder, by `make bench`, which installs the TypeScript
+// Bench measures what a synth costs, in seconds and in memory: with the fast start of
+// internal/faststart, without it, and as the same stack costs in TypeScript, a twin made from our
+// own JSON. It is run from the project's folder, by `make bench`, which installs the TypeScript
 // side first; -n sets how many runs of each.
 //
-// Runs go in turn, a round of all before the next, so that what else the machine does falls on all alike; shown are medians. Times are of runs
-// that nothing watches; memory is of others: the highest sum, over a process and all below it, of their resident memory, looked
-// at every 10 ms in /proc (Linux only). Pages that two of them share count twice.
+// Runs go in turn, a round of all before the next, so that what else the machine does falls on all
+// alike; shown are medians. Times are of runs that nothing watches; memory is of others: the
+// highest sum, over a process and all below it, of their resident memory, looked at every 10 ms in
+// /proc (Linux only). Pages that two of them share count twice.
 package main
 
 import (
@@ -22,8 +24,8 @@ import (
 	"time"
 )
 
-// moreServices is how many services the scaled stack has beside web: with the zones they make some 500 resources more, each about as large as
-// a listener rule, which is one of them.
+// moreServices is how many services the scaled stack has beside web: with the zones they make some
+// 500 resources more, each about as large as a listener rule, which is one of them.
 const moreServices = 24
 
 // work is where all that is made for it stands; Go looks into no folder that begins with a dot.
@@ -62,7 +64,11 @@ func run(rounds int) error {
 	program := filepath.Join(root, ".build", "bin", "platform")
 	var all []*subject
 	sizes := map[string]int{}
-	stacks := []struct{ name, environment, folder string }{{"dev", "dev", root}, {"prod", "prod", root}, {"scaled", "dev", ""}}
+	stacks := []struct{ name, environment, folder string }{
+		{"dev", "dev", root},
+		{"prod", "prod", root},
+		{"scaled", "dev", ""},
+	}
 	for _, s := range stacks {
 		if s.folder == "" {
 			if s.folder, err = scaled(root); err != nil {
@@ -71,8 +77,20 @@ func run(rounds int) error {
 		}
 		out := filepath.Join(root, work, s.name+".out")
 		settings := []string{"ENVIRONMENT=" + s.environment, "CDKTF_OUTDIR=" + out, "NODE_OPTIONS="}
-		fast := &subject{stack: s.name, way: "fast", folder: s.folder, command: []string{program}, settings: append(slices.Clone(settings), "FASTSTART=on")}
-		stock := &subject{stack: s.name, way: "stock", folder: s.folder, command: []string{program}, settings: append(slices.Clone(settings), "FASTSTART=off")}
+		fast := &subject{
+			stack:    s.name,
+			way:      "fast",
+			folder:   s.folder,
+			command:  []string{program},
+			settings: append(slices.Clone(settings), "FASTSTART=on"),
+		}
+		stock := &subject{
+			stack:    s.name,
+			way:      "stock",
+			folder:   s.folder,
+			command:  []string{program},
+			settings: append(slices.Clone(settings), "FASTSTART=off"),
+		}
 		// The first run of each is not measured: it fills caches, and both must write the same.
 		written := map[string]string{}
 		for _, one := range []*subject{fast, stock} {
@@ -102,7 +120,8 @@ func run(rounds int) error {
 		}
 		all = append(all, fast, stock, twin)
 	}
-	floor, err := script(root, "floor", "import { App, TerraformStack } from \"cdktf\";\nimport { AwsProvider } from \"@cdktf/provider-aws/lib/provider\";\n"+
+	floor, err := script(root, "floor", "import { App, TerraformStack } from \"cdktf\";\n"+
+		"import { AwsProvider } from \"@cdktf/provider-aws/lib/provider\";\n"+
 		"const app = new App();\nnew AwsProvider(new TerraformStack(app, \"empty\"), \"aws\", {});\napp.synth();\n")
 	if err != nil {
 		return err
@@ -136,26 +155,32 @@ func report(all []*subject, sizes map[string]int) {
 	for _, one := range all {
 		key := one.stack + " " + one.way
 		seconds[key], processor[key], bytes[key] = median(one.seconds), median(one.processor), median(one.bytes)/1e6
-		fmt.Printf("%-7s %-8s %8.2f %6.2f..%-5.2f %11.2f %11.0f\n", one.stack, one.way, seconds[key], slices.Min(one.seconds), slices.Max(one.seconds), processor[key], bytes[key])
+		fmt.Printf("%-7s %-8s %8.2f %6.2f..%-5.2f %11.2f %11.0f\n", one.stack, one.way, seconds[key],
+			slices.Min(one.seconds), slices.Max(one.seconds), processor[key], bytes[key])
 	}
 	fmt.Println()
 	for _, stack := range slices.Sorted(maps.Keys(sizes)) {
 		fast, stock, twin := stack+" fast", stack+" stock", stack+" ts-node"
-		fmt.Printf("%-7s %3d resources: fast/stock %.2f of the time, %.2f of the CPU, %.2f of the memory; fast/ts-node %.2f, %.2f, %.2f\n", stack, sizes[stack],
+		fmt.Printf("%-7s %3d resources: fast/stock %.2f of the time, %.2f of the CPU, %.2f of the memory; "+
+			"fast/ts-node %.2f, %.2f, %.2f\n",
+			stack, sizes[stack],
 			seconds[fast]/seconds[stock], processor[fast]/processor[stock], bytes[fast]/bytes[stock],
 			seconds[fast]/seconds[twin], processor[fast]/processor[twin], bytes[fast]/bytes[twin])
 	}
-	// A difference of two times that are each some seconds drowns in what else the machine does; that of processor time does not.
+	// A difference of two times that are each some seconds drowns in what else the machine does;
+	// that of processor time does not.
 	more := float64(sizes["scaled"] - sizes["dev"])
 	each := func(of map[string]float64, way string) float64 {
 		return (of["scaled "+way] - of["dev "+way]) * 1000 / more
 	}
 	for _, way := range []string{"fast", "stock", "ts-node"} {
-		fmt.Printf("each of %.0f more resources, %-8s %6.2f ms, %6.2f ms of the CPU\n", more, way+":", each(seconds, way), each(processor, way))
+		fmt.Printf("each of %.0f more resources, %-8s %6.2f ms, %6.2f ms of the CPU\n", more, way+":",
+			each(seconds, way), each(processor, way))
 	}
 	fmt.Println()
 	goal := func(what string, have, limit float64) {
-		fmt.Printf("%-4s %s: %.2f, at most %.2f\n", map[bool]string{true: "ok", false: "MISS"}[have <= limit], what, have, limit)
+		verdict := map[bool]string{true: "ok", false: "MISS"}[have <= limit]
+		fmt.Printf("%-4s %s: %.2f, at most %.2f\n", verdict, what, have, limit)
 	}
 	goal("dev, time to stock", seconds["dev fast"]/seconds["dev stock"], 0.25)
 	goal("dev, memory to stock", bytes["dev fast"]/bytes["dev stock"], 0.25)
@@ -174,9 +199,10 @@ func median(values []float64) float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
-// ---- Stacks ----------------------------------------------------------------------------------------------------------
+// ---- Stacks -------------------------------------------------------------------------------------
 
-// scaled makes a folder in which the program synthesises dev over six zones with many services, each with a rule of its own.
+// scaled makes a folder in which the program synthesises dev over six zones with many services,
+// each with a rule of its own.
 func scaled(root string) (string, error) {
 	folder := filepath.Join(root, work, "scaled")
 	if err := os.RemoveAll(folder); err != nil {
@@ -188,11 +214,13 @@ func scaled(root string) (string, error) {
 	}
 	text := string(config)
 	if strings.Contains(text, "\nnetwork:") || strings.Contains(text, "\nservices:") {
-		return "", errors.New("config/dev.yaml has zones or services of its own: the scaled stack is made from one that has none")
+		return "", errors.New("config/dev.yaml has zones or services of its own: " +
+			"the scaled stack is made from one that has none")
 	}
 	text += "\nnetwork: {zones: [a, b, c, d, e, f]}\nservices:\n  web:\n"
 	for i := range moreServices {
-		text += fmt.Sprintf("  more%02d: {image: 'quay.io/x/y:1', route: {priority: %d, hosts: [h%02d.example.com]}}\n", i, i+1, i)
+		text += fmt.Sprintf("  more%02d: {image: 'quay.io/x/y:1', route: {priority: %d, hosts: [h%02d.example.com]}}\n",
+			i, i+1, i)
 	}
 	if err := os.MkdirAll(filepath.Join(folder, "config"), 0o755); err != nil {
 		return "", err
@@ -238,12 +266,14 @@ func typescript(root, name string, stack tree) (*subject, error) {
 		return nil, err
 	}
 	if all := differences(stack, have, ""); len(all) > 0 {
-		return nil, fmt.Errorf("%s in TypeScript is another stack, %d differences: %s", name, len(all), strings.Join(all[:min(len(all), 8)], "; "))
+		return nil, fmt.Errorf("%s in TypeScript is another stack, %d differences: %s", name, len(all),
+			strings.Join(all[:min(len(all), 8)], "; "))
 	}
 	return one, nil
 }
 
-// script is a TypeScript program of that text, run by ts-node, which checks its types as it does by default.
+// script is a TypeScript program of that text, run by ts-node, which checks its types as it does by
+// default.
 func script(root, name, text string) (*subject, error) {
 	folder := filepath.Join(root, work, "twins")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -260,8 +290,13 @@ func script(root, name, text string) (*subject, error) {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
-	return &subject{stack: name, way: "ts-node", folder: folder, settings: []string{"CDKTF_OUTDIR=" + filepath.Join(root, work, name+"-ts.out"), "NODE_OPTIONS="},
-		command: []string{"node", filepath.Join(root, work, "node_modules", "ts-node", "dist", "bin.js"), file}}, nil
+	return &subject{
+		stack:    name,
+		way:      "ts-node",
+		folder:   folder,
+		command:  []string{"node", filepath.Join(root, work, "node_modules", "ts-node", "dist", "bin.js"), file},
+		settings: []string{"CDKTF_OUTDIR=" + filepath.Join(root, work, name+"-ts.out"), "NODE_OPTIONS="},
+	}, nil
 }
 
 // read gives the only stack in an output folder.
@@ -274,7 +309,7 @@ func read(out string) (string, error) {
 	return string(content), err
 }
 
-// ---- Runs ------------------------------------------------------------------------------------------------------------
+// ---- Runs ---------------------------------------------------------------------------------------
 
 func (s *subject) prepare() (*exec.Cmd, *strings.Builder) {
 	cmd := exec.Command(s.command[0], s.command[1:]...)

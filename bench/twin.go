@@ -18,10 +18,12 @@ var plainMaps = []string{"tags", "variables"}
 
 var class = regexp.MustCompile(`export declare class (\w+) extends cdktf\.Terraform(?:Resource|DataSource|Provider)`)
 
-// twin writes a stack's JSON as the TypeScript program that makes it. packages is the folder of the provider's submodules.
+// twin writes a stack's JSON as the TypeScript program that makes it. packages is the folder of the
+// provider's submodules.
 func twin(stack tree, name, packages string) (string, error) {
 	var imports, body strings.Builder
-	imports.WriteString("import { App, DataResource, LocalBackend, S3Backend, TerraformOutput, TerraformStack } from \"cdktf\";\n")
+	imports.WriteString("import { App, DataResource, LocalBackend, S3Backend, TerraformOutput, TerraformStack } " +
+		"from \"cdktf\";\n")
 	imported := map[string]string{"terraform-data": "DataResource"} // Terraform's own, which is in cdktf
 	add := func(submodule, id string, config tree, kind string) error {
 		name, ok := imported[submodule]
@@ -66,13 +68,16 @@ func twin(stack tree, name, packages string) (string, error) {
 	}
 	terraform := stack["terraform"].(tree)
 	for backend, config := range terraform["backend"].(tree) {
-		fmt.Fprintf(&body, "    new %s(this, %s as any);\n", map[string]string{"local": "LocalBackend", "s3": "S3Backend"}[backend], value(config, "backend", ""))
+		fmt.Fprintf(&body, "    new %s(this, %s as any);\n",
+			map[string]string{"local": "LocalBackend", "s3": "S3Backend"}[backend], value(config, "backend", ""))
 		if lock := config.(tree)["use_lockfile"]; lock != nil {
 			fmt.Fprintf(&body, "    this.addOverride(\"terraform.backend.s3.use_lockfile\", %s);\n", literal(lock))
 		}
 	}
-	fmt.Fprintf(&body, "    this.addOverride(\"terraform.required_providers.aws\", %s);\n", literal(terraform["required_providers"].(tree)["aws"]))
-	fmt.Fprintf(&body, "    this.addOverride(\"terraform.required_version\", %s);\n", literal(terraform["required_version"]))
+	fmt.Fprintf(&body, "    this.addOverride(\"terraform.required_providers.aws\", %s);\n",
+		literal(terraform["required_providers"].(tree)["aws"]))
+	fmt.Fprintf(&body, "    this.addOverride(\"terraform.required_version\", %s);\n",
+		literal(terraform["required_version"]))
 	return fmt.Sprintf(`import { Construct } from "constructs";
 %s
 class Twin extends TerraformStack {
@@ -87,7 +92,8 @@ app.synth();
 `, imports.String(), body.String(), literal(name)), nil
 }
 
-// value is a piece of a configuration with the keys that TypeScript has. kind is the resource's type, parent the key it stands under.
+// value is a piece of a configuration with the keys that TypeScript has. kind is the resource's
+// type, parent the key it stands under.
 func value(v any, kind, parent string) string {
 	switch v := v.(type) {
 	case []any:
@@ -97,7 +103,8 @@ func value(v any, kind, parent string) string {
 		}
 		return "[" + strings.Join(items, ", ") + "]"
 	case tree:
-		if slices.Contains(plainMaps, parent) || kind == "aws_wafv2_web_acl" && parent == "statement" || kind == "output" && parent == "value" {
+		if slices.Contains(plainMaps, parent) || kind == "aws_wafv2_web_acl" && parent == "statement" ||
+			kind == "output" && parent == "value" {
 			return literal(v)
 		}
 		var fields []string
@@ -139,7 +146,8 @@ func literal(v any) string {
 	return string(text)
 }
 
-// differences names what two stacks do not have in common, but for cdktf's notes under "//" and the machine's paths.
+// differences names what two stacks do not have in common, but for cdktf's notes under "//" and the
+// machine's paths.
 func differences(a, b any, path string) []string {
 	switch x := a.(type) {
 	case tree:

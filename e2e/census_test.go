@@ -44,9 +44,10 @@ type holdings map[string][]string
 
 func (h holdings) add(kind string, name string) { h[kind] = append(h[kind], name) }
 
-// holdings asks every service that the stack uses what it holds, in the stack's region and in what has no region. It asks for everything, not for
-// what carries the stack's name or tags: what was left behind may have lost both. Left out is only what AWS itself keeps, for a while or
-// for ever, when a thing is deleted; each function below says so where it leaves something out.
+// holdings asks every service that the stack uses what it holds, in the stack's region and in what
+// has no region. It asks for everything, not for what carries the stack's name or tags: what was
+// left behind may have lost both. Left out is only what AWS itself keeps, for a while or for ever,
+// when a thing is deleted; each function below says so where it leaves something out.
 //
 // A name is followed by the id where one name may stand for two things.
 func (s *site) holdings(t *testing.T) holdings {
@@ -55,13 +56,15 @@ func (s *site) holdings(t *testing.T) holdings {
 	region := s.shipped(t)["region"].(string)
 	c := s.clients(region)
 	for _, ask := range []func(*testing.T, *clients, holdings){
-		holdingsOfNetwork, holdingsOfBalancers, holdingsOfTasks, holdingsOfDatabases, holdingsOfBuckets, holdingsOfIdentity,
+		holdingsOfNetwork, holdingsOfBalancers, holdingsOfTasks, holdingsOfDatabases,
+		holdingsOfBuckets, holdingsOfIdentity,
 		holdingsOfMonitoring, holdingsOfFunctions, holdingsOfNames,
 	} {
 		ask(t, c, h)
 	}
 	if s.isProtected(t) {
-		// RDS takes a last snapshot of a production database, and keeps those of its own (rds:) for their time.
+		// RDS takes a last snapshot of a production database, and keeps those of its own (rds:) for
+		// their time.
 		h["aws_db_snapshot"] = slices.DeleteFunc(h["aws_db_snapshot"], func(name string) bool {
 			return strings.HasPrefix(name, "rds:") || strings.Contains(name, "-final-")
 		})
@@ -87,13 +90,13 @@ func compareHoldings(t *testing.T, what string, before, after holdings) {
 	}
 }
 
-// isState tells whether something is Terraform's state, which stays in its bucket when there is nothing left to say in it. The lock beside it does
-// not.
+// isState tells whether something is Terraform's state, which stays in its bucket when there is
+// nothing left to say in it. The lock beside it does not.
 func isState(kind, name string) bool {
 	return kind == "aws_s3_object" && strings.HasSuffix(name, ".tfstate")
 }
 
-// ---- Asking --------------------------------------------------------------------------------------------------------------
+// ---- Asking -------------------------------------------------------------------------------------
 
 // pager is what the SDK's paginators have in common.
 type pager[Page, Options any] interface {
@@ -139,7 +142,7 @@ func named(tags []ec2types.Tag, id *string) string {
 	return *id
 }
 
-// ---- What there is -------------------------------------------------------------------------------------------------------
+// ---- What there is ------------------------------------------------------------------------------
 
 func holdingsOfNetwork(t *testing.T, c *clients, h holdings) {
 	t.Helper()
@@ -194,7 +197,8 @@ func holdingsOfNetwork(t *testing.T, c *clients, h holdings) {
 			h.add(kind, named(r.Tags, r.SecurityGroupRuleId)+" of "+*r.GroupId)
 		}
 	}
-	// No network interfaces: the stack makes none itself, they come and go with what they serve. moto keeps those of gateways, even of refused ones.
+	// No network interfaces: the stack makes none itself, they come and go with what they serve.
+	// moto keeps those of gateways, even of refused ones.
 	for p := range pages(t, ec2.NewDescribeNetworkAclsPaginator(c.ec2, nil)) {
 		for _, a := range p.NetworkAcls {
 			if !*a.IsDefault { // comes and goes with its VPC; moto forgets the second
@@ -223,7 +227,8 @@ func holdingsOfBalancers(t *testing.T, c *clients, h holdings) {
 		}
 	}
 	regional := &wafv2.ListWebACLsInput{Scope: waftypes.ScopeRegional}
-	for _, a := range said(c.wafv2.ListWebACLs(alive, regional))(t).WebACLs { // has no paginator, and an account has fewer than a page
+	// There is no paginator, and an account has fewer than a page.
+	for _, a := range said(c.wafv2.ListWebACLs(alive, regional))(t).WebACLs {
 		h.add("aws_wafv2_web_acl", *a.Name)
 	}
 	for p := range pages(t, acm.NewListCertificatesPaginator(c.acm, nil)) {
@@ -235,10 +240,14 @@ func holdingsOfBalancers(t *testing.T, c *clients, h holdings) {
 
 func holdingsOfListeners(t *testing.T, c *clients, h holdings, balancer *string) {
 	t.Helper()
-	for p := range pages(t, elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{LoadBalancerArn: balancer})) {
+	for p := range pages(t, elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{
+		LoadBalancerArn: balancer,
+	})) {
 		for _, l := range p.Listeners {
 			h.add("aws_lb_listener", *l.ListenerArn)
-			for p := range pages(t, elb.NewDescribeRulesPaginator(c.elb, &elb.DescribeRulesInput{ListenerArn: l.ListenerArn})) {
+			for p := range pages(t, elb.NewDescribeRulesPaginator(c.elb, &elb.DescribeRulesInput{
+				ListenerArn: l.ListenerArn,
+			})) {
 				for _, r := range p.Rules {
 					if !*r.IsDefault { // belongs to the listener
 						h.add("aws_lb_listener_rule", *r.RuleArn)
@@ -264,17 +273,20 @@ func holdingsOfTasks(t *testing.T, c *clients, h holdings) {
 		}
 	}
 	const namespace = autoscalingtypes.ServiceNamespaceEcs
-	for p := range pages(t, applicationautoscaling.NewDescribeScalableTargetsPaginator(c.autoscaling, &applicationautoscaling.DescribeScalableTargetsInput{ServiceNamespace: namespace})) {
+	for p := range pages(t, applicationautoscaling.NewDescribeScalableTargetsPaginator(c.autoscaling,
+		&applicationautoscaling.DescribeScalableTargetsInput{ServiceNamespace: namespace})) {
 		for _, target := range p.ScalableTargets {
 			h.add("aws_appautoscaling_target", *target.ResourceId)
 		}
 	}
-	for p := range pages(t, applicationautoscaling.NewDescribeScalingPoliciesPaginator(c.autoscaling, &applicationautoscaling.DescribeScalingPoliciesInput{ServiceNamespace: namespace})) {
+	for p := range pages(t, applicationautoscaling.NewDescribeScalingPoliciesPaginator(c.autoscaling,
+		&applicationautoscaling.DescribeScalingPoliciesInput{ServiceNamespace: namespace})) {
 		for _, policy := range p.ScalingPolicies {
 			h.add("aws_appautoscaling_policy", *policy.PolicyName+" of "+*policy.ResourceId)
 		}
 	}
-	for p := range pages(t, applicationautoscaling.NewDescribeScheduledActionsPaginator(c.autoscaling, &applicationautoscaling.DescribeScheduledActionsInput{ServiceNamespace: namespace})) {
+	for p := range pages(t, applicationautoscaling.NewDescribeScheduledActionsPaginator(c.autoscaling,
+		&applicationautoscaling.DescribeScheduledActionsInput{ServiceNamespace: namespace})) {
 		for _, action := range p.ScheduledActions {
 			h.add("aws_appautoscaling_scheduled_action", *action.ScheduledActionName+" of "+*action.ResourceId)
 		}
@@ -290,16 +302,22 @@ func holdingsOfTasks(t *testing.T, c *clients, h holdings) {
 func holdingsOfCluster(t *testing.T, c *clients, h holdings, cluster string) {
 	t.Helper()
 	const inactive = "INACTIVE"
-	for _, found := range said(c.ecs.DescribeClusters(alive, &ecs.DescribeClustersInput{Clusters: []string{cluster}}))(t).Clusters {
+	for _, found := range said(c.ecs.DescribeClusters(alive, &ecs.DescribeClustersInput{
+		Clusters: []string{cluster},
+	}))(t).Clusters {
 		if *found.Status != inactive {
 			h.add("aws_ecs_cluster", *found.ClusterName)
 		}
 	}
-	for p := range pages(t, ecs.NewListServicesPaginator(c.ecs, &ecs.ListServicesInput{Cluster: &cluster})) { // ten a page, as many as can be described at once
+	// Ten are on a page, as many as can be described at once.
+	for p := range pages(t, ecs.NewListServicesPaginator(c.ecs, &ecs.ListServicesInput{Cluster: &cluster})) {
 		if len(p.ServiceArns) == 0 {
 			continue
 		}
-		for _, found := range said(c.ecs.DescribeServices(alive, &ecs.DescribeServicesInput{Cluster: &cluster, Services: p.ServiceArns}))(t).Services {
+		for _, found := range said(c.ecs.DescribeServices(alive, &ecs.DescribeServicesInput{
+			Cluster:  &cluster,
+			Services: p.ServiceArns,
+		}))(t).Services {
 			if *found.Status != inactive {
 				h.add("aws_ecs_service", *found.ServiceName+" of "+*found.ClusterArn)
 			}
@@ -334,14 +352,16 @@ func holdingsOfDatabases(t *testing.T, c *clients, h holdings) {
 			h.add("aws_db_event_subscription", *s.CustSubscriptionId)
 		}
 	}
-	for p := range pages(t, secretsmanager.NewListSecretsPaginator(c.secretsmanager, nil)) { // tells of those that wait for deletion only when asked to
+	// Those that wait for deletion are listed only on request.
+	for p := range pages(t, secretsmanager.NewListSecretsPaginator(c.secretsmanager, nil)) {
 		for _, s := range p.SecretList {
 			h.add("aws_secretsmanager_secret", *s.Name)
 		}
 	}
 }
 
-// holdingsOfBuckets has the bucket of the states, too: a lock that was left there, or a state of nobody, is left behind like anything else.
+// holdingsOfBuckets has the bucket of the states, too: a lock that was left there, or a state of
+// nobody, is left behind like anything else.
 func holdingsOfBuckets(t *testing.T, c *clients, h holdings) {
 	t.Helper()
 	for p := range pages(t, s3.NewListBucketsPaginator(c.s3, nil)) {
@@ -361,14 +381,19 @@ func holdingsOfIdentity(t *testing.T, c *clients, h holdings) {
 	for p := range pages(t, iam.NewListRolesPaginator(c.iam, nil)) {
 		for _, r := range p.Roles {
 			h.add("aws_iam_role", *r.RoleName)
-			for p := range pages(t, iam.NewListRolePoliciesPaginator(c.iam, &iam.ListRolePoliciesInput{RoleName: r.RoleName})) {
+			for p := range pages(t, iam.NewListRolePoliciesPaginator(c.iam, &iam.ListRolePoliciesInput{
+				RoleName: r.RoleName,
+			})) {
 				for _, policy := range p.PolicyNames {
 					h.add("aws_iam_role_policy", policy+" of "+*r.RoleName)
 				}
 			}
 		}
 	}
-	for p := range pages(t, iam.NewListPoliciesPaginator(c.iam, &iam.ListPoliciesInput{Scope: iamtypes.PolicyScopeTypeLocal})) { // not AWS's own
+	// Without AWS's own.
+	for p := range pages(t, iam.NewListPoliciesPaginator(c.iam, &iam.ListPoliciesInput{
+		Scope: iamtypes.PolicyScopeTypeLocal,
+	})) {
 		for _, policy := range p.Policies {
 			h.add("aws_iam_policy", *policy.PolicyName)
 		}
@@ -376,7 +401,8 @@ func holdingsOfIdentity(t *testing.T, c *clients, h holdings) {
 	for p := range pages(t, kms.NewListKeysPaginator(c.kms, nil)) {
 		for _, k := range p.Keys {
 			key := said(c.kms.DescribeKey(alive, &kms.DescribeKeyInput{KeyId: k.KeyId}))(t).KeyMetadata
-			// A key goes 7 to 30 days after its deletion. One of AWS's own comes with the first use of a service, and stays.
+			// A key goes 7 to 30 days after its deletion. One of AWS's own comes with the first use
+			// of a service, and stays.
 			if key.KeyState != kmstypes.KeyStatePendingDeletion && key.KeyManager != kmstypes.KeyManagerTypeAws {
 				h.add("aws_kms_key", aws.ToString(key.Description)+" ("+*k.KeyId+")")
 			}
@@ -411,9 +437,12 @@ func holdingsOfMonitoring(t *testing.T, c *clients, h holdings) {
 			h.add("aws_cloudwatch_dashboard", *d.DashboardName)
 		}
 	}
-	for _, rule := range said(c.events.ListRules(alive, &eventbridge.ListRulesInput{}))(t).Rules { // has no paginator; a page has a hundred
+	// There is no paginator; a page has a hundred.
+	for _, rule := range said(c.events.ListRules(alive, &eventbridge.ListRulesInput{}))(t).Rules {
 		h.add("aws_cloudwatch_event_rule", *rule.Name)
-		for _, target := range said(c.events.ListTargetsByRule(alive, &eventbridge.ListTargetsByRuleInput{Rule: rule.Name}))(t).Targets {
+		for _, target := range said(c.events.ListTargetsByRule(alive, &eventbridge.ListTargetsByRuleInput{
+			Rule: rule.Name,
+		}))(t).Targets {
 			h.add("aws_cloudwatch_event_target", *target.Id+" of "+*rule.Name)
 		}
 	}
@@ -467,7 +496,8 @@ func holdingsOfNames(t *testing.T, c *clients, h holdings) {
 				continue
 			}
 			h.add("aws_route53_zone", *z.Name)
-			for p := range pages(t, route53.NewListResourceRecordSetsPaginator(c.route53, &route53.ListResourceRecordSetsInput{HostedZoneId: z.Id})) {
+			for p := range pages(t, route53.NewListResourceRecordSetsPaginator(c.route53,
+				&route53.ListResourceRecordSetsInput{HostedZoneId: z.Id})) {
 				for _, r := range p.ResourceRecordSets {
 					h.add("aws_route53_record", string(r.Type)+" "+*r.Name+" of "+*z.Name)
 				}

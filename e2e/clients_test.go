@@ -29,7 +29,8 @@ import (
 	"platform/internal/emulator"
 )
 
-// clients of every service that the stack uses, for one region of an emulator. They ask the emulator itself, whatever stands before it.
+// clients of every service that the stack uses, for one region of an emulator. They ask the
+// emulator itself, whatever stands before it.
 type clients struct {
 	acm              *acm.Client
 	autoscaling      *applicationautoscaling.Client
@@ -79,7 +80,8 @@ func (s *site) clients(region string) *clients {
 	}
 }
 
-// speakQuery makes the client speak what CloudWatch has always understood. The SDK's own choice is CBOR, which moto does not know.
+// speakQuery makes the client speak what CloudWatch has always understood. The SDK's own choice is
+// CBOR, which moto does not know.
 func speakQuery(o *cloudwatch.Options) {
 	o.Protocol = awsquery.New(cloudwatchschemas.GraniteServiceVersion20100801)
 }

@@ -31,9 +31,10 @@ import (
 	"platform/internal/emulator"
 )
 
-// ---- A small stack ---------------------------------------------------------------------------------------------------
+// ---- A small stack ------------------------------------------------------------------------------
 
-// newSmallSite is a site of dev with the network and the balancer alone, behind a proxy, so that a fault takes seconds and not minutes.
+// newSmallSite is a site of dev with the network and the balancer alone, behind a proxy, so that a
+// fault takes seconds and not minutes.
 func newSmallSite(t *testing.T, patch string) (*site, *proxy) {
 	t.Helper()
 	s := newSite(t, "dev")
@@ -52,12 +53,14 @@ func newSmallSite(t *testing.T, patch string) (*site, *proxy) {
 	return s, newProxy(t, s)
 }
 
-// What nothing else refers to, of the network and the balancer; the rest they refer to. The lifecycle of the log bucket is left out: nobody
-// refers to it, and the provider waits a minute for it.
+// What nothing else refers to, of the network and the balancer; the rest they refer to. The
+// lifecycle of the log bucket is left out: nobody refers to it, and the provider waits a minute for
+// it.
 var networkAndBalancer = regexp.MustCompile(`^aws_(subnet|route|route_table_association|nat_gateway|flow_log|default_security_group` +
 	`|vpc_endpoint_route_table_association|lb_listener)\.|^aws_vpc_security_group_ingress_rule\.load_balancer_`)
 
-// cutDown is a stack with the resources whose addresses match, all that these refer to, and the outputs that then still can be told.
+// cutDown is a stack with the resources whose addresses match, all that these refer to, and the
+// outputs that then still can be told.
 func cutDown(stack map[string]any, keep *regexp.Regexp) map[string]any {
 	all := addresses(stack)
 	kept := map[string]bool{}
@@ -131,18 +134,22 @@ func TestTheSmallStackIsNetworkAndBalancer(t *testing.T) {
 	small := cutDown(parse(t, readStack(t, "dev")), networkAndBalancer)
 	have := addresses(small)
 	for _, address := range []string{
-		"aws_vpc.vpc", "aws_internet_gateway.internet_gateway", "aws_subnet.public_subnet_a", "aws_subnet.private_subnet_b", "aws_subnet.database_subnet_b",
-		"aws_eip.nat_address_a", "aws_nat_gateway.nat_gateway_a", "aws_route.private_default_route_b", "aws_vpc_endpoint.s3_endpoint",
-		"aws_flow_log.flow_log", "aws_iam_role_policy.flow_log_role_policy", "aws_kms_key.logs_key", "data.aws_availability_zones.available_zones",
-		"aws_s3_bucket.access_logs_bucket", "aws_s3_bucket_policy.access_logs_bucket_policy", "aws_lb.load_balancer", "aws_lb_listener.http_listener",
-		"aws_security_group.load_balancer_security_group", "aws_vpc_security_group_ingress_rule.load_balancer_http_ingress_0_0_0_0_0",
+		"aws_vpc.vpc", "aws_internet_gateway.internet_gateway", "aws_subnet.public_subnet_a",
+		"aws_subnet.private_subnet_b", "aws_subnet.database_subnet_b", "aws_eip.nat_address_a",
+		"aws_nat_gateway.nat_gateway_a", "aws_route.private_default_route_b", "aws_vpc_endpoint.s3_endpoint",
+		"aws_flow_log.flow_log", "aws_iam_role_policy.flow_log_role_policy", "aws_kms_key.logs_key",
+		"data.aws_availability_zones.available_zones", "aws_s3_bucket.access_logs_bucket",
+		"aws_s3_bucket_policy.access_logs_bucket_policy", "aws_lb.load_balancer", "aws_lb_listener.http_listener",
+		"aws_security_group.load_balancer_security_group",
+		"aws_vpc_security_group_ingress_rule.load_balancer_http_ingress_0_0_0_0_0",
 	} {
 		if have[address] == nil {
 			t.Errorf("it lacks %s", address)
 		}
 	}
 	for address := range have {
-		if strings.Contains(address, "ecs_") || strings.Contains(address, "db_") || strings.Contains(address, "lambda") {
+		if strings.Contains(address, "ecs_") || strings.Contains(address, "db_") ||
+			strings.Contains(address, "lambda") {
 			t.Errorf("it has %s", address)
 		}
 	}
@@ -152,7 +159,7 @@ func TestTheSmallStackIsNetworkAndBalancer(t *testing.T) {
 	}
 }
 
-// ---- Deployments that end early --------------------------------------------------------------------------------------
+// ---- Deployments that end early -----------------------------------------------------------------
 
 // deployment is one that runs.
 type deployment struct {
@@ -163,14 +170,21 @@ type deployment struct {
 	err   error
 }
 
-// begin starts a deployment and returns when the emulator has done what is held, all of it, and terraform does not know yet.
+// begin starts a deployment and returns when the emulator has done what is held, all of it, and
+// terraform does not know yet.
 func (s *site) begin(t *testing.T, until ...*hold) *deployment {
 	t.Helper()
-	cmd, text := s.command(t, nil, cdktfPath(t), "deploy", "--auto-approve", "--skip-synth", "--skip-provider-lock", "--no-color")
+	cmd, text := s.command(t, cdktfPath(t),
+		"deploy", "--auto-approve", "--skip-synth", "--skip-provider-lock", "--no-color")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	d := &deployment{cmd: cmd, state: filepath.Join(s.folder, "terraform.platform-"+s.environment+".tfstate"), text: text, over: make(chan struct{})}
+	d := &deployment{
+		cmd:   cmd,
+		state: filepath.Join(s.folder, "terraform.platform-"+s.environment+".tfstate"),
+		text:  text,
+		over:  make(chan struct{}),
+	}
 	go func() {
 		d.err = cmd.Wait()
 		close(d.over)
@@ -189,8 +203,9 @@ func (s *site) begin(t *testing.T, until ...*hold) *deployment {
 	return d
 }
 
-// family are the processes that a process has started, and theirs, each before those that it started. By parents, since cdktf gives terraform a terminal and so a session
-// and a group of its own.
+// family are the processes that a process has started, and theirs, each before those that it
+// started. By parents, since cdktf gives terraform a terminal and so a session and a group of its
+// own.
 func family(t *testing.T, pid int) []int {
 	t.Helper()
 	out, err := exec.Command("ps", "-axo", "pid=,ppid=").Output()
@@ -212,7 +227,8 @@ func family(t *testing.T, pid int) []int {
 	return all
 }
 
-// kill kills cdktf and all that it started, unless it has ended, and returns when none of them is left.
+// kill kills cdktf and all that it started, unless it has ended, and returns when none of them is
+// left.
 func (d *deployment) kill(t *testing.T) {
 	t.Helper()
 	select {
@@ -221,7 +237,8 @@ func (d *deployment) kill(t *testing.T) {
 	default:
 	}
 	all := family(t, d.cmd.Process.Pid)
-	// Not while terraform writes its state, which would lose all of it: another accident than those that are told apart here.
+	// Not while terraform writes its state, which would lose all of it: another accident than those
+	// that are told apart here.
 	waitFor(t, "terraform not to be writing its state", func() bool {
 		sendAll(all, syscall.SIGSTOP)
 		whole := d.stateIsWhole()
@@ -243,8 +260,8 @@ func sendAll(pids []int, what syscall.Signal) {
 	}
 }
 
-// stateIsWhole tells whether the state, if it is on this machine, can be read. Until it is first written it is there, empty, and has no
-// backup.
+// stateIsWhole tells whether the state, if it is on this machine, can be read. Until it is first
+// written it is there, empty, and has no backup.
 func (d *deployment) stateIsWhole() bool {
 	text, err := os.ReadFile(d.state)
 	if err == nil && len(text) == 0 {
@@ -268,9 +285,10 @@ func waitFor(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// ---- What the state does not know --------------------------------------------------------------------------------------
+// ---- What the state does not know ---------------------------------------------------------------
 
-// orphans are the ARNs of all that bears the stack's tags and is not in its state: the README's command.
+// orphans are the ARNs of all that bears the stack's tags and is not in its state: the README's
+// command.
 func (s *site) orphans(t *testing.T) []string {
 	t.Helper()
 	state, err := s.terraform(t, "state", "pull")
@@ -279,7 +297,8 @@ func (s *site) orphans(t *testing.T) []string {
 	}
 	arns := s.tagged(t)
 	return slices.DeleteFunc(arns, func(arn string) bool {
-		return strings.Contains(state, `"`+arn+`"`) || strings.Contains(state, `"`+arn[strings.LastIndexAny(arn, ":/")+1:]+`"`)
+		return strings.Contains(state, `"`+arn+`"`) ||
+			strings.Contains(state, `"`+arn[strings.LastIndexAny(arn, ":/")+1:]+`"`)
 	})
 }
 
@@ -287,14 +306,16 @@ func (s *site) orphans(t *testing.T) []string {
 func (s *site) tagged(t *testing.T) []string {
 	t.Helper()
 	const region = "eu-central-1"
-	body := `{"TagFilters": [{"Key": "Application", "Values": ["platform"]}, {"Key": "Environment", "Values": ["dev"]}]}`
+	body := `{"TagFilters": [{"Key": "Application", "Values": ["platform"]}, ` +
+		`{"Key": "Environment", "Values": ["dev"]}]}`
 	r, err := http.NewRequestWithContext(alive, http.MethodPost, s.server.URL, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("X-Amz-Target", "ResourceGroupsTaggingAPI_20170126.GetResources")
 	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=emulator/20260101/"+region+"/tagging/aws4_request, SignedHeaders=host, Signature=0")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 "+
+		"Credential=emulator/20260101/"+region+"/tagging/aws4_request, SignedHeaders=host, Signature=0")
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -304,7 +325,8 @@ func (s *site) tagged(t *testing.T) []string {
 		PaginationToken        string
 		ResourceTagMappingList []struct{ ResourceARN string }
 	}
-	if err := json.NewDecoder(answer.Body).Decode(&list); err != nil || answer.StatusCode != http.StatusOK || list.PaginationToken != "" {
+	err = json.NewDecoder(answer.Body).Decode(&list)
+	if err != nil || answer.StatusCode != http.StatusOK || list.PaginationToken != "" {
 		t.Fatalf("the tagging API answers %s: %+v (%v)", answer.Status, list, err)
 	}
 	c := s.clients(region)
@@ -313,7 +335,10 @@ func (s *site) tagged(t *testing.T) []string {
 		arns = append(arns, r.ResourceARN)
 	}
 	// What moto's tagging API leaves out and AWS's has.
-	ours := []ec2types.Filter{{Name: aws.String("tag:Application"), Values: []string{"platform"}}, {Name: aws.String("tag:Environment"), Values: []string{"dev"}}}
+	ours := []ec2types.Filter{
+		{Name: aws.String("tag:Application"), Values: []string{"platform"}},
+		{Name: aws.String("tag:Environment"), Values: []string{"dev"}},
+	}
 	ofEC2 := func(kind string, id *string) {
 		arns = append(arns, fmt.Sprintf("arn:aws:ec2:%s:%s:%s/%s", region, emulator.Account, kind, *id))
 	}
@@ -337,7 +362,8 @@ func (s *site) tagged(t *testing.T) []string {
 	return slices.DeleteFunc(arns, c.gone)
 }
 
-// gone tells whether what an ARN names is one of those that bear their tags for a while after they were deleted.
+// gone tells whether what an ARN names is one of those that bear their tags for a while after they
+// were deleted.
 func (c *clients) gone(arn string) bool {
 	id := arn[strings.LastIndexAny(arn, ":/")+1:]
 	switch kindOf(arn) {
@@ -346,7 +372,9 @@ func (c *clients) gone(arn string) bool {
 		return err == nil && key.KeyMetadata.DeletionDate != nil
 	case "natgateway":
 		all, err := c.ec2.DescribeNatGateways(alive, &ec2.DescribeNatGatewaysInput{NatGatewayIds: []string{id}})
-		return err == nil && !slices.ContainsFunc(all.NatGateways, func(g ec2types.NatGateway) bool { return g.State != ec2types.NatGatewayStateDeleted })
+		return err == nil && !slices.ContainsFunc(all.NatGateways, func(g ec2types.NatGateway) bool {
+			return g.State != ec2types.NatGatewayStateDeleted
+		})
 	}
 	return false
 }
@@ -359,7 +387,8 @@ func (s *site) noOrphans(t *testing.T, after string) {
 	}
 }
 
-// remove removes what ARNs name, by the call that deletes its kind; what others stand on goes after them.
+// remove removes what ARNs name, by the call that deletes its kind; what others stand on goes after
+// them.
 func (s *site) remove(t *testing.T, arns ...string) {
 	t.Helper()
 	arns = slices.Clone(arns)
@@ -398,24 +427,34 @@ func (c *clients) remove(arn string) error {
 		_, err = c.ec2.DeleteNatGateway(alive, &ec2.DeleteNatGatewayInput{NatGatewayId: id})
 	case "internet-gateway":
 		var gateways *ec2.DescribeInternetGatewaysOutput
-		if gateways, err = c.ec2.DescribeInternetGateways(alive, &ec2.DescribeInternetGatewaysInput{InternetGatewayIds: []string{*id}}); err != nil {
+		if gateways, err = c.ec2.DescribeInternetGateways(alive, &ec2.DescribeInternetGatewaysInput{
+			InternetGatewayIds: []string{*id},
+		}); err != nil {
 			return err
 		}
 		for _, attached := range gateways.InternetGateways[0].Attachments {
-			if _, err = c.ec2.DetachInternetGateway(alive, &ec2.DetachInternetGatewayInput{InternetGatewayId: id, VpcId: attached.VpcId}); err != nil {
+			if _, err = c.ec2.DetachInternetGateway(alive, &ec2.DetachInternetGatewayInput{
+				InternetGatewayId: id,
+				VpcId:             attached.VpcId,
+			}); err != nil {
 				return err
 			}
 		}
 		_, err = c.ec2.DeleteInternetGateway(alive, &ec2.DeleteInternetGatewayInput{InternetGatewayId: id})
 	case "key":
-		_, err = c.kms.ScheduleKeyDeletion(alive, &kms.ScheduleKeyDeletionInput{KeyId: id, PendingWindowInDays: aws.Int32(7)})
+		_, err = c.kms.ScheduleKeyDeletion(alive, &kms.ScheduleKeyDeletionInput{
+			KeyId:               id,
+			PendingWindowInDays: aws.Int32(7),
+		})
 	case "s3":
 		_, err = c.s3.DeleteBucket(alive, &s3.DeleteBucketInput{Bucket: id})
 	case "role":
 		_, err = c.iam.DeleteRole(alive, &iam.DeleteRoleInput{RoleName: id})
 	case "log-group":
 		_, name, _ := strings.Cut(arn, ":log-group:")
-		_, err = c.logs.DeleteLogGroup(alive, &cloudwatchlogs.DeleteLogGroupInput{LogGroupName: aws.String(strings.TrimSuffix(name, ":*"))})
+		_, err = c.logs.DeleteLogGroup(alive, &cloudwatchlogs.DeleteLogGroupInput{
+			LogGroupName: aws.String(strings.TrimSuffix(name, ":*")),
+		})
 	default:
 		err = fmt.Errorf("nobody knows how to remove a %s", kind)
 	}
@@ -446,12 +485,12 @@ func kinds(arns []string) string {
 	return strings.Join(text, ", ")
 }
 
-// ---- What the user sees ----------------------------------------------------------------------------------------------
+// ---- What the user sees -------------------------------------------------------------------------
 
 // fails runs a deployment that has to fail, and have these texts in what it says.
 func (s *site) fails(t *testing.T, says ...string) string {
 	t.Helper()
-	out, err := s.cdktf(t, nil, "deploy", "--auto-approve")
+	out, err := s.cdktf(t, "deploy", "--auto-approve")
 	wantFailure(t, out, err, says...)
 	return out
 }
@@ -488,11 +527,12 @@ func complaints(out string) []string {
 
 var complaint = regexp.MustCompile(`(?m)^.*?(Error: .*)$`)
 
-// ---- Interrupted -----------------------------------------------------------------------------------------------------
+// ---- Interrupted --------------------------------------------------------------------------------
 
-// A Ctrl-C: terraform ends in good order and knows all that it has made. What it was still waiting for, it takes for broken ("tainted"): it would
-// put another one in its place, first and beside the old one for much of the network (goesLast), and AWS refuses two subnets of one block. So
-// they are untainted; the next deployment makes up what they lack.
+// A Ctrl-C: terraform ends in good order and knows all that it has made. What it was still waiting
+// for, it takes for broken ("tainted"): it would put another one in its place, first and beside the
+// old one for much of the network (createBeforeDestroy), and AWS refuses two subnets of one block.
+// So they are untainted; the next deployment makes up what they lack.
 func TestInterruptedDeploymentGoesOn(t *testing.T) {
 	t.Parallel()
 	s, p := newSmallSite(t, "{}")
@@ -508,13 +548,15 @@ func TestInterruptedDeploymentGoesOn(t *testing.T) {
 	within(t, "interrupted after CreateSubnet, during CreateInternetGateway", minute, func() string {
 		gateway := p.hold("CreateInternetGateway", "")
 		s.interruptAfter(t, p, p.hold("CreateSubnet", "platform-dev-database-a"), gateway)
-		// The provider breaks off its calls. What AWS did of one that was under way it never learns.
+		// The provider breaks off its calls. What AWS did of one that was under way it never
+		// learns.
 		lost := s.orphans(t)
 		if kinds(lost) != "1 internet-gateway" {
 			t.Errorf("the state does not know of %v, want one internet gateway", lost)
 		}
 		s.remove(t, lost...)
-		return "found by its tags and removed: " + kinds(lost) + "; untainted " + strings.Join(s.untaint(t, subnet), ", ") + "; left tainted " + subnet
+		return "found by its tags and removed: " + kinds(lost) + "; untainted " +
+			strings.Join(s.untaint(t, subnet), ", ") + "; left tainted " + subnet
 	})
 
 	within(t, "interrupted after CreateNatGateway and CreateLoadBalancer", minute, func() string {
@@ -531,8 +573,8 @@ func TestInterruptedDeploymentGoesOn(t *testing.T) {
 	}
 }
 
-// interruptAfter interrupts a deployment that has done what is held, and returns what it said. The answers come first, unless it is an internet
-// gateway's.
+// interruptAfter interrupts a deployment that has done what is held, and returns what it said. The
+// answers come first, unless it is an internet gateway's.
 func (s *site) interruptAfter(t *testing.T, p *proxy, holds ...*hold) string {
 	t.Helper()
 	d := s.begin(t, holds...)
@@ -563,7 +605,8 @@ func (s *site) interruptAfter(t *testing.T, p *proxy, holds ...*hold) string {
 	return d.text()
 }
 
-// untaint untaints all that the state has tainted, but for one, as the README tells, and returns it.
+// untaint untaints all that the state has tainted, but for one, as the README tells, and returns
+// it.
 func (s *site) untaint(t *testing.T, except string) []string {
 	t.Helper()
 	out, err := s.terraform(t, "show", "-no-color")
@@ -585,7 +628,8 @@ func (s *site) untaint(t *testing.T, except string) []string {
 
 var tainted = regexp.MustCompile(`(?m)^# (\S+): \(tainted\)$`)
 
-// converges deploys once more, wants all to stand once and nothing to be left to do, and takes it down. It returns what the deployment did.
+// converges deploys once more, wants all to stand once and nothing to be left to do, and takes it
+// down. It returns what the deployment did.
 func (s *site) converges(t *testing.T, empty holdings) (summary string) {
 	t.Helper()
 	within(t, "deployed again", 3*minute, func() string {
@@ -607,7 +651,7 @@ func (s *site) leaves(t *testing.T, empty holdings) {
 	}
 }
 
-// ---- Killed ----------------------------------------------------------------------------------------------------------
+// ---- Killed -------------------------------------------------------------------------------------
 
 // victim is a resource that AWS has made, and terraform was killed before it knew.
 type victim struct {
@@ -624,23 +668,59 @@ type victim struct {
 // Each kill comes when the emulator has done all of these and terraform knows of none.
 var kills = [][]victim{
 	{
-		{"CreateVpc", "", "aws_vpc.vpc", "", nil},
-		{"CreateKey", "", "aws_kms_key.logs_key", "", nil},
-		{"CreateBucket", "", "aws_s3_bucket.access_logs_bucket", "BucketAlreadyOwnedByYou", literally("platform-dev-access-logs-" + emulator.Account + "-eu-central-1")},
-		{"CreateRole", "", "aws_iam_role.flow_log_role", "EntityAlreadyExists", literally("platform-dev-eu-central-1-flow-logs")},
+		{action: "CreateVpc", address: "aws_vpc.vpc"},
+		{action: "CreateKey", address: "aws_kms_key.logs_key"},
+		{
+			action:  "CreateBucket",
+			address: "aws_s3_bucket.access_logs_bucket",
+			says:    "BucketAlreadyOwnedByYou",
+			id:      literally("platform-dev-access-logs-" + emulator.Account + "-eu-central-1"),
+		},
+		{
+			action:  "CreateRole",
+			address: "aws_iam_role.flow_log_role",
+			says:    "EntityAlreadyExists",
+			id:      literally("platform-dev-eu-central-1-flow-logs"),
+		},
 	},
 	{
-		{"CreateSubnet", "platform-dev-database-a", "aws_subnet.database_subnet_a", "InvalidSubnet.Conflict", byName("subnet", "platform-dev-database-a", "")},
-		{"CreateSecurityGroup", "", "aws_security_group.load_balancer_security_group", "InvalidGroup.Duplicate", byName("security-group", "platform-dev-load-balancer", "")},
-		{"CreateInternetGateway", "", "aws_internet_gateway.internet_gateway", "", nil},
+		{
+			action:  "CreateSubnet",
+			about:   "platform-dev-database-a",
+			address: "aws_subnet.database_subnet_a",
+			says:    "InvalidSubnet.Conflict",
+			id:      byName("subnet", "platform-dev-database-a", ""),
+		},
+		{
+			action:  "CreateSecurityGroup",
+			address: "aws_security_group.load_balancer_security_group",
+			says:    "InvalidGroup.Duplicate",
+			id:      byName("security-group", "platform-dev-load-balancer", ""),
+		},
+		{action: "CreateInternetGateway", address: "aws_internet_gateway.internet_gateway"},
 	},
 	{
-		{"AllocateAddress", "", "aws_eip.nat_address_a", "", nil},
-		{"CreateRoute", "", "aws_route.public_default_route", "RouteAlreadyExists", byName("route-table", "platform-dev-public", "_0.0.0.0/0")},
-		{"CreateLoadBalancer", "", "aws_lb.load_balancer", "already exists", balancerARN},
+		{action: "AllocateAddress", address: "aws_eip.nat_address_a"},
+		{
+			action:  "CreateRoute",
+			address: "aws_route.public_default_route",
+			says:    "RouteAlreadyExists",
+			id:      byName("route-table", "platform-dev-public", "_0.0.0.0/0"),
+		},
+		{
+			action:  "CreateLoadBalancer",
+			address: "aws_lb.load_balancer",
+			says:    "already exists",
+			id:      balancerARN,
+		},
 	},
 	{
-		{"CreateNatGateway", "", "aws_nat_gateway.nat_gateway_a", "Resource.AlreadyAssociated", byName("natgateway", "platform-dev-a", "")},
+		{
+			action:  "CreateNatGateway",
+			address: "aws_nat_gateway.nat_gateway_a",
+			says:    "Resource.AlreadyAssociated",
+			id:      byName("natgateway", "platform-dev-a", ""),
+		},
 	},
 }
 
@@ -652,10 +732,11 @@ func literally(id string) func(*testing.T, *site) string {
 func byName(kind, name, suffix string) func(*testing.T, *site) string {
 	return func(t *testing.T, s *site) string {
 		t.Helper()
-		tags, err := s.clients("eu-central-1").ec2.DescribeTags(alive, &ec2.DescribeTagsInput{Filters: []ec2types.Filter{
-			{Name: aws.String("key"), Values: []string{"Name"}},
-			{Name: aws.String("value"), Values: []string{name}},
-		}})
+		tags, err := s.clients("eu-central-1").ec2.DescribeTags(alive,
+			&ec2.DescribeTagsInput{Filters: []ec2types.Filter{
+				{Name: aws.String("key"), Values: []string{"Name"}},
+				{Name: aws.String("value"), Values: []string{name}},
+			}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -663,7 +744,9 @@ func byName(kind, name, suffix string) func(*testing.T, *site) string {
 		// moto tells the tags also of what has been deleted.
 		for _, arn := range s.tagged(t) {
 			id := arn[strings.LastIndexByte(arn, '/')+1:]
-			if kindOf(arn) == kind && slices.ContainsFunc(tags.Tags, func(tag ec2types.TagDescription) bool { return *tag.ResourceId == id }) {
+			if kindOf(arn) == kind && slices.ContainsFunc(tags.Tags, func(tag ec2types.TagDescription) bool {
+				return *tag.ResourceId == id
+			}) {
 				ids = append(ids, id)
 			}
 		}
@@ -676,15 +759,18 @@ func byName(kind, name, suffix string) func(*testing.T, *site) string {
 
 func balancerARN(t *testing.T, s *site) string {
 	t.Helper()
-	all, err := s.clients("eu-central-1").elb.DescribeLoadBalancers(alive, &elb.DescribeLoadBalancersInput{Names: []string{"platform-dev"}})
+	all, err := s.clients("eu-central-1").elb.DescribeLoadBalancers(alive, &elb.DescribeLoadBalancersInput{
+		Names: []string{"platform-dev"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return *all.LoadBalancers[0].LoadBalancerArn
 }
 
-// A kill, of cdktf and terraform at once. All that was being made is unknown to the state: of what has a name of its own, or a place that is taken, the
-// next deployment says so, and it is imported; of the rest there would be two, and the first is found by its tags and removed.
+// A kill, of cdktf and terraform at once. All that was being made is unknown to the state: of what
+// has a name of its own, or a place that is taken, the next deployment says so, and it is imported;
+// of the rest there would be two, and the first is found by its tags and removed.
 func TestKilledDeploymentIsMadeGood(t *testing.T) {
 	t.Parallel()
 	s, p := newSmallSite(t, "{}")
@@ -705,7 +791,8 @@ func (s *site) killAt(t *testing.T, p *proxy, victims []victim) {
 		holds = append(holds, p.hold(v.action, v.about))
 	}
 	within(t, "killed during "+strings.Join(actions, ", "), minute, func() string {
-		// Asked twice for the same listener, AWS answers with the first, and moto makes a second: so none is made beside the others.
+		// Asked twice for the same listener, AWS answers with the first, and moto makes a second:
+		// so none is made beside the others.
 		p.refuse("elasticloadbalancing", "CreateListener")
 		defer p.calm()
 		s.begin(t, holds...).kill(t)
@@ -713,7 +800,8 @@ func (s *site) killAt(t *testing.T, p *proxy, victims []victim) {
 	})
 	var out string
 	within(t, "the next deployment", minute, func() string {
-		// Of what was lost alone: what else there is to be made would take its time, and say nothing.
+		// Of what was lost alone: what else there is to be made would take its time, and say
+		// nothing.
 		out, _ = s.terraform(t, append([]string{"apply", "-auto-approve", "-no-color"}, targets...)...)
 		return strings.Join(complaints(out), " | ")
 	})
@@ -742,16 +830,18 @@ func (s *site) killAt(t *testing.T, p *proxy, victims []victim) {
 	s.noOrphans(t, "the way out")
 }
 
-// ---- A state in S3 ---------------------------------------------------------------------------------------------------
+// ---- A state in S3 ------------------------------------------------------------------------------
 
-// A lock that nobody holds any more, and a state that could not be written: the two that a state in S3 brings with it.
+// A lock that nobody holds any more, and a state that could not be written: the two that a state in
+// S3 brings with it.
 func TestStateInS3IsUnlockedAndPushed(t *testing.T) {
 	t.Parallel()
 	s, p := newSmallSite(t, "state: {backend: s3, bucket: platform-states, region: eu-central-1}")
 	empty := s.holdings(t)
 
 	within(t, "killed during CreateVpc", minute, func() string {
-		s.begin(t, p.hold("CreateVpc", ""), p.hold("CreateKey", ""), p.hold("CreateBucket", ""), p.hold("CreateRole", "")).kill(t)
+		s.begin(t, p.hold("CreateVpc", ""), p.hold("CreateKey", ""), p.hold("CreateBucket", ""),
+			p.hold("CreateRole", "")).kill(t)
 		return "unknown to the state: " + kinds(s.orphans(t))
 	})
 	within(t, "the next deployment", minute, func() string { return s.unlock(t) })
@@ -766,7 +856,8 @@ func TestStateInS3IsUnlockedAndPushed(t *testing.T) {
 		h.release()
 		p.thaw()
 		<-d.over
-		wantFailure(t, d.text(), d.err, "expired", "Error: Failed to save state", "errored.tfstate", "terraform state push errored.tfstate")
+		wantFailure(t, d.text(), d.err, "expired", "Error: Failed to save state", "errored.tfstate",
+			"terraform state push errored.tfstate")
 		p.calm()
 		return strings.Join(complaints(d.text()), " | ")
 	})
@@ -781,7 +872,8 @@ func TestStateInS3IsUnlockedAndPushed(t *testing.T) {
 	s.converges(t, empty)
 }
 
-// unlock wants a deployment to say that the state is locked, unlocks it with the ID that it names, and returns what it said.
+// unlock wants a deployment to say that the state is locked, unlocks it with the ID that it names,
+// and returns what it said.
 func (s *site) unlock(t *testing.T) string {
 	t.Helper()
 	out := s.fails(t, "Error acquiring the state lock")
@@ -797,7 +889,7 @@ func (s *site) unlock(t *testing.T) string {
 
 var lockID = regexp.MustCompile(`(?m)^.*\bID: +(\S+)$`)
 
-// ---- Disturbed -------------------------------------------------------------------------------------------------------
+// ---- Disturbed ----------------------------------------------------------------------------------
 
 // seed decides what befalls which call. Another one is another bad day.
 const seed = 20261123
@@ -823,9 +915,10 @@ func TestDisturbedDeploymentConverges(t *testing.T) {
 	}
 }
 
-// ---- Refused ---------------------------------------------------------------------------------------------------------
+// ---- Refused ------------------------------------------------------------------------------------
 
-// The user is told in one sentence what was refused, of what, and by which right; and what stands then can be gone on with or taken down.
+// The user is told in one sentence what was refused, of what, and by which right; and what stands
+// then can be gone on with or taken down.
 func TestRefusedDeploymentIsToldAndCanBeLeftOrFinished(t *testing.T) {
 	t.Parallel()
 	s, p := newSmallSite(t, "{}")
@@ -840,7 +933,8 @@ func TestRefusedDeploymentIsToldAndCanBeLeftOrFinished(t *testing.T) {
 	refusedBalancer := func() string {
 		p.refuse("elasticloadbalancing", "CreateLoadBalancer")
 		defer p.calm()
-		out := s.fails(t, "is not authorized to perform: elasticloadbalancing:CreateLoadBalancer", "with aws_lb.load_balancer")
+		out := s.fails(t, "is not authorized to perform: elasticloadbalancing:CreateLoadBalancer",
+			"with aws_lb.load_balancer")
 		s.noOrphans(t, "the refusal")
 		return strings.Join(complaints(out), " | ")
 	}

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// stage is a part of an environment's life: a change of the configuration, and all that it may change.
+// stage is a part of an environment's life: a change of the configuration, and all that it may
+// change.
 type stage struct {
 	name string
 
@@ -21,7 +22,8 @@ type stage struct {
 	// want are the changes, as changes writes them, in any order.
 	want []string
 
-	// budget is what the stage is expected to take. Nothing fails when it takes longer; the test's own time limit does that.
+	// budget is what the stage is expected to take. Nothing fails when it takes longer; the test's
+	// own time limit does that.
 	budget time.Duration
 
 	// then looks at what stands after the stage; may be nil.
@@ -34,41 +36,71 @@ var (
 		"± aws_ecs_task_definition.service_web_task_definition", // a revision never changes: a new one takes its place
 		"~ aws_ecs_service.service_web_service",
 	}
-	tasks         = []string{"~ aws_ecs_service.service_web_service", "~ aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm"}
-	scaledTasks   = []string{"~ aws_appautoscaling_target.service_web_scaling_target", "~ aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm"}
+	tasks = []string{
+		"~ aws_ecs_service.service_web_service",
+		"~ aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm",
+	}
+	scaledTasks = []string{
+		"~ aws_appautoscaling_target.service_web_scaling_target",
+		"~ aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm",
+	}
 	instanceClass = []string{
 		"~ aws_db_instance.database",
 		// Their thresholds follow from the instance's memory.
-		"~ aws_cloudwatch_metric_alarm.database_connections_alarm", "~ aws_cloudwatch_metric_alarm.database_memory_alarm",
+		"~ aws_cloudwatch_metric_alarm.database_connections_alarm",
+		"~ aws_cloudwatch_metric_alarm.database_memory_alarm",
 	}
-	retention = []string{"~ aws_lambda_function.backup_function", "~ aws_s3_bucket_lifecycle_configuration.backup_bucket_lifecycle"}
-	email     = []string{"+ aws_sns_topic_subscription.alerts_subscription_night_example_com_6a5e2b6f"}
-	schedule  = []string{"~ aws_scheduler_schedule.backup_schedule"}
-	priority  = []string{"~ aws_lb_listener_rule.service_web_listener_rule"}
-	reader    = []string{
-		"+ aws_cloudwatch_log_group.service_reader_log_group", "+ aws_ecs_service.service_reader_service", "+ aws_ecs_task_definition.service_reader_task_definition",
+	retention = []string{
+		"~ aws_lambda_function.backup_function",
+		"~ aws_s3_bucket_lifecycle_configuration.backup_bucket_lifecycle",
+	}
+	email    = []string{"+ aws_sns_topic_subscription.alerts_subscription_night_example_com_6a5e2b6f"}
+	schedule = []string{"~ aws_scheduler_schedule.backup_schedule"}
+	priority = []string{"~ aws_lb_listener_rule.service_web_listener_rule"}
+	reader   = []string{
+		"+ aws_cloudwatch_log_group.service_reader_log_group",
+		"+ aws_ecs_service.service_reader_service",
+		"+ aws_ecs_task_definition.service_reader_task_definition",
 		"+ aws_service_discovery_service.service_reader_discovery",
-		"+ aws_cloudwatch_metric_alarm.service_reader_cpu_alarm", "+ aws_cloudwatch_metric_alarm.service_reader_memory_alarm",
-		"+ aws_cloudwatch_metric_alarm.service_reader_too_few_tasks_alarm", "~ aws_cloudwatch_dashboard.dashboard",
-		"+ aws_iam_role.service_reader_execution_role", "+ aws_iam_role_policy.service_reader_execution_role_policy", "+ aws_iam_role.service_reader_task_role",
-		"+ aws_security_group.service_reader_security_group", "+ aws_vpc_security_group_egress_rule.service_reader_https_egress",
-		"+ aws_vpc_security_group_egress_rule.service_reader_to_database_egress", "+ aws_vpc_security_group_ingress_rule.service_reader_to_database_ingress",
-		"+ aws_secretsmanager_secret.service_reader_database_secret", "+ aws_secretsmanager_secret_rotation.service_reader_database_rotation",
-		"~ aws_iam_role_policy.database_function_role_policy", "~ aws_lambda_invocation.database_roles",
+		"+ aws_cloudwatch_metric_alarm.service_reader_cpu_alarm",
+		"+ aws_cloudwatch_metric_alarm.service_reader_memory_alarm",
+		"+ aws_cloudwatch_metric_alarm.service_reader_too_few_tasks_alarm",
+		"~ aws_cloudwatch_dashboard.dashboard",
+		"+ aws_iam_role.service_reader_execution_role",
+		"+ aws_iam_role_policy.service_reader_execution_role_policy",
+		"+ aws_iam_role.service_reader_task_role",
+		"+ aws_security_group.service_reader_security_group",
+		"+ aws_vpc_security_group_egress_rule.service_reader_https_egress",
+		"+ aws_vpc_security_group_egress_rule.service_reader_to_database_egress",
+		"+ aws_vpc_security_group_ingress_rule.service_reader_to_database_ingress",
+		"+ aws_secretsmanager_secret.service_reader_database_secret",
+		"+ aws_secretsmanager_secret_rotation.service_reader_database_rotation",
+		"~ aws_iam_role_policy.database_function_role_policy",
+		"~ aws_lambda_invocation.database_roles",
 	}
 
 	zone = []string{
-		"+ aws_subnet.public_subnet_c", "+ aws_subnet.private_subnet_c", "+ aws_subnet.database_subnet_c",
-		"+ aws_route_table.private_c_route_table", "+ aws_route.private_default_route_c",
-		"+ aws_route_table_association.public_route_table_association_c", "+ aws_route_table_association.private_route_table_association_c",
+		"+ aws_subnet.public_subnet_c",
+		"+ aws_subnet.private_subnet_c",
+		"+ aws_subnet.database_subnet_c",
+		"+ aws_route_table.private_c_route_table",
+		"+ aws_route.private_default_route_c",
+		"+ aws_route_table_association.public_route_table_association_c",
+		"+ aws_route_table_association.private_route_table_association_c",
 		"+ aws_route_table_association.database_route_table_association_c",
 		"+ aws_vpc_endpoint_route_table_association.s3_endpoint_route_table_association_c",
 		// All five list the subnets that they may use.
-		"~ aws_db_subnet_group.database_subnet_group", "~ aws_ecs_service.prometheus_service", "~ aws_ecs_service.service_web_service", "~ aws_lambda_function.database_function", "~ aws_lb.load_balancer",
+		"~ aws_db_subnet_group.database_subnet_group",
+		"~ aws_ecs_service.prometheus_service",
+		"~ aws_ecs_service.service_web_service",
+		"~ aws_lambda_function.database_function",
+		"~ aws_lb.load_balancer",
 	}
 	zoneWithNAT = append([]string{
-		"+ aws_eip.nat_address_c", "+ aws_nat_gateway.nat_gateway_c",
-		"+ aws_cloudwatch_metric_alarm.nat_drops_c_alarm", "+ aws_cloudwatch_metric_alarm.nat_ports_c_alarm",
+		"+ aws_eip.nat_address_c",
+		"+ aws_nat_gateway.nat_gateway_c",
+		"+ aws_cloudwatch_metric_alarm.nat_drops_c_alarm",
+		"+ aws_cloudwatch_metric_alarm.nat_ports_c_alarm",
 		"~ aws_cloudwatch_dashboard.dashboard", // shows each gateway
 	}, zone...)
 )
@@ -89,10 +121,17 @@ func undone(changes []string) []string {
 	return back
 }
 
-// The first deployment, and what comes after the last stage here, are the same for all and not in the table.
+// The first deployment, and what comes after the last stage here, are the same for all and not in
+// the table.
 var lives = map[string][]stage{
 	"dev": {
-		{"a new image", `services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`, image, minute, nil},
+		{
+			"a new image",
+			`services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`,
+			image,
+			minute,
+			nil,
+		},
 		{"more tasks", `services: {web: {tasks: 2}}`, tasks, minute, nil},
 		{"a zone added", `network: {zones: [a, b, c]}`, zone, 2 * minute, nil},
 		{"that zone dropped", `network: {zones: [a, b]}`, undone(zone), 2 * minute, nil},
@@ -103,22 +142,50 @@ var lives = map[string][]stage{
 		{"another priority", `services: {web: {route: {priority: 70}}}`, priority, minute, nil},
 		{
 			"a service that reads the database, and web no longer its owner",
-			`services: {web: {database: write}, reader: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", database: read}}`, reader, 2 * minute, readerReads,
+			`services: {web: {database: write}, ` +
+				`reader: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", database: read}}`,
+			reader,
+			2 * minute,
+			readerReads,
 		},
-		{"as it was shipped", shipped, together(image, tasks, instanceClass, retention, undone(email), schedule, priority, undone(reader)), 3 * minute, readerIsGone},
+		{
+			"as it was shipped",
+			shipped,
+			together(image, tasks, instanceClass, retention, undone(email), schedule, priority, undone(reader)),
+			3 * minute,
+			readerIsGone,
+		},
 	},
 	"prod": {
-		{"a new image", `services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`, image, minute, nil},
+		{
+			"a new image",
+			`services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`,
+			image,
+			minute,
+			nil,
+		},
 		{"more tasks", `services: {web: {tasks: 3}}`, scaledTasks, minute, nil},
 		// The region has three zones and prod uses them all, so one goes first.
 		{"a zone dropped", `network: {zones: [a, b]}`, undone(zoneWithNAT), 2 * minute, nil},
 		{"that zone added", `network: {zones: [a, b, c]}`, zoneWithNAT, 2 * minute, nil},
 		{"a larger instance class", `database: {instance_class: db.m7g.xlarge}`, instanceClass, 2 * minute, nil},
 		{"a longer retention", `backup: {retention: 70}`, retention, 2 * minute, nil},
-		{"an e-mail address for alarms", `monitoring: {emails: [alerts@example.com, night@example.com]}`, email, minute, nil},
+		{
+			"an e-mail address for alarms",
+			`monitoring: {emails: [alerts@example.com, night@example.com]}`,
+			email,
+			minute,
+			nil,
+		},
 		{"the schedule moved", `backup: {schedule: cron(30 2 * * ? *)}`, schedule, minute, nil},
 		{"another priority", `services: {web: {route: {priority: 70}}}`, priority, minute, nil},
-		{"as it was shipped", shipped, together(image, scaledTasks, instanceClass, retention, undone(email), schedule, priority), 3 * minute, nil},
+		{
+			"as it was shipped",
+			shipped,
+			together(image, scaledTasks, instanceClass, retention, undone(email), schedule, priority),
+			3 * minute,
+			nil,
+		},
 	},
 }
 
@@ -167,7 +234,8 @@ func live(t *testing.T, environment string, stages []stage) {
 			s.synthesise(t, configuration)
 			have := changes(s.plan(t))
 			if missing, extra := difference(stage.want, have); len(missing)+len(extra) > 0 {
-				t.Errorf("%s:\nshould change, too:\n\t%s\nshould not change:\n\t%s", stage.name, strings.Join(missing, "\n\t"), strings.Join(extra, "\n\t"))
+				t.Errorf("%s:\nshould change, too:\n\t%s\nshould not change:\n\t%s", stage.name,
+					strings.Join(missing, "\n\t"), strings.Join(extra, "\n\t"))
 			}
 			for _, change := range have {
 				// A task definition never changes: a new revision takes its place.
@@ -251,11 +319,12 @@ func (s *site) isProtected(t *testing.T) bool {
 func (s *site) refusesToGo(t *testing.T) string {
 	t.Helper()
 	before := s.holdings(t)
-	out, err := s.cdktf(t, nil, "destroy", "--auto-approve")
+	out, err := s.cdktf(t, "destroy", "--auto-approve")
 	if err == nil {
 		t.Fatal("a protected environment was destroyed")
 	}
-	if !strings.Contains(out, "Instance cannot be destroyed") || !strings.Contains(out, "has lifecycle.prevent_destroy set") {
+	if !strings.Contains(out, "Instance cannot be destroyed") ||
+		!strings.Contains(out, "has lifecycle.prevent_destroy set") {
 		t.Errorf("the refusal is not clear:\n%s", tail(out, 40))
 	}
 	compareHoldings(t, "the refused destruction", before, s.holdings(t))
@@ -265,7 +334,7 @@ func (s *site) refusesToGo(t *testing.T) string {
 // goes takes the environment down, and wants the account to be as it was before it came.
 func (s *site) goes(t *testing.T, empty holdings) string {
 	t.Helper()
-	out, err := s.cdktf(t, nil, "destroy", "--auto-approve")
+	out, err := s.cdktf(t, "destroy", "--auto-approve")
 	if err != nil {
 		t.Fatalf("cdktf destroy: %v\n%s", err, tail(out, 60))
 	}

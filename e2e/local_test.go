@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// What `make local` runs: everything comes up without an AWS account, stays, and goes, and what the user has in AWS is not touched.
+// What `make local` runs: everything comes up without an AWS account, stays, and goes, and what the
+// user has in AWS is not touched.
 func TestLocal(t *testing.T) {
 	t.Parallel()
 	folder := layOut(t, "local")
@@ -31,7 +32,7 @@ func TestLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	local := filepath.Join(bin, "local")
-	build, said := command(t, "..", os.Environ(), nil, "go", "build", "-buildvcs=false", "-o", local, "./cmd/local")
+	build, said := command(t, "..", os.Environ(), "go", "build", "-buildvcs=false", "-o", local, "./cmd/local")
 	if err := build.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, said())
 	}
@@ -39,7 +40,7 @@ func TestLocal(t *testing.T) {
 		t.Helper()
 		// Were any of these used, nothing would come of it.
 		user := append(environ(), "AWS_PROFILE=production", "AWS_ACCESS_KEY_ID=mine", "AWS_ENDPOINT_URL_S3=http://127.0.0.1:1", "ENVIRONMENT=dev")
-		cmd, said := command(t, folder, user, nil, local, argument)
+		cmd, said := command(t, folder, user, local, argument)
 		if err := cmd.Run(); err != nil {
 			t.Errorf("local %s: %v\n%s", argument, err, tail(said(), 60))
 		}
@@ -87,7 +88,8 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// filesBeside are the names in a folder and in its .build: a state anywhere else could be one of the user's.
+// filesBeside are the names in a folder and in its .build: a state anywhere else could be one of
+// the user's.
 func filesBeside(t *testing.T, folder string) []string {
 	t.Helper()
 	var names []string

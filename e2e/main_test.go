@@ -1,10 +1,10 @@
 //go:build e2e
 
-// Package e2e deploys the platform for real: the program as it is built, the cdktf CLI, terraform and the AWS provider, against an emulator of
-// AWS (internal/emulator).
+// Package e2e deploys the platform for real: the program as it is built, the cdktf CLI, terraform
+// and the AWS provider, against an emulator of AWS (internal/emulator).
 //
 //	validate_test.go   terraform validate of what is shipped
-//	life_test.go       the life of an environment, from the first deployment to the last destruction
+//	life_test.go       an environment from the first deployment to the last destruction
 //	standing_test.go   what stands after a deployment, asked of the API
 //	census_test.go     all that an account holds
 //	faults_test.go     interrupted, killed, refused
@@ -31,14 +31,15 @@ import (
 	"platform/internal/terraform"
 )
 
-// What the tests share: a folder that is gone when they are, the program in it, how to run terraform, and the emulator with the
-// programs of the functions.
+// What the tests share: a folder that is gone when they are, the program in it, how to run
+// terraform, and the emulator with the programs of the functions.
 var (
 	scratch, program, functions string
 	tf                          *terraform.Terraform
 	moto                        *emulator.Emulator
 
-	// alive ends when somebody interrupts the tests: then whatever they run is killed, they fail, and what they made goes.
+	// alive ends when somebody interrupts the tests: then whatever they run is killed, they fail,
+	// and what they made goes.
 	alive context.Context
 )
 
@@ -70,7 +71,8 @@ func setUpAndRun(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	program = filepath.Join(scratch, "platform")
-	if out, err := exec.CommandContext(alive, "go", "build", "-buildvcs=false", "-o", program, "..").CombinedOutput(); err != nil {
+	build := exec.CommandContext(alive, "go", "build", "-buildvcs=false", "-o", program, "..")
+	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("building the program: %w\n%s", err, out)
 	}
 	return m.Run(), nil
@@ -89,7 +91,8 @@ func environments(t *testing.T) []string {
 	return names
 }
 
-// synth returns the folder to which the program wrote an environment. It does so once; nobody may change what is in there.
+// synth returns the folder to which the program wrote an environment. It does so once; nobody may
+// change what is in there.
 func synth(t *testing.T, environment string) string {
 	t.Helper()
 	folder := filepath.Join(scratch, "synth", environment)
@@ -130,7 +133,8 @@ func parse(t *testing.T, text []byte) map[string]any {
 	return stack
 }
 
-// environ is that of this process without what would change the shipped environments: settings that somebody deploys with.
+// environ is that of this process without what would change the shipped environments: settings that
+// somebody deploys with.
 func environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "INFRA_") || strings.HasPrefix(e, "CDKTF_")

@@ -34,7 +34,8 @@ import (
 	"platform/internal/emulator"
 )
 
-// proxy stands between a site's terraform and its emulator and does what AWS and the network do on a bad day. The tests' own clients go past it.
+// proxy stands between a site's terraform and its emulator and does what AWS and the network do on
+// a bad day. The tests' own clients go past it.
 type proxy struct {
 	server  *httptest.Server
 	forward *httputil.ReverseProxy
@@ -83,8 +84,8 @@ const (
 	expired       = "expired token"
 )
 
-// disturb has something befall a share of the calls. What befalls the nth call of a name depends on the seed alone, whatever the order in which
-// terraform happens to make them.
+// disturb has something befall a share of the calls. What befalls the nth call of a name depends on
+// the seed alone, whatever the order in which terraform happens to make them.
 func (p *proxy) disturb(seed uint64, share float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -126,8 +127,9 @@ type hold struct {
 	once sync.Once
 }
 
-// hold keeps back the answer to the next call of an action that is about something: a text in the call's form or path, such as a Name tag.
-// The answer goes when it is released, or when nobody waits for it any more.
+// hold keeps back the answer to the next call of an action that is about something: a text in the
+// call's form or path, such as a Name tag. The answer goes when it is released, or when nobody
+// waits for it any more.
 func (p *proxy) hold(action, about string) *hold {
 	h := &hold{action: action, about: about, done: make(chan struct{}), free: make(chan struct{})}
 	p.mu.Lock()
@@ -138,8 +140,8 @@ func (p *proxy) hold(action, about string) *hold {
 
 func (h *hold) release() { h.once.Do(func() { close(h.free) }) }
 
-// freeze lets no further call through to the emulator, and returns when all those that went through are answered, but for so many that are held.
-// Who gives up waiting leaves nothing behind.
+// freeze lets no further call through to the emulator, and returns when all those that went through
+// are answered, but for so many that are held. Who gives up waiting leaves nothing behind.
 func (p *proxy) freeze(t *testing.T, held int) {
 	t.Helper()
 	p.mu.Lock()
@@ -248,8 +250,9 @@ func (p *proxy) befalls(c call) (fault string) {
 		return ""
 	}
 	kinds := []string{throttled, serverError, unavailable, droppedBefore}
-	// When the answer is lost, the SDK asks again. To ask again is harmless for who reads, and for who writes what is there already. It is not for
-	// CreateVpc: there would be a second VPC of which nobody knows. The call has nothing by which AWS could tell that it is the same; what
+	// When the answer is lost, the SDK asks again. To ask again is harmless for who reads, and for
+	// who writes what is there already. It is not for CreateVpc: there would be a second VPC of
+	// which nobody knows. The call has nothing by which AWS could tell that it is the same; what
 	// becomes of that, and the way out, is what the tests of killed deployments show.
 	if c.repeatable() {
 		kinds = append(kinds, droppedAfter)
@@ -276,7 +279,9 @@ func (p *proxy) answered(r *http.Response) error {
 func (p *proxy) takeHold(c call) *hold {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.holds, func(h *hold) bool { return h.action == c.action && strings.Contains(c.text, h.about) })
+	i := slices.IndexFunc(p.holds, func(h *hold) bool {
+		return h.action == c.action && strings.Contains(c.text, h.about)
+	})
 	if i < 0 {
 		return nil
 	}
@@ -285,7 +290,7 @@ func (p *proxy) takeHold(c call) *hold {
 	return h
 }
 
-// ---- Calls -----------------------------------------------------------------------------------------------------------
+// ---- Calls --------------------------------------------------------------------------------------
 
 // call is what a request asks of AWS.
 type call struct {
@@ -309,7 +314,8 @@ func callOf(r *http.Request) (call, error) {
 	if parts := strings.Split(scope, "/"); len(parts) == 5 {
 		c.service = parts[3]
 	}
-	// All of it, also where it tells nothing: the server notices that a caller has gone only when there is nothing left to read.
+	// All of it, also where it tells nothing: the server notices that a caller has gone only when
+	// there is nothing left to read.
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return call{}, err
@@ -338,7 +344,8 @@ func callOf(r *http.Request) (call, error) {
 	return c, nil
 }
 
-// bucketAction names the one call of S3 that the tests single out; the others are method, path and what part of it is meant.
+// bucketAction names the one call of S3 that the tests single out; the others are method, path and
+// what part of it is meant.
 func bucketAction(r *http.Request) string {
 	bucket := !strings.Contains(strings.Trim(r.URL.Path, "/"), "/")
 	part, _, _ := strings.Cut(r.URL.RawQuery, "=")
@@ -353,7 +360,9 @@ func bucketAction(r *http.Request) string {
 
 // repeatable tells whether a call can be made twice without harm.
 func (c call) repeatable() bool {
-	for _, verb := range []string{"Describe", "Get", "List", "Head", "Modify", "Put", "Set", "Tag", "CreateTags", "GET ", "HEAD "} {
+	for _, verb := range []string{
+		"Describe", "Get", "List", "Head", "Modify", "Put", "Set", "Tag", "CreateTags", "GET ", "HEAD ",
+	} {
 		if strings.HasPrefix(c.action, verb) {
 			return true
 		}
@@ -368,15 +377,18 @@ func (c call) refuse(w http.ResponseWriter, fault string) {
 	case "ec2":
 		w.Header().Set("Content-Type", "text/xml")
 		w.WriteHeader(e.status)
-		fmt.Fprintf(w, "<Response><Errors><Error><Code>%s</Code><Message>%s</Message></Error></Errors><RequestID>of-the-proxy</RequestID></Response>", e.code, e.message)
+		fmt.Fprintf(w, "<Response><Errors><Error><Code>%s</Code><Message>%s</Message></Error></Errors>"+
+			"<RequestID>of-the-proxy</RequestID></Response>", e.code, e.message)
 	case "query":
 		w.Header().Set("Content-Type", "text/xml")
 		w.WriteHeader(e.status)
-		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>of-the-proxy</RequestId></ErrorResponse>", e.code, e.message)
+		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error>"+
+			"<RequestId>of-the-proxy</RequestId></ErrorResponse>", e.code, e.message)
 	case "s3":
 		w.Header().Set("Content-Type", "application/xml")
 		w.WriteHeader(e.status)
-		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message><RequestId>of-the-proxy</RequestId></Error>", e.code, e.message)
+		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>%s</Message><RequestId>of-the-proxy</RequestId></Error>",
+			e.code, e.message)
 	default:
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 		w.Header().Set("X-Amzn-Errortype", e.code)
@@ -392,7 +404,8 @@ type awsError struct {
 
 // error is what a service says of a fault.
 func (c call) error(fault string) awsError {
-	denied := "User: arn:aws:iam::" + emulator.Account + ":user/deployer is not authorized to perform: " + c.name() + " on resource: *"
+	denied := "User: arn:aws:iam::" + emulator.Account + ":user/deployer is not authorized to perform: " + c.name() +
+		" on resource: *"
 	errors := map[string]map[string]awsError{
 		throttled: {
 			"ec2":   {503, "RequestLimitExceeded", "Request limit exceeded."},
@@ -425,7 +438,7 @@ func (c call) error(fault string) awsError {
 	return awsError{500, "InternalError", "An internal error has occurred."}
 }
 
-// ---- The proxy itself ------------------------------------------------------------------------------------------------
+// ---- The proxy itself ---------------------------------------------------------------------------
 
 // A fault that the provider does not take for what it is meant to be would prove nothing.
 func TestTheProxySpeaksEveryProtocol(t *testing.T) {
@@ -440,11 +453,15 @@ func TestTheProxySpeaksEveryProtocol(t *testing.T) {
 		make func() error
 	}{
 		{"ec2:CreateVpc", func() error {
-			_, err := ec2.NewFromConfig(config).CreateVpc(ctx, &ec2.CreateVpcInput{CidrBlock: aws.String("10.0.0.0/16")})
+			_, err := ec2.NewFromConfig(config).CreateVpc(ctx, &ec2.CreateVpcInput{
+				CidrBlock: aws.String("10.0.0.0/16"),
+			})
 			return err
 		}},
 		{"elasticloadbalancing:CreateLoadBalancer", func() error {
-			_, err := elb.NewFromConfig(config).CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{Name: aws.String("a")})
+			_, err := elb.NewFromConfig(config).CreateLoadBalancer(ctx, &elb.CreateLoadBalancerInput{
+				Name: aws.String("a"),
+			})
 			return err
 		}},
 		{"kms:CreateKey", func() error {
@@ -456,11 +473,16 @@ func TestTheProxySpeaksEveryProtocol(t *testing.T) {
 			return err
 		}},
 		{"s3:PUT /a?versioning", func() error {
-			_, err := s3.NewFromConfig(config).PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{Bucket: aws.String("a"), VersioningConfiguration: &s3types.VersioningConfiguration{}})
+			_, err := s3.NewFromConfig(config).PutBucketVersioning(ctx, &s3.PutBucketVersioningInput{
+				Bucket:                  aws.String("a"),
+				VersioningConfiguration: &s3types.VersioningConfiguration{},
+			})
 			return err
 		}},
 		{"lambda:GET /2015-03-31/functions/a", func() error {
-			_, err := lambda.NewFromConfig(config).GetFunction(ctx, &lambda.GetFunctionInput{FunctionName: aws.String("a")})
+			_, err := lambda.NewFromConfig(config).GetFunction(ctx, &lambda.GetFunctionInput{
+				FunctionName: aws.String("a"),
+			})
 			return err
 		}},
 	}
@@ -472,8 +494,12 @@ func TestTheProxySpeaksEveryProtocol(t *testing.T) {
 				serverError:   func(err error) bool { return isAny(retry.DefaultRetryables, err) },
 				unavailable:   func(err error) bool { return isAny(retry.DefaultRetryables, err) },
 				droppedBefore: func(err error) bool { return isAny(retry.DefaultRetryables, err) },
-				refused:       func(err error) bool { return strings.Contains(err.Error(), "not authorized to perform: "+c.name) },
-				expired:       func(err error) bool { return strings.Contains(strings.ToLower(err.Error()), "expired") },
+				refused: func(err error) bool {
+					return strings.Contains(err.Error(), "not authorized to perform: "+c.name)
+				},
+				expired: func(err error) bool {
+					return strings.Contains(strings.ToLower(err.Error()), "expired")
+				},
 			} {
 				p.set(refusal{fault, service, action})
 				err := c.make()

@@ -18,14 +18,16 @@ import (
 	"platform/internal/postgres"
 )
 
-// servicesLogInAndAreRotated: what the deployment put into a service's secret opens PostgreSQL, with the rights that the configuration gives; Secrets Manager
-// rotates it by the function's own program; and none of these passwords is anywhere but in its secret.
+// servicesLogInAndAreRotated: what the deployment put into a service's secret opens PostgreSQL,
+// with the rights that the configuration gives; Secrets Manager rotates it by the function's own
+// program; and none of these passwords is anywhere but in its secret.
 func (s *site) servicesLogInAndAreRotated(t *testing.T, w *standing) {
 	t.Helper()
 	name := w.stack + "/database/web"
 	uses := func(u postgres.User) {
 		t.Helper()
-		if err := s.does(u, "CREATE TABLE IF NOT EXISTS visits (at timestamptz); INSERT INTO visits VALUES (now())"); err != nil {
+		err := s.does(u, "CREATE TABLE IF NOT EXISTS visits (at timestamptz); INSERT INTO visits VALUES (now())")
+		if err != nil {
 			t.Errorf("%s, web's user, is no owner: %v", u.Name, err)
 		}
 	}
@@ -71,7 +73,11 @@ func (s *site) servicesLogInAndAreRotated(t *testing.T, w *standing) {
 		t.Error("the plan does not tell what the function did, so that nothing could be found in it")
 	}
 	places := map[string]string{"the state": state, "the plan": string(plan)}
-	for _, file := range []string{s.server.Database.Log, filepath.Join(s.folder, "emulator.log"), filepath.Join(s.stack, "cdk.tf.json")} {
+	for _, file := range []string{
+		s.server.Database.Log,
+		filepath.Join(s.folder, "emulator.log"),
+		filepath.Join(s.stack, "cdk.tf.json"),
+	} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -90,7 +96,9 @@ func (s *site) servicesLogInAndAreRotated(t *testing.T, w *standing) {
 // login is what a service's secret says.
 func (s *site) login(t *testing.T, service string) postgres.User {
 	t.Helper()
-	value := said(s.secrets(t).GetSecretValue(alive, &secretsmanager.GetSecretValueInput{SecretId: s.secretOf(service)}))(t)
+	value := said(s.secrets(t).GetSecretValue(alive, &secretsmanager.GetSecretValueInput{
+		SecretId: s.secretOf(service),
+	}))(t)
 	var c struct{ Username, Password string }
 	if err := json.Unmarshal([]byte(*value.SecretString), &c); err != nil {
 		t.Fatalf("the secret of %s is no JSON: %v", service, err)
@@ -128,7 +136,8 @@ func refuses(t *testing.T, what string, err error, code string) {
 
 const insufficientPrivilege = "42501"
 
-// readerReads: a service that was added logs in and may read, no more; web, whose level was lowered meanwhile, makes no tables any more.
+// readerReads: a service that was added logs in and may read, no more; web, whose level was lowered
+// meanwhile, makes no tables any more.
 func readerReads(t *testing.T, s *site) {
 	reader, web := s.login(t, "reader"), s.login(t, "web")
 	if err := s.does(reader, "SELECT * FROM visits"); err != nil {
@@ -141,7 +150,8 @@ func readerReads(t *testing.T, s *site) {
 	refuses(t, "that web makes tables", s.does(web, "CREATE TABLE more ()"), insufficientPrivilege)
 }
 
-// readerIsGone: neither user of a service that was removed may log in, its secret is gone, and web, an owner again, has what it had.
+// readerIsGone: neither user of a service that was removed may log in, its secret is gone, and web,
+// an owner again, has what it had.
 func readerIsGone(t *testing.T, s *site) {
 	master, err := s.server.Database.Connect(alive, s.server.Database.Master, s.server.Database.Database)
 	if err != nil {
@@ -149,7 +159,9 @@ func readerIsGone(t *testing.T, s *site) {
 	}
 	defer master.Close(alive)
 	var users, open int
-	if err := master.QueryRow(alive, `SELECT count(*), count(*) FILTER (WHERE rolcanlogin) FROM pg_roles WHERE rolname IN ('service_reader_a', 'service_reader_b')`).Scan(&users, &open); err != nil {
+	err = master.QueryRow(alive, `SELECT count(*), count(*) FILTER (WHERE rolcanlogin) FROM pg_roles `+
+		`WHERE rolname IN ('service_reader_a', 'service_reader_b')`).Scan(&users, &open)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if users == 0 || open > 0 {

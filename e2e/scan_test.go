@@ -27,17 +27,46 @@ type acceptance struct {
 
 var accepted = []acceptance{
 	// By design.
-	{"CKV_AWS_260", `^aws_vpc_security_group_ingress_rule\.load_balancer_http_ingress_`, "the balancer is the one thing that the internet reaches; with HTTPS its port 80 only redirects"},
-	{"CKV_AWS_378", `^aws_lb_target_group\.`, "TLS ends at the balancer; from there to the tasks is inside the VPC, between two security groups"},
-	{"CKV_AWS_338", `^aws_cloudwatch_log_group\.`, "how long logs are kept is log_retention's to say: 14 days in development, 90 in production"},
-	{"CKV_AWS_18", `^aws_s3_bucket\.`, "a log of who reads the logs would need one itself; the data events of CloudTrail are an account's to switch on"},
+	{
+		"CKV_AWS_260",
+		`^aws_vpc_security_group_ingress_rule\.load_balancer_http_ingress_`,
+		"the balancer is the one thing that the internet reaches; with HTTPS its port 80 only redirects",
+	},
+	{
+		"CKV_AWS_378",
+		`^aws_lb_target_group\.`,
+		"TLS ends at the balancer; from there to the tasks is inside the VPC, between two security groups",
+	},
+	{
+		"CKV_AWS_338",
+		`^aws_cloudwatch_log_group\.`,
+		"how long logs are kept is log_retention's to say: 14 days in development, 90 in production",
+	},
+	{
+		"CKV_AWS_18",
+		`^aws_s3_bucket\.`,
+		"a log of who reads the logs would need one itself; the data events of CloudTrail are an account's to " +
+			"switch on",
+	},
 	{"CKV_AWS_144", `^aws_s3_bucket\.`, "one region; of what matters, the database, RDS keeps snapshots"},
 	{"CKV2_AWS_62", `^aws_s3_bucket\.`, "nobody waits for an object"},
-	{"CKV_AWS_145", `^aws_s3_bucket\.access_logs_bucket$`, "a balancer writes its access logs to buckets with S3's own encryption only"},
+	{
+		"CKV_AWS_145",
+		`^aws_s3_bucket\.access_logs_bucket$`,
+		"a balancer writes its access logs to buckets with S3's own encryption only",
+	},
 	// The backup function.
 	{"CKV_AWS_50", `^aws_lambda_function\.`, "a call a night and one an hour: its log and metrics tell all of it"},
-	{"CKV_AWS_272", `^aws_lambda_function\.`, "who may change the function's code may change the policy that would check its signature"},
-	{"CKV_AWS_117", `^aws_lambda_function\.backup_function$`, "it talks to AWS's API alone, and needs nothing in the VPC"},
+	{
+		"CKV_AWS_272",
+		`^aws_lambda_function\.`,
+		"who may change the function's code may change the policy that would check its signature",
+	},
+	{
+		"CKV_AWS_117",
+		`^aws_lambda_function\.backup_function$`,
+		"it talks to AWS's API alone, and needs nothing in the VPC",
+	},
 	{"CKV_AWS_116", `^aws_lambda_function\.`, "its failures go to the topic, and so to a person, after two retries"},
 	{"CKV_AWS_297", `^aws_scheduler_schedule\.`, "a schedule's input is the word backup or report and a time"},
 	// What production has and development saves.
@@ -49,7 +78,12 @@ var accepted = []acceptance{
 	{"CKV2_AWS_28", `^aws_lb\.load_balancer$`, "the firewall is production's"},
 	{"CKV_AWS_157", `^aws_db_instance\.database$`, "the standby is production's"},
 	// Not so.
-	{"CKV2_AWS_76", `^aws_lb\.load_balancer$`, "the rules against Log4j are among AWS's known bad inputs, which are there; it wants the list of anonymous addresses too, and that would lock out whoever comes by a VPN"},
+	{
+		"CKV2_AWS_76",
+		`^aws_lb\.load_balancer$`,
+		"the rules against Log4j are among AWS's known bad inputs, which are there; it wants the list of anonymous " +
+			"addresses too, and that would lock out whoever comes by a VPN",
+	},
 }
 
 // finding is what checkov has against a resource.
@@ -59,7 +93,8 @@ type finding struct {
 	Address string `json:"resource"`
 }
 
-// Checkov reads the plan as it is made for an empty account, and finds nothing but what is accepted, with reasons.
+// Checkov reads the plan as it is made for an empty account, and finds nothing but what is
+// accepted, with reasons.
 func TestScanFindsNothingButWhatIsAccepted(t *testing.T) {
 	t.Parallel()
 	scanner, err := python.Environment(alive, "checkov", checkov, os.Stdout)
@@ -105,8 +140,10 @@ func (s *site) scan(t *testing.T, scanner string) (passed int, failed []finding)
 	if err := os.WriteFile(file, []byte(plan), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// It ends with 1 when it finds something, and with other codes when it fails; what it says tells them apart.
-	out, err := s.run(t, nil, scanner, "-m", "checkov.main", "--file", file, "--framework", "terraform_plan", "--output", "json", "--compact", "--quiet", "--skip-download")
+	// It ends with 1 when it finds something, and with other codes when it fails; what it says
+	// tells them apart.
+	out, err := s.run(t, scanner, "-m", "checkov.main", "--file", file, "--framework", "terraform_plan",
+		"--output", "json", "--compact", "--quiet", "--skip-download")
 	var report struct {
 		Summary struct {
 			Passed        int `json:"passed"`
@@ -116,7 +153,8 @@ func (s *site) scan(t *testing.T, scanner string) (passed int, failed []finding)
 			Failed []finding `json:"failed_checks"`
 		} `json:"results"`
 	}
-	if start := strings.IndexByte(out, '{'); start < 0 || json.Unmarshal([]byte(out[start:]), &report) != nil || report.Summary.ParsingErrors > 0 {
+	start := strings.IndexByte(out, '{')
+	if start < 0 || json.Unmarshal([]byte(out[start:]), &report) != nil || report.Summary.ParsingErrors > 0 {
 		t.Fatalf("checkov: %v\n%s", err, tail(out, 40))
 	}
 	return report.Summary.Passed, report.Results.Failed

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,11 +24,13 @@ import (
 	"platform/internal/emulator"
 )
 
-// site is an environment that is deployed to an emulator of its own, out of a folder that has what the project's has.
+// site is an environment that is deployed to an emulator of its own, out of a folder that has what
+// the project's has.
 type site struct {
 	environment string
 
-	// folder holds config/, functions/, go.mod and cdktf.json, as the project's does, and the local state.
+	// folder holds config/, functions/, go.mod and cdktf.json, as the project's does, and the local
+	// state.
 	folder string
 
 	// stack is the folder of cdk.tf.json.
@@ -39,13 +42,17 @@ type site struct {
 	server *emulator.Server
 }
 
-// newSite starts an emulator, which ends with the test, and lays out a site with the shipped configuration of an environment. It is not yet
-// synthesised.
+// newSite starts an emulator, which ends with the test, and lays out a site with the shipped
+// configuration of an environment. It is not yet synthesised.
 func newSite(t *testing.T, environment string) *site {
 	t.Helper()
 	s := &site{environment: environment, folder: layOut(t, environment)}
 	var err error
-	s.server, err = moto.Start(alive, emulator.Options{Folder: s.folder, Account: emulator.Account, Functions: functions})
+	s.server, err = moto.Start(alive, emulator.Options{
+		Folder:    s.folder,
+		Account:   emulator.Account,
+		Functions: functions,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +64,8 @@ func newSite(t *testing.T, environment string) *site {
 // layOut makes a folder that has what the program reads in the project's folder.
 func layOut(t *testing.T, name string) string {
 	t.Helper()
-	// Not t.TempDir: what is being killed may still write when the test ends, and that a removal fails is no finding.
+	// Not t.TempDir: what is being killed may still write when the test ends, and that a removal
+	// fails is no finding.
 	folder, err := os.MkdirTemp(scratch, name+"-*")
 	if err != nil {
 		t.Fatal(err)
@@ -98,12 +106,11 @@ func document(t *testing.T, text string) map[string]any {
 	return d
 }
 
-// patched returns a document with the values of another in it; nested documents are patched in turn.
+// patched returns a document with the values of another in it; nested documents are patched in
+// turn.
 func patched(d, patch map[string]any) map[string]any {
 	result := map[string]any{}
-	for key, value := range d {
-		result[key] = value
-	}
+	maps.Copy(result, d)
 	for key, value := range patch {
 		below, ok := value.(map[string]any)
 		was, _ := result[key].(map[string]any)
@@ -125,7 +132,7 @@ func (s *site) synthesise(t *testing.T, configuration map[string]any) {
 	if err := os.WriteFile(filepath.Join(s.folder, "config", s.environment+".yaml"), text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := s.run(t, nil, program); err != nil {
+	if out, err := s.run(t, program); err != nil {
 		t.Fatalf("the program: %v\n%s", err, out)
 	}
 	stacks, err := filepath.Glob(filepath.Join(s.folder, "cdktf.out", "stacks", "*", "cdk.tf.json"))
@@ -139,29 +146,34 @@ func (s *site) synthesise(t *testing.T, configuration map[string]any) {
 	}
 }
 
-// environ is the environment in which the site's commands run: all of AWS is the site's, and no setting of the user's counts.
+// environ is the environment in which the site's commands run: all of AWS is the site's, and no
+// setting of the user's counts.
 func (s *site) environ() []string {
 	env := append(emulator.Environ(environ(), s.url), tf.Env...)
-	// The provider describes 1,500 kinds of resources to each terraform command: with less collection of garbage that takes a quarter less.
+	// The provider describes 1,500 kinds of resources to each terraform command: with less
+	// collection of garbage that takes a quarter less.
 	return append(env, "ENVIRONMENT="+s.environment, "FORCE_COLOR=0", "GOGC=400")
 }
 
-// run runs a command in the site's folder and returns what it says. It is killed with all that it started when the tests are
-// interrupted or their time is over. onLine, if there is one, is called with each line of the command's output as it comes.
-func (s *site) run(t *testing.T, onLine func(string), path string, args ...string) (output string, err error) {
+// run runs a command in the site's folder and returns what it says. It is killed with all that it
+// started when the tests are interrupted or their time is over.
+func (s *site) run(t *testing.T, path string, args ...string) (output string, err error) {
 	t.Helper()
-	cmd, text := s.command(t, onLine, path, args...)
+	cmd, text := s.command(t, path, args...)
 	err = cmd.Run()
 	return text(), err
 }
 
-// command is what run runs, for who wants to do something to it meanwhile; text is what it has said so far.
-func (s *site) command(t *testing.T, onLine func(string), path string, args ...string) (cmd *exec.Cmd, text func() string) {
+// command is what run runs, for who wants to do something to it meanwhile; text is what it has said
+// so far.
+func (s *site) command(t *testing.T, path string, args ...string) (cmd *exec.Cmd, text func() string) {
 	t.Helper()
-	return command(t, s.folder, s.environ(), onLine, path, args...)
+	return command(t, s.folder, s.environ(), path, args...)
 }
 
-func command(t *testing.T, folder string, env []string, onLine func(string), path string, args ...string) (cmd *exec.Cmd, text func() string) {
+func command(
+	t *testing.T, folder string, env []string, path string, args ...string,
+) (cmd *exec.Cmd, text func() string) {
 	t.Helper()
 	ctx := alive
 	if deadline, ok := t.Deadline(); ok {
@@ -172,19 +184,21 @@ func command(t *testing.T, folder string, env []string, onLine func(string), pat
 	}
 	cmd = exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Env = folder, env
-	// A group of its own, which is killed as one. cdktf's terraform has a terminal and a session of its own, and ends when the terminal does.
+	// A group of its own, which is killed as one. cdktf's terraform has a terminal and a session of
+	// its own, and ends when the terminal does.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 20 * time.Second
-	out := &lines{onLine: onLine}
+	out := new(lines)
 	cmd.Stdout, cmd.Stderr = out, out
 	return cmd, out.text
 }
 
 // cdktf runs a command of the cdktf CLI on what is synthesised.
-func (s *site) cdktf(t *testing.T, onLine func(string), command string, args ...string) (output string, err error) {
+func (s *site) cdktf(t *testing.T, command string, args ...string) (output string, err error) {
 	t.Helper()
-	return s.run(t, onLine, cdktfPath(t), append([]string{command, "--skip-synth", "--skip-provider-lock", "--no-color"}, args...)...)
+	flags := []string{command, "--skip-synth", "--skip-provider-lock", "--no-color"}
+	return s.run(t, cdktfPath(t), append(flags, args...)...)
 }
 
 func cdktfPath(t *testing.T) string {
@@ -202,13 +216,13 @@ func cdktfPath(t *testing.T) string {
 // terraform runs terraform itself, in the stack's folder.
 func (s *site) terraform(t *testing.T, args ...string) (output string, err error) {
 	t.Helper()
-	return s.run(t, nil, tf.Path, append([]string{"-chdir=" + s.stack}, args...)...)
+	return s.run(t, tf.Path, append([]string{"-chdir=" + s.stack}, args...)...)
 }
 
 // plan has cdktf plan, and reads the plan.
 func (s *site) plan(t *testing.T) *tfjson.Plan {
 	t.Helper()
-	if out, err := s.cdktf(t, nil, "diff"); err != nil {
+	if out, err := s.cdktf(t, "diff"); err != nil {
 		t.Fatalf("cdktf diff: %v\n%s", err, out)
 	}
 	runner, err := tfexec.NewTerraform(s.stack, tf.Path)
@@ -233,15 +247,16 @@ func (s *site) plan(t *testing.T) *tfjson.Plan {
 // deploy deploys what is synthesised.
 func (s *site) deploy(t *testing.T) (output string) {
 	t.Helper()
-	out, err := s.cdktf(t, nil, "deploy", "--auto-approve")
+	out, err := s.cdktf(t, "deploy", "--auto-approve")
 	if err != nil {
 		t.Fatalf("cdktf deploy: %v\n%s", err, tail(out, 60))
 	}
 	return out
 }
 
-// changes are what a plan would do, one a resource, in the order of their addresses: "+ ADDRESS" makes it, "~ ADDRESS" changes it in place,
-// "- ADDRESS" destroys it, "± ADDRESS" puts another one in its place.
+// changes are what a plan would do, one a resource, in the order of their addresses: "+ ADDRESS"
+// makes it, "~ ADDRESS" changes it in place, "- ADDRESS" destroys it, "± ADDRESS" puts another one
+// in its place.
 func changes(plan *tfjson.Plan) []string {
 	var all []string
 	for _, r := range plan.ResourceChanges {
@@ -291,9 +306,8 @@ func count(changes []string) string {
 
 // lines keeps what is written to it, without the codes that colour and move on a terminal.
 type lines struct {
-	all    bytes.Buffer
-	part   []byte
-	onLine func(string)
+	all  bytes.Buffer
+	part []byte
 }
 
 var codes = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]|\r")
@@ -308,9 +322,6 @@ func (l *lines) Write(p []byte) (int, error) {
 		line := codes.ReplaceAllString(string(l.part[:end]), "")
 		l.part = l.part[end+1:]
 		l.all.WriteString(line + "\n")
-		if l.onLine != nil {
-			l.onLine(line)
-		}
 	}
 }
 

@@ -50,7 +50,8 @@ import (
 type intention struct {
 	zones []string
 
-	// exits are, for each zone, the zone of the NAT gateway through which its tasks reach the internet.
+	// exits are, for each zone, the zone of the NAT gateway through which its tasks reach the
+	// internet.
 	exits map[string]string
 
 	// ways are all rules of all security groups. What is allowed at one end only leads nowhere.
@@ -122,11 +123,12 @@ type standing struct {
 	topic    string
 }
 
-// inspect looks at what stands, through AWS's API and never in the stack's file: each function below is one promise. It leaves a snapshot behind, as the first
-// night does.
+// inspect looks at what stands, through AWS's API and never in the stack's file: each function
+// below is one promise. It leaves a snapshot behind, as the first night does.
 //
-// Not seen here, since moto has nothing to show: whether anything gets through (there are no packets, no targets' health and no TLS), what a role is
-// refused (policies are kept, not obeyed), the balancer's network interfaces and its scheme (a balancer that nobody asked to be internal has
+// Not seen here, since moto has nothing to show: whether anything gets through (there are no
+// packets, no targets' health and no TLS), what a role is refused (policies are kept, not obeyed),
+// the balancer's network interfaces and its scheme (a balancer that nobody asked to be internal has
 // none), whether flow logs arrive, and what PostgreSQL does with its parameters.
 func (s *site) inspect(t *testing.T) {
 	t.Helper()
@@ -164,7 +166,13 @@ func (s *site) standing(t *testing.T) *standing {
 	if !ok {
 		t.Fatalf("nobody knows what %s is meant to be", s.environment)
 	}
-	w := &standing{T: t, clients: s.clients(region), intention: want, stack: "platform-" + s.environment, region: region}
+	w := &standing{
+		T:         t,
+		clients:   s.clients(region),
+		intention: want,
+		stack:     "platform-" + s.environment,
+		region:    region,
+	}
 
 	named := []ec2types.Filter{{Name: aws.String("tag:Name"), Values: []string{w.stack + "-vpc"}}}
 	w.vpc = *only(t, "VPC", said(w.ec2.DescribeVpcs(alive, &ec2.DescribeVpcsInput{Filters: named}))(t).Vpcs).VpcId
@@ -175,7 +183,9 @@ func (s *site) standing(t *testing.T) *standing {
 		}
 	}
 	w.groups = map[string]string{}
-	for p := range pages(t, ec2.NewDescribeSecurityGroupsPaginator(w.ec2, &ec2.DescribeSecurityGroupsInput{Filters: w.inVPC()})) {
+	for p := range pages(t, ec2.NewDescribeSecurityGroupsPaginator(w.ec2, &ec2.DescribeSecurityGroupsInput{
+		Filters: w.inVPC(),
+	})) {
 		for _, group := range p.SecurityGroups {
 			w.groups[strings.TrimPrefix(*group.GroupName, w.stack+"-")] = *group.GroupId
 		}
@@ -246,9 +256,10 @@ func (w *standing) key(noun string) string {
 	return *said(w.kms.DescribeKey(alive, &kms.DescribeKeyInput{KeyId: &alias}))(w.T).KeyMetadata.Arn
 }
 
-// ---- The census ----------------------------------------------------------------------------------------------------------
+// ---- The census ---------------------------------------------------------------------------------
 
-// partOf are types that the census does not count, with that of which each is a part: it cannot be left behind alone.
+// partOf are types that the census does not count, with that of which each is a part: it cannot be
+// left behind alone.
 var partOf = map[string]string{
 	"aws_acm_certificate_validation":                     "aws_acm_certificate",
 	"aws_default_security_group":                         "aws_security_group",
@@ -274,15 +285,16 @@ var partOf = map[string]string{
 	"aws_wafv2_web_acl_logging_configuration":            "aws_wafv2_web_acl",
 }
 
-// censusSeesWhatTerraformMade keeps an empty account after the destruction from being the empty answer to a wrong question: of every type that is in
-// Terraform's state, the census must know as many as there are.
+// censusSeesWhatTerraformMade keeps an empty account after the destruction from being the empty
+// answer to a wrong question: of every type that is in Terraform's state, the census must know as
+// many as there are.
 func (s *site) censusSeesWhatTerraformMade(t *testing.T) {
 	out, err := s.terraform(t, "state", "list")
 	if err != nil {
 		t.Fatalf("terraform state list: %v\n%s", err, out)
 	}
 	made := map[string]int{}
-	for _, address := range strings.Fields(out) {
+	for address := range strings.FieldsSeq(out) {
 		if kind, _, _ := strings.Cut(address, "."); strings.HasPrefix(kind, "aws_") {
 			made[kind]++
 		}
@@ -302,7 +314,7 @@ func (s *site) censusSeesWhatTerraformMade(t *testing.T) {
 	}
 }
 
-// ---- The network ---------------------------------------------------------------------------------------------------------
+// ---- The network --------------------------------------------------------------------------------
 
 func (w *standing) onlyTheBalancerIsOpenToTheInternet() {
 	for p := range pages(w.T, ec2.NewDescribeSecurityGroupRulesPaginator(w.ec2, w.rulesOfGroups())) {
@@ -326,10 +338,13 @@ func (w *standing) onlyTheBalancerIsOpenToTheInternet() {
 			w.Errorf("a public address is not a NAT gateway's: %s", named(address.Tags, address.AllocationId))
 		}
 	}
-	for p := range pages(w.T, ec2.NewDescribeNetworkInterfacesPaginator(w.ec2, &ec2.DescribeNetworkInterfacesInput{Filters: w.inVPC()})) {
+	for p := range pages(w.T, ec2.NewDescribeNetworkInterfacesPaginator(w.ec2, &ec2.DescribeNetworkInterfacesInput{
+		Filters: w.inVPC(),
+	})) {
 		for _, i := range p.NetworkInterfaces {
 			if i.Association != nil && i.Association.PublicIp != nil && !gateways[*i.NetworkInterfaceId] {
-				w.Errorf("a network interface has a public address and is not a NAT gateway's: %s", named(i.TagSet, i.NetworkInterfaceId))
+				w.Errorf("a network interface has a public address and is not a NAT gateway's: %s",
+					named(i.TagSet, i.NetworkInterfaceId))
 			}
 		}
 	}
@@ -343,7 +358,9 @@ func (w *standing) onlyTheBalancerIsOpenToTheInternet() {
 	}
 	var none *lambdatypes.ResourceNotFoundException
 	name := w.stack + "-backup"
-	if _, err := w.lambda.GetFunctionUrlConfig(alive, &lambda.GetFunctionUrlConfigInput{FunctionName: &name}); !errors.As(err, &none) {
+	if _, err := w.lambda.GetFunctionUrlConfig(alive, &lambda.GetFunctionUrlConfigInput{
+		FunctionName: &name,
+	}); !errors.As(err, &none) {
 		w.Errorf("the function has an address of its own: %v", err)
 	}
 	if _, err := w.lambda.GetPolicy(alive, &lambda.GetPolicyInput{FunctionName: &name}); !errors.As(err, &none) {
@@ -383,7 +400,9 @@ func (w *standing) way(rule ec2types.SecurityGroupRule) string {
 
 // securityGroupsAllowExactlyTheIntendedWays: the default group is among them, and allows nothing.
 func (w *standing) securityGroupsAllowExactlyTheIntendedWays() {
-	w.same("security groups", slices.Collect(maps.Keys(w.groups)), []string{"default", "load-balancer", "web", "prometheus", "database", "database-function"})
+	w.same("security groups", slices.Collect(maps.Keys(w.groups)), []string{
+		"default", "load-balancer", "web", "prometheus", "database", "database-function",
+	})
 	var have []string
 	for p := range pages(w.T, ec2.NewDescribeSecurityGroupRulesPaginator(w.ec2, w.rulesOfGroups())) {
 		for _, rule := range p.SecurityGroupRules {
@@ -393,7 +412,8 @@ func (w *standing) securityGroupsAllowExactlyTheIntendedWays() {
 	w.same("rules of security groups", have, w.ways)
 }
 
-// everyGroupIsWornByItsOwn: moto puts NAT gateways into the default group, which AWS's have none of; they are left out.
+// everyGroupIsWornByItsOwn: moto puts NAT gateways into the default group, which AWS's have none
+// of; they are left out.
 func (w *standing) everyGroupIsWornByItsOwn() {
 	w.same("the balancer's security groups", w.balancer.SecurityGroups, []string{w.groups["load-balancer"]})
 	var ofDatabase []string
@@ -402,17 +422,23 @@ func (w *standing) everyGroupIsWornByItsOwn() {
 	}
 	w.same("the database's security groups", ofDatabase, []string{w.groups["database"]})
 	for _, service := range w.services() {
-		w.same("security groups of "+*service.ServiceName, service.NetworkConfiguration.AwsvpcConfiguration.SecurityGroups, []string{w.groups[*service.ServiceName]})
+		w.same("security groups of "+*service.ServiceName,
+			service.NetworkConfiguration.AwsvpcConfiguration.SecurityGroups, []string{w.groups[*service.ServiceName]})
 	}
 }
 
-// subnetsLeadWhereTheyShould: besides the VPC's own route, public subnets have the internet gateway, private ones a NAT gateway, database ones nothing.
+// subnetsLeadWhereTheyShould: besides the VPC's own route, public subnets have the internet
+// gateway, private ones a NAT gateway, database ones nothing.
 func (w *standing) subnetsLeadWhereTheyShould() {
-	gateway := only(w.T, "internet gateway", said(w.ec2.DescribeInternetGateways(alive, &ec2.DescribeInternetGatewaysInput{
+	attached := &ec2.DescribeInternetGatewaysInput{
 		Filters: []ec2types.Filter{{Name: aws.String("attachment.vpc-id"), Values: []string{w.vpc}}},
-	}))(w.T).InternetGateways)
+	}
+	gateways := said(w.ec2.DescribeInternetGateways(alive, attached))(w.T).InternetGateways
+	gateway := only(w.T, "internet gateway", gateways)
 	nats := map[string]string{} // by the zone of their subnet
-	for p := range pages(w.T, ec2.NewDescribeNatGatewaysPaginator(w.ec2, &ec2.DescribeNatGatewaysInput{Filter: w.inVPC()})) {
+	for p := range pages(w.T, ec2.NewDescribeNatGatewaysPaginator(w.ec2, &ec2.DescribeNatGatewaysInput{
+		Filter: w.inVPC(),
+	})) {
 		for _, nat := range p.NatGateways {
 			for name, subnet := range w.subnets {
 				if *subnet.SubnetId == *nat.SubnetId && nat.State == ec2types.NatGatewayStateAvailable {
@@ -444,9 +470,13 @@ func (w *standing) subnetsLeadWhereTheyShould() {
 		w.same("routes of subnet "+name, have, want[name])
 	}
 	var throughEndpoint []string
-	endpoint := only(w.T, "endpoint", said(w.ec2.DescribeVpcEndpoints(alive, &ec2.DescribeVpcEndpointsInput{Filters: w.inVPC()}))(w.T).VpcEndpoints)
+	endpoint := only(w.T, "endpoint", said(w.ec2.DescribeVpcEndpoints(alive, &ec2.DescribeVpcEndpointsInput{
+		Filters: w.inVPC(),
+	}))(w.T).VpcEndpoints)
 	w.equal("the endpoint's service", *endpoint.ServiceName, "com.amazonaws."+w.region+".s3")
-	for p := range pages(w.T, ec2.NewDescribeRouteTablesPaginator(w.ec2, &ec2.DescribeRouteTablesInput{RouteTableIds: endpoint.RouteTableIds})) {
+	for p := range pages(w.T, ec2.NewDescribeRouteTablesPaginator(w.ec2, &ec2.DescribeRouteTablesInput{
+		RouteTableIds: endpoint.RouteTableIds,
+	})) {
 		for _, table := range p.RouteTables {
 			for _, a := range table.Associations {
 				throughEndpoint = append(throughEndpoint, aws.ToString(a.SubnetId))
@@ -460,15 +490,16 @@ func (w *standing) subnetsLeadWhereTheyShould() {
 func (w *standing) routes() map[string][]string {
 	w.Helper()
 	routes := map[string][]string{}
-	for p := range pages(w.T, ec2.NewDescribeRouteTablesPaginator(w.ec2, &ec2.DescribeRouteTablesInput{Filters: w.inVPC()})) {
+	for p := range pages(w.T, ec2.NewDescribeRouteTablesPaginator(w.ec2, &ec2.DescribeRouteTablesInput{
+		Filters: w.inVPC(),
+	})) {
 		for _, table := range p.RouteTables {
 			leads := []string{}
 			for _, r := range table.Routes {
 				if aws.ToString(r.GatewayId) == "local" {
 					continue
 				}
-				to := cmp.Or(aws.ToString(r.NatGatewayId), aws.ToString(r.GatewayId), aws.ToString(r.NetworkInterfaceId), aws.ToString(r.VpcPeeringConnectionId), aws.ToString(r.TransitGatewayId))
-				leads = append(leads, cmp.Or(aws.ToString(r.DestinationCidrBlock), aws.ToString(r.DestinationIpv6CidrBlock), aws.ToString(r.DestinationPrefixListId))+" "+to)
+				leads = append(leads, lead(r))
 			}
 			for _, a := range table.Associations {
 				routes[aws.ToString(a.SubnetId)] = leads
@@ -478,7 +509,24 @@ func (w *standing) routes() map[string][]string {
 	return routes
 }
 
-// ---- The balancer --------------------------------------------------------------------------------------------------------
+// lead is where a route leads: a destination and what it is reached through.
+func lead(r ec2types.Route) string {
+	destination := cmp.Or(
+		aws.ToString(r.DestinationCidrBlock),
+		aws.ToString(r.DestinationIpv6CidrBlock),
+		aws.ToString(r.DestinationPrefixListId),
+	)
+	through := cmp.Or(
+		aws.ToString(r.NatGatewayId),
+		aws.ToString(r.GatewayId),
+		aws.ToString(r.NetworkInterfaceId),
+		aws.ToString(r.VpcPeeringConnectionId),
+		aws.ToString(r.TransitGatewayId),
+	)
+	return destination + " " + through
+}
+
+// ---- The balancer -------------------------------------------------------------------------------
 
 func (w *standing) balancerAnswersAndForwards() {
 	if w.balancer.Scheme == elbtypes.LoadBalancerSchemeEnumInternal {
@@ -492,12 +540,15 @@ func (w *standing) balancerAnswersAndForwards() {
 	w.same("the balancer's subnets", in, w.tier("public"))
 
 	attributes := map[string]string{}
-	for _, a := range said(w.elb.DescribeLoadBalancerAttributes(alive, &elb.DescribeLoadBalancerAttributesInput{LoadBalancerArn: w.balancer.LoadBalancerArn}))(w.T).Attributes {
+	for _, a := range said(w.elb.DescribeLoadBalancerAttributes(alive, &elb.DescribeLoadBalancerAttributesInput{
+		LoadBalancerArn: w.balancer.LoadBalancerArn,
+	}))(w.T).Attributes {
 		attributes[*a.Key] = *a.Value
 	}
 	w.equal("the balancer's protection", attributes["deletion_protection.enabled"], fmt.Sprint(w.protected))
 	w.equal("that the balancer logs", attributes["access_logs.s3.enabled"], "true")
-	w.equal("where the balancer logs to", attributes["access_logs.s3.bucket"], w.stack+"-access-logs-"+emulator.Account+"-"+w.region)
+	w.equal("where the balancer logs to", attributes["access_logs.s3.bucket"],
+		w.stack+"-access-logs-"+emulator.Account+"-"+w.region)
 
 	group := w.targets
 	w.same("what the target group is", []string{
@@ -505,16 +556,20 @@ func (w *standing) balancerAnswersAndForwards() {
 		string(group.HealthCheckProtocol), *group.HealthCheckPort, *group.HealthCheckPath, *group.Matcher.HttpCode,
 	}, []string{"ip", "HTTP", "8080", w.vpc, "HTTP", "traffic-port", "/", "200-299"})
 	// moto names a balancer once for each of its rules
-	w.same("balancers of the target group", slices.Compact(group.LoadBalancerArns), []string{*w.balancer.LoadBalancerArn})
+	balancers := slices.Compact(group.LoadBalancerArns)
+	w.same("balancers of the target group", balancers, []string{*w.balancer.LoadBalancerArn})
 
 	var listeners, rules []string
 	for _, l := range w.listeners() {
 		name := fmt.Sprintf("%s %d: ", l.Protocol, *l.Port)
 		listeners = append(listeners, name+w.action(only(w.T, "default action of "+name, l.DefaultActions)))
-		for p := range pages(w.T, elb.NewDescribeRulesPaginator(w.elb, &elb.DescribeRulesInput{ListenerArn: l.ListenerArn})) {
+		for p := range pages(w.T, elb.NewDescribeRulesPaginator(w.elb, &elb.DescribeRulesInput{
+			ListenerArn: l.ListenerArn,
+		})) {
 			for _, r := range p.Rules {
 				if !*r.IsDefault {
-					rules = append(rules, name+*r.Priority+": "+conditionsOf(r)+": "+w.action(only(w.T, "action of "+*r.RuleArn, r.Actions)))
+					action := w.action(only(w.T, "action of "+*r.RuleArn, r.Actions))
+					rules = append(rules, name+*r.Priority+": "+conditionsOf(r)+": "+action)
 				}
 			}
 		}
@@ -525,7 +580,9 @@ func (w *standing) balancerAnswersAndForwards() {
 
 func (w *standing) listeners() []elbtypes.Listener {
 	w.Helper()
-	return said(w.elb.DescribeListeners(alive, &elb.DescribeListenersInput{LoadBalancerArn: w.balancer.LoadBalancerArn}))(w.T).Listeners
+	return said(w.elb.DescribeListeners(alive, &elb.DescribeListenersInput{
+		LoadBalancerArn: w.balancer.LoadBalancerArn,
+	}))(w.T).Listeners
 }
 
 // action says what a listener or a rule does.
@@ -535,7 +592,8 @@ func (w *standing) action(a elbtypes.Action) string {
 		return *a.FixedResponseConfig.StatusCode + " " + *a.FixedResponseConfig.MessageBody
 	case a.RedirectConfig != nil:
 		r := a.RedirectConfig
-		if aws.ToString(r.Host) != "#{host}" || aws.ToString(r.Path) != "/#{path}" || aws.ToString(r.Query) != "#{query}" {
+		if aws.ToString(r.Host) != "#{host}" || aws.ToString(r.Path) != "/#{path}" ||
+			aws.ToString(r.Query) != "#{query}" {
 			return "a redirect to another address"
 		}
 		return strings.TrimPrefix(string(r.StatusCode), "HTTP_") + " to " + *r.Protocol + " " + *r.Port
@@ -564,7 +622,8 @@ func conditionsOf(r elbtypes.Rule) string {
 	return strings.Join(all, " and ")
 }
 
-// certificateIsTheDomains: it is issued, and the listener has it with a policy of TLS 1.2 and later.
+// certificateIsTheDomains: it is issued, and the listener has it with a policy of TLS 1.2 and
+// later.
 func (w *standing) certificateIsTheDomains() {
 	var have []string
 	for _, l := range w.listeners() {
@@ -573,7 +632,9 @@ func (w *standing) certificateIsTheDomains() {
 		}
 		w.equal("the listener's TLS policy", *l.SslPolicy, "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09")
 		for _, c := range l.Certificates {
-			certificate := said(w.acm.DescribeCertificate(alive, &acm.DescribeCertificateInput{CertificateArn: c.CertificateArn}))(w.T).Certificate
+			certificate := said(w.acm.DescribeCertificate(alive, &acm.DescribeCertificateInput{
+				CertificateArn: c.CertificateArn,
+			}))(w.T).Certificate
 			w.equal("the certificate's status", certificate.Status, acmtypes.CertificateStatusIssued)
 			have = append(have, *certificate.DomainName)
 		}
@@ -593,29 +654,35 @@ func (w *standing) domainLeadsToTheBalancer() {
 	byName := &route53.ListHostedZonesByNameInput{DNSName: &parent, MaxItems: aws.Int32(1)}
 	zone := only(w.T, "zone "+parent, said(w.route53.ListHostedZonesByName(alive, byName))(w.T).HostedZones)
 	var have []string
-	for p := range pages(w.T, route53.NewListResourceRecordSetsPaginator(w.route53, &route53.ListResourceRecordSetsInput{HostedZoneId: zone.Id})) {
+	records := &route53.ListResourceRecordSetsInput{HostedZoneId: zone.Id}
+	for p := range pages(w.T, route53.NewListResourceRecordSetsPaginator(w.route53, records)) {
 		for _, r := range p.ResourceRecordSets {
 			if *r.Name == w.domain+"." && r.AliasTarget != nil {
 				have = append(have, string(r.Type)+" "+*r.AliasTarget.DNSName+" "+*r.AliasTarget.HostedZoneId)
 			}
 		}
 	}
-	w.same("where "+w.domain+" leads", have, []string{"A " + *w.balancer.DNSName + " " + *w.balancer.CanonicalHostedZoneId})
+	alias := "A " + *w.balancer.DNSName + " " + *w.balancer.CanonicalHostedZoneId
+	w.same("where "+w.domain+" leads", have, []string{alias})
 }
 
 func (w *standing) firewallStandsBeforeTheBalancer() {
-	acl := said(w.wafv2.GetWebACLForResource(alive, &wafv2.GetWebACLForResourceInput{ResourceArn: w.balancer.LoadBalancerArn}))(w.T).WebACL
+	acl := said(w.wafv2.GetWebACLForResource(alive, &wafv2.GetWebACLForResourceInput{
+		ResourceArn: w.balancer.LoadBalancerArn,
+	}))(w.T).WebACL
 	if stands := acl != nil && acl.ARN != nil; stands != w.firewall {
 		w.Errorf("that a firewall stands before the balancer: have %t, want %t", stands, w.firewall)
 	} else if stands {
-		logging := said(w.wafv2.GetLoggingConfiguration(alive, &wafv2.GetLoggingConfigurationInput{ResourceArn: acl.ARN}))(w.T).LoggingConfiguration
+		logging := said(w.wafv2.GetLoggingConfiguration(alive, &wafv2.GetLoggingConfigurationInput{
+			ResourceArn: acl.ARN,
+		}))(w.T).LoggingConfiguration
 		for _, destination := range logging.LogDestinationConfigs {
 			w.logGroup("the firewall's log group", destination[strings.LastIndex(destination, ":")+1:])
 		}
 	}
 }
 
-// ---- The tasks -----------------------------------------------------------------------------------------------------------
+// ---- The tasks ----------------------------------------------------------------------------------
 
 func (w *standing) services() []ecstypes.Service {
 	w.Helper()
@@ -632,8 +699,11 @@ func (w *standing) servicesRunTheNewestInPrivate() {
 		name := *service.ServiceName
 		w.equal(name+": status", *service.Status, "ACTIVE")
 		family := w.stack + "-" + name
-		active := said(w.ecs.ListTaskDefinitions(alive, &ecs.ListTaskDefinitionsInput{FamilyPrefix: &family}))(w.T).TaskDefinitionArns
-		w.same(name+": task definition, of which one revision alone is active", []string{*service.TaskDefinition}, active)
+		active := said(w.ecs.ListTaskDefinitions(alive, &ecs.ListTaskDefinitionsInput{
+			FamilyPrefix: &family,
+		}))(w.T).TaskDefinitionArns
+		w.same(name+": task definition, of which one revision alone is active",
+			[]string{*service.TaskDefinition}, active)
 
 		network := service.NetworkConfiguration.AwsvpcConfiguration
 		w.same(name+": subnets", network.Subnets, w.tier("private"))
@@ -659,16 +729,21 @@ func (w *standing) discovered(service ecstypes.Service) string {
 	id := arn[strings.LastIndex(arn, "/")+1:]
 	found := said(w.servicediscovery.GetService(alive, &servicediscovery.GetServiceInput{Id: &id}))(w.T).Service
 	//lint:ignore SA1019 moto tells the namespace only where it was told of first
-	namespace := said(w.servicediscovery.GetNamespace(alive, &servicediscovery.GetNamespaceInput{Id: found.DnsConfig.NamespaceId}))(w.T).Namespace
+	namespace := said(w.servicediscovery.GetNamespace(alive, &servicediscovery.GetNamespaceInput{
+		Id: found.DnsConfig.NamespaceId,
+	}))(w.T).Namespace
 	w.equal("the namespace", *namespace.Name, w.stack+".internal")
 	return *found.Name
 }
 
-// tasksFindWhatTheyName: roles, secrets, the log, the configuration and the database are there, and the role that starts a task may use them.
+// tasksFindWhatTheyName: roles, secrets, the log, the configuration and the database are there, and
+// the role that starts a task may use them.
 func (w *standing) tasksFindWhatTheyName() {
 	for _, service := range w.services() {
 		name := *service.ServiceName
-		definition := said(w.ecs.DescribeTaskDefinition(alive, &ecs.DescribeTaskDefinitionInput{TaskDefinition: service.TaskDefinition}))(w.T).TaskDefinition
+		definition := said(w.ecs.DescribeTaskDefinition(alive, &ecs.DescribeTaskDefinitionInput{
+			TaskDefinition: service.TaskDefinition,
+		}))(w.T).TaskDefinition
 		w.trusts(*definition.ExecutionRoleArn, "ecs-tasks.amazonaws.com")
 		w.trusts(*definition.TaskRoleArn, "ecs-tasks.amazonaws.com")
 		if *definition.ExecutionRoleArn == *definition.TaskRoleArn {
@@ -726,7 +801,7 @@ func (w *standing) configurationStands(what string, container ecstypes.Container
 	}
 }
 
-// ---- Roles and policies --------------------------------------------------------------------------------------------------
+// ---- Roles and policies -------------------------------------------------------------------------
 
 // policy is a policy document, of which IAM writes every list of one as that one.
 type policy struct {
@@ -787,7 +862,10 @@ func (w *standing) permissions(role string) map[string][]string {
 	may := map[string][]string{}
 	for p := range pages(w.T, iam.NewListRolePoliciesPaginator(w.iam, &iam.ListRolePoliciesInput{RoleName: &name})) {
 		for _, policy := range p.PolicyNames {
-			text := said(w.iam.GetRolePolicy(alive, &iam.GetRolePolicyInput{RoleName: &name, PolicyName: &policy}))(w.T).PolicyDocument
+			text := said(w.iam.GetRolePolicy(alive, &iam.GetRolePolicyInput{
+				RoleName:   &name,
+				PolicyName: &policy,
+			}))(w.T).PolicyDocument
 			for _, s := range w.policy(*text).Statement {
 				for _, action := range s.Action {
 					for _, resource := range s.Resource {
@@ -797,14 +875,16 @@ func (w *standing) permissions(role string) map[string][]string {
 			}
 		}
 	}
-	attached := said(w.iam.ListAttachedRolePolicies(alive, &iam.ListAttachedRolePoliciesInput{RoleName: &name}))(w.T).AttachedPolicies
+	attached := said(w.iam.ListAttachedRolePolicies(alive, &iam.ListAttachedRolePoliciesInput{
+		RoleName: &name,
+	}))(w.T).AttachedPolicies
 	if len(attached) > 0 {
 		w.Errorf("role %s has a policy attached that is not its own: %s", name, *attached[0].PolicyArn)
 	}
 	return may
 }
 
-// ---- What is kept --------------------------------------------------------------------------------------------------------
+// ---- What is kept -------------------------------------------------------------------------------
 
 func (w *standing) databaseIsKeptSafe() {
 	db := w.database
@@ -820,7 +900,9 @@ func (w *standing) databaseIsKeptSafe() {
 	w.trusts(aws.ToString(db.MonitoringRoleArn), "monitoring.rds.amazonaws.com")
 
 	var subnets []string
-	group := said(w.rds.DescribeDBSubnetGroups(alive, &rds.DescribeDBSubnetGroupsInput{DBSubnetGroupName: db.DBSubnetGroup.DBSubnetGroupName}))(w.T).DBSubnetGroups[0]
+	group := said(w.rds.DescribeDBSubnetGroups(alive, &rds.DescribeDBSubnetGroupsInput{
+		DBSubnetGroupName: db.DBSubnetGroup.DBSubnetGroupName,
+	}))(w.T).DBSubnetGroups[0]
 	for _, subnet := range group.Subnets {
 		subnets = append(subnets, *subnet.SubnetIdentifier)
 	}
@@ -828,7 +910,9 @@ func (w *standing) databaseIsKeptSafe() {
 
 	name := only(w.T, "parameter group", db.DBParameterGroups).DBParameterGroupName
 	parameters := map[string]string{}
-	for p := range pages(w.T, rds.NewDescribeDBParametersPaginator(w.rds, &rds.DescribeDBParametersInput{DBParameterGroupName: name})) {
+	for p := range pages(w.T, rds.NewDescribeDBParametersPaginator(w.rds, &rds.DescribeDBParametersInput{
+		DBParameterGroupName: name,
+	})) {
 		for _, parameter := range p.Parameters {
 			parameters[*parameter.ParameterName] = aws.ToString(parameter.ParameterValue)
 		}
@@ -837,14 +921,16 @@ func (w *standing) databaseIsKeptSafe() {
 	for _, log := range db.EnabledCloudwatchLogsExports {
 		w.logGroup("the database's log group", "/aws/rds/instance/"+*db.DBInstanceIdentifier+"/"+log)
 	}
-	subscription := only(w.T, "event subscription", said(w.rds.DescribeEventSubscriptions(alive, nil))(w.T).EventSubscriptionsList)
+	subscription := only(w.T, "event subscription",
+		said(w.rds.DescribeEventSubscriptions(alive, nil))(w.T).EventSubscriptionsList)
 	w.equal("where the database's events go", *subscription.SnsTopicArn, w.topic)
 	w.same("whose events go there", subscription.SourceIdsList, []string{*db.DBInstanceIdentifier})
 }
 
 func (w *standing) bucketsAreClosed() {
 	suffix := "-" + emulator.Account + "-" + w.region
-	keys := map[string]string{"access-logs": "", "backup": w.key("backup"), "prometheus": w.key("services")} // access logs can only have S3's own
+	// Access logs can be encrypted with S3's own key only.
+	keys := map[string]string{"access-logs": "", "backup": w.key("backup"), "prometheus": w.key("services")}
 	var have, want []string
 	for p := range pages(w.T, s3.NewListBucketsPaginator(w.s3, nil)) {
 		for _, bucket := range p.Buckets {
@@ -869,13 +955,18 @@ func (w *standing) bucketIsClosed(bucket, key string) {
 		w.Errorf("bucket %s may be opened to the public: %v", bucket, err)
 	} else {
 		b := block.PublicAccessBlockConfiguration
-		w.equal(bucket+": what is blocked", []bool{*b.BlockPublicAcls, *b.BlockPublicPolicy, *b.IgnorePublicAcls, *b.RestrictPublicBuckets}, []bool{true, true, true, true})
+		have := []bool{*b.BlockPublicAcls, *b.BlockPublicPolicy, *b.IgnorePublicAcls, *b.RestrictPublicBuckets}
+		w.equal(bucket+": what is blocked", have, []bool{true, true, true, true})
 	}
-	w.equal(bucket+": versions", said(w.s3.GetBucketVersioning(alive, &s3.GetBucketVersioningInput{Bucket: &bucket}))(w.T).Status, s3types.BucketVersioningStatusEnabled)
-	if owner, err := w.s3.GetBucketOwnershipControls(alive, &s3.GetBucketOwnershipControlsInput{Bucket: &bucket}); err != nil {
+	versions := said(w.s3.GetBucketVersioning(alive, &s3.GetBucketVersioningInput{Bucket: &bucket}))(w.T).Status
+	w.equal(bucket+": versions", versions, s3types.BucketVersioningStatusEnabled)
+	if owner, err := w.s3.GetBucketOwnershipControls(alive, &s3.GetBucketOwnershipControlsInput{
+		Bucket: &bucket,
+	}); err != nil {
 		w.Errorf("bucket %s has objects that are not ours: %v", bucket, err)
 	} else {
-		w.equal(bucket+": owner of objects", only(w.T, "rule", owner.OwnershipControls.Rules).ObjectOwnership, s3types.ObjectOwnershipBucketOwnerEnforced)
+		w.equal(bucket+": owner of objects", only(w.T, "rule", owner.OwnershipControls.Rules).ObjectOwnership,
+			s3types.ObjectOwnershipBucketOwnerEnforced)
 	}
 	if encryption, err := w.s3.GetBucketEncryption(alive, &s3.GetBucketEncryptionInput{Bucket: &bucket}); err != nil {
 		w.Errorf("bucket %s is not encrypted: %v", bucket, err)
@@ -890,8 +981,10 @@ func (w *standing) bucketIsClosed(bucket, key string) {
 	}
 	arn, refused := "arn:aws:s3:::"+bucket, false
 	for _, s := range w.policy(*text.Policy).Statement {
-		all := slices.Contains(s.Resource, arn) && slices.Contains(s.Resource, arn+"/*") && slices.Equal(s.Action, list{"s3:*"}) && s.Principal == "*"
-		refused = refused || s.Effect == "Deny" && all && slices.Equal(s.Condition["Bool"]["aws:SecureTransport"], list{"false"}) && len(s.Condition) == 1
+		all := slices.Contains(s.Resource, arn) && slices.Contains(s.Resource, arn+"/*") &&
+			slices.Equal(s.Action, list{"s3:*"}) && s.Principal == "*"
+		refused = refused || s.Effect == "Deny" && all &&
+			slices.Equal(s.Condition["Bool"]["aws:SecureTransport"], list{"false"}) && len(s.Condition) == 1
 		if s.Effect == "Allow" && s.Principal == "*" {
 			w.Errorf("bucket %s is open to everyone: %s", bucket, s.Sid)
 		}
@@ -914,7 +1007,8 @@ func (w *standing) logsAreEncryptedAndEnd() {
 	}))(w.T).FlowLogs)
 	w.equal("what the flow log records", flow.TrafficType, ec2types.TrafficTypeAll)
 	w.trusts(*flow.DeliverLogsPermissionArn, "vpc-flow-logs.amazonaws.com")
-	arn := w.logGroup("the flow log's log group", (*flow.LogDestination)[strings.LastIndex(*flow.LogDestination, ":")+1:])
+	arn := w.logGroup("the flow log's log group",
+		(*flow.LogDestination)[strings.LastIndex(*flow.LogDestination, ":")+1:])
 	if !slices.Contains(w.permissions(*flow.DeliverLogsPermissionArn)["logs:PutLogEvents"], arn) {
 		w.Errorf("nobody may write the flow log to %s", arn)
 	}
@@ -923,7 +1017,8 @@ func (w *standing) logsAreEncryptedAndEnd() {
 // logGroup wants a log group to be there, and returns its ARN.
 func (w *standing) logGroup(what, name string) (arn string) {
 	w.Helper()
-	for p := range pages(w.T, cloudwatchlogs.NewDescribeLogGroupsPaginator(w.logs, &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name})) {
+	input := &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name}
+	for p := range pages(w.T, cloudwatchlogs.NewDescribeLogGroupsPaginator(w.logs, input)) {
 		for _, group := range p.LogGroups {
 			if *group.LogGroupName == name {
 				return *group.LogGroupArn
@@ -937,16 +1032,20 @@ func (w *standing) logGroup(what, name string) (arn string) {
 func (w *standing) keysAreRenewed() {
 	for _, noun := range []string{"logs", "database", "services", "alerts", "backup"} {
 		key := w.key(noun)
-		if !said(w.kms.GetKeyRotationStatus(alive, &kms.GetKeyRotationStatusInput{KeyId: &key}))(w.T).KeyRotationEnabled {
+		if !said(w.kms.GetKeyRotationStatus(alive, &kms.GetKeyRotationStatusInput{
+			KeyId: &key,
+		}))(w.T).KeyRotationEnabled {
 			w.Errorf("the key for %s is never renewed", noun)
 		}
 	}
 }
 
-// ---- What runs by itself -------------------------------------------------------------------------------------------------
+// ---- What runs by itself ------------------------------------------------------------------------
 
 func (w *standing) schedulesCallTheFunction() {
-	function := said(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(w.stack + "-backup")}))(w.T)
+	function := said(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
+		FunctionName: aws.String(w.stack + "-backup"),
+	}))(w.T)
 	w.trusts(*function.Role, "lambda.amazonaws.com")
 	inputs := map[string]string{
 		w.stack + "-backup-schedule":        `{"action":"backup","scheduled_time":"<aws.scheduler.scheduled-time>"}`,
@@ -957,26 +1056,37 @@ func (w *standing) schedulesCallTheFunction() {
 		for _, found := range p.Schedules {
 			name := *found.Name
 			have = append(have, name)
-			schedule := said(w.scheduler.GetSchedule(alive, &scheduler.GetScheduleInput{Name: &name, GroupName: found.GroupName}))(w.T)
+			schedule := said(w.scheduler.GetSchedule(alive, &scheduler.GetScheduleInput{
+				Name:      &name,
+				GroupName: found.GroupName,
+			}))(w.T)
 			w.equal(name+": state", schedule.State, schedulertypes.ScheduleStateEnabled)
 			w.equal(name+": target", *schedule.Target.Arn, *function.FunctionArn)
 			w.equal(name+": input", *schedule.Target.Input, inputs[name])
 			w.trusts(*schedule.Target.RoleArn, "scheduler.amazonaws.com")
-			w.equal(name+": what its role may", w.permissions(*schedule.Target.RoleArn), map[string][]string{"lambda:InvokeFunction": {*function.FunctionArn}})
+			w.equal(name+": what its role may", w.permissions(*schedule.Target.RoleArn), map[string][]string{
+				"lambda:InvokeFunction": {*function.FunctionArn},
+			})
 		}
 	}
 	w.same("schedules", have, slices.Collect(maps.Keys(inputs)))
-	retries := said(w.lambda.GetFunctionEventInvokeConfig(alive, &lambda.GetFunctionEventInvokeConfigInput{FunctionName: function.FunctionName}))(w.T)
+	retries := said(w.lambda.GetFunctionEventInvokeConfig(alive, &lambda.GetFunctionEventInvokeConfigInput{
+		FunctionName: function.FunctionName,
+	}))(w.T)
 	w.equal("where the function's failures go", *retries.DestinationConfig.OnFailure.Destination, w.topic)
 }
 
-// functionMakesOneSnapshotForATime: the emulator runs the function's own program. The hour is the evening's, at which no schedule calls.
+// functionMakesOneSnapshotForATime: the emulator runs the function's own program. The hour is the
+// evening's, at which no schedule calls.
 func (w *standing) functionMakesOneSnapshotForATime() {
 	at := time.Now().UTC().Truncate(24 * time.Hour).Add(-time.Hour)
 	id := w.stack + "-scheduled-" + at.Format("20060102-150405")
 	event := fmt.Sprintf(`{"action":"backup","scheduled_time":%q}`, at.Format(time.RFC3339))
 	for _, first := range []bool{true, false} {
-		answer := said(w.lambda.Invoke(alive, &lambda.InvokeInput{FunctionName: aws.String(w.stack + "-backup"), Payload: []byte(event)}))(w.T)
+		answer := said(w.lambda.Invoke(alive, &lambda.InvokeInput{
+			FunctionName: aws.String(w.stack + "-backup"),
+			Payload:      []byte(event),
+		}))(w.T)
 		if answer.FunctionError != nil {
 			w.Errorf("the backup failed: %s", answer.Payload)
 			return
@@ -994,7 +1104,9 @@ func (w *standing) functionMakesOneSnapshotForATime() {
 		w.equal("the snapshots that it knows", result.Kept, 1)
 	}
 	var have []string
-	for p := range pages(w.T, rds.NewDescribeDBSnapshotsPaginator(w.rds, &rds.DescribeDBSnapshotsInput{SnapshotType: aws.String("manual")})) {
+	for p := range pages(w.T, rds.NewDescribeDBSnapshotsPaginator(w.rds, &rds.DescribeDBSnapshotsInput{
+		SnapshotType: aws.String("manual"),
+	})) {
 		for _, snapshot := range p.DBSnapshots {
 			have = append(have, *snapshot.DBSnapshotIdentifier)
 			w.equal("whose snapshot it is", *snapshot.DBInstanceIdentifier, *w.database.DBInstanceIdentifier)
@@ -1009,7 +1121,7 @@ func (w *standing) functionMakesOneSnapshotForATime() {
 	w.same("snapshots after two calls for the same time", have, []string{id})
 }
 
-// ---- Alarms --------------------------------------------------------------------------------------------------------------
+// ---- Alarms -------------------------------------------------------------------------------------
 
 // alarms are the stack's, without those that scaling has made for itself.
 func (w *standing) alarms() map[string]alarmOf {
@@ -1048,7 +1160,8 @@ func (w *standing) alarmsReachTheTopic() {
 	alarms := w.alarms()
 	for _, service := range w.services() {
 		if watched := service.DeploymentConfiguration.Alarms; watched != nil {
-			w.equal(*service.ServiceName+": that a deployment looks at its alarms", watched.Enable && watched.Rollback, true)
+			w.equal(*service.ServiceName+": that a deployment looks at its alarms",
+				watched.Enable && watched.Rollback, true)
 			for _, name := range watched.AlarmNames {
 				if _, ok := alarms[name]; !ok {
 					w.Errorf("%s: a deployment watches the alarm %s, which is not there", *service.ServiceName, name)
@@ -1065,11 +1178,15 @@ func (w *standing) alarmsReachTheTopic() {
 		w.equal(name+": who hears that it is over", alarms[name].ok, []string{w.topic})
 	}
 	rule := w.stack + "-deployment-failed"
-	target := only(w.T, "target of "+rule, said(w.events.ListTargetsByRule(alive, &eventbridge.ListTargetsByRuleInput{Rule: &rule}))(w.T).Targets)
+	target := only(w.T, "target of "+rule, said(w.events.ListTargetsByRule(alive, &eventbridge.ListTargetsByRuleInput{
+		Rule: &rule,
+	}))(w.T).Targets)
 	w.equal("who hears of a failed deployment", *target.Arn, w.topic)
 
 	var emails []string
-	for p := range pages(w.T, sns.NewListSubscriptionsByTopicPaginator(w.sns, &sns.ListSubscriptionsByTopicInput{TopicArn: &w.topic})) {
+	for p := range pages(w.T, sns.NewListSubscriptionsByTopicPaginator(w.sns, &sns.ListSubscriptionsByTopicInput{
+		TopicArn: &w.topic,
+	})) {
 		for _, s := range p.Subscriptions {
 			emails = append(emails, *s.Endpoint)
 		}
@@ -1085,7 +1202,9 @@ func (w *standing) alarmsLookAtWhatIsThere() {
 		"TargetGroup":          {"targetgroup/" + after(*w.targets.TargetGroupArn, ":targetgroup/")},
 		"DBInstanceIdentifier": {*w.database.DBInstanceIdentifier},
 	}
-	for p := range pages(w.T, ec2.NewDescribeNatGatewaysPaginator(w.ec2, &ec2.DescribeNatGatewaysInput{Filter: w.inVPC()})) {
+	for p := range pages(w.T, ec2.NewDescribeNatGatewaysPaginator(w.ec2, &ec2.DescribeNatGatewaysInput{
+		Filter: w.inVPC(),
+	})) {
 		for _, nat := range p.NatGateways {
 			there["NatGatewayId"] = append(there["NatGatewayId"], *nat.NatGatewayId)
 		}
@@ -1120,7 +1239,9 @@ func (w *standing) alarmsLookAtWhatIsThere() {
 	var dashboard struct {
 		Widgets []struct{ Properties struct{ Alarms []string } }
 	}
-	body := said(w.cloudwatch.GetDashboard(alive, &cloudwatch.GetDashboardInput{DashboardName: &w.stack}))(w.T).DashboardBody
+	body := said(w.cloudwatch.GetDashboard(alive, &cloudwatch.GetDashboardInput{
+		DashboardName: &w.stack,
+	}))(w.T).DashboardBody
 	if err := json.Unmarshal([]byte(*body), &dashboard); err != nil {
 		w.Fatalf("%v\n%s", err, *body)
 	}
@@ -1133,13 +1254,19 @@ func (w *standing) alarmsLookAtWhatIsThere() {
 	}
 }
 
-// topicTakesFromAWSAlone: from alarms, events and RDS, over TLS; and these may use its key, without which AWS would drop what they say and tell nobody.
+// topicTakesFromAWSAlone: from alarms, events and RDS, over TLS; and these may use its key, without
+// which AWS would drop what they say and tell nobody.
 func (w *standing) topicTakesFromAWSAlone() {
-	attributes := said(w.sns.GetTopicAttributes(alive, &sns.GetTopicAttributesInput{TopicArn: &w.topic}))(w.T).Attributes
+	attributes := said(w.sns.GetTopicAttributes(alive, &sns.GetTopicAttributesInput{
+		TopicArn: &w.topic,
+	}))(w.T).Attributes
 	here := w.region + ":" + emulator.Account
 	want := map[string]map[string]map[string]list{
-		"cloudwatch.amazonaws.com": {"ArnLike": {"aws:SourceArn": {"arn:aws:cloudwatch:" + here + ":alarm:" + w.stack + "-*"}}},
-		"events.amazonaws.com":     {"ArnLike": {"aws:SourceArn": {"arn:aws:events:" + here + ":rule/" + w.stack + "-*"}}},
+		"cloudwatch.amazonaws.com": {
+			"ArnLike": {"aws:SourceArn": {"arn:aws:cloudwatch:" + here + ":alarm:" + w.stack + "-*"}},
+		},
+		"events.amazonaws.com": {"ArnLike": {"aws:SourceArn": {"arn:aws:events:" + here + ":rule/" + w.stack +
+			"-*"}}},
 		"events.rds.amazonaws.com": {"StringEquals": {"aws:SourceAccount": {emulator.Account}}},
 		"everyone, as a refusal":   {"Bool": {"aws:SecureTransport": {"false"}}},
 	}
@@ -1163,7 +1290,10 @@ func (w *standing) topicTakesFromAWSAlone() {
 	w.equal("the topic's key", attributes["KmsMasterKeyId"], w.key("alerts"))
 	key := w.key("alerts")
 	users := map[string][]string{}
-	text := said(w.kms.GetKeyPolicy(alive, &kms.GetKeyPolicyInput{KeyId: &key, PolicyName: aws.String("default")}))(w.T).Policy
+	text := said(w.kms.GetKeyPolicy(alive, &kms.GetKeyPolicyInput{
+		KeyId:      &key,
+		PolicyName: aws.String("default"),
+	}))(w.T).Policy
 	for _, s := range w.policy(*text).Statement {
 		principals, _ := s.Principal.(map[string]any)
 		switch services := principals["Service"].(type) {
@@ -1176,11 +1306,14 @@ func (w *standing) topicTakesFromAWSAlone() {
 		}
 	}
 	for _, service := range []string{"cloudwatch.amazonaws.com", "events.amazonaws.com", "events.rds.amazonaws.com"} {
-		w.same("what "+service+" may do with the topic's key", users[service], []string{"kms:Decrypt", "kms:GenerateDataKey*"})
+		w.same("what "+service+" may do with the topic's key", users[service], []string{
+			"kms:Decrypt",
+			"kms:GenerateDataKey*",
+		})
 	}
 }
 
-// ---- The outputs ---------------------------------------------------------------------------------------------------------
+// ---- The outputs --------------------------------------------------------------------------------
 
 // outputsNameWhatStands compares what Terraform puts out with what AWS says.
 func (s *site) outputsNameWhatStands(t *testing.T, w *standing) {
@@ -1209,26 +1342,35 @@ func (s *site) outputsNameWhatStands(t *testing.T, w *standing) {
 		"public_subnet_ids":               w.tier("public"),
 		"private_subnet_ids":              w.tier("private"),
 		"database_subnet_ids":             w.tier("database"),
-		"cluster_name":                    *said(w.ecs.DescribeClusters(alive, &ecs.DescribeClustersInput{Clusters: []string{w.stack}}))(t).Clusters[0].ClusterName,
-		"service_names":                   map[string]string{"web": "web"},
-		"service_security_group_ids":      map[string]string{"web": w.groups["web"]},
-		"repository_urls":                 map[string]string{},
+		"cluster_name": *said(w.ecs.DescribeClusters(alive, &ecs.DescribeClustersInput{
+			Clusters: []string{w.stack},
+		}))(t).Clusters[0].ClusterName,
+		"service_names":              map[string]string{"web": "web"},
+		"service_security_group_ids": map[string]string{"web": w.groups["web"]},
+		"repository_urls":            map[string]string{},
 		"log_group_names": map[string]string{
-			"prometheus": "/" + w.stack + "/prometheus", "backup": "/aws/lambda/" + w.stack + "-backup", "database_roles": "/aws/lambda/" + w.stack + "-database",
-			"database": "/aws/rds/instance/" + w.stack + "/postgresql", "service_web": "/" + w.stack + "/service/web",
+			"prometheus":     "/" + w.stack + "/prometheus",
+			"backup":         "/aws/lambda/" + w.stack + "-backup",
+			"database_roles": "/aws/lambda/" + w.stack + "-database",
+			"database":       "/aws/rds/instance/" + w.stack + "/postgresql",
+			"service_web":    "/" + w.stack + "/service/web",
 		},
 		"database_address":           *w.database.Endpoint.Address,
 		"database_port":              *w.database.Endpoint.Port,
 		"database_secret_arn":        *w.database.MasterUserSecret.SecretArn,
 		"database_security_group_id": w.groups["database"],
 		"service_database_secret_arns": map[string]string{
-			"web": *said(w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{SecretId: aws.String(w.stack + "/database/web")}))(t).ARN,
+			"web": *said(w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{
+				SecretId: aws.String(w.stack + "/database/web"),
+			}))(t).ARN,
 		},
-		"prometheus_address":   "prometheus." + w.stack + ".internal:9090",
-		"alerts_topic_arn":     w.topic,
-		"dashboard_url":        "https://" + w.region + ".console.aws.amazon.com/cloudwatch/home?region=" + w.region + "#dashboards/dashboard/" + w.stack,
-		"backup_bucket_name":   w.stack + "-backup-" + emulator.Account + "-" + w.region,
-		"backup_function_name": *said(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(w.stack + "-backup")}))(t).FunctionName,
+		"prometheus_address": "prometheus." + w.stack + ".internal:9090",
+		"alerts_topic_arn":   w.topic,
+		"dashboard_url":      "https://" + w.region + ".console.aws.amazon.com/cloudwatch/home?region=" + w.region + "#dashboards/dashboard/" + w.stack,
+		"backup_bucket_name": w.stack + "-backup-" + emulator.Account + "-" + w.region,
+		"backup_function_name": *said(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
+			FunctionName: aws.String(w.stack + "-backup"),
+		}))(t).FunctionName,
 	}
 	w.same("outputs", slices.Collect(maps.Keys(have)), slices.Collect(maps.Keys(want)))
 	for name, value := range want {

@@ -51,7 +51,8 @@ func TestTerraformRefusesABrokenStack(t *testing.T) {
 	}
 }
 
-// A copy of another version of the provider is of no use, so what is looked for has to be what the stack asks for.
+// A copy of another version of the provider is of no use, so what is looked for has to be what the
+// stack asks for.
 func TestStackAsksForTheProviderWeLookFor(t *testing.T) {
 	for _, environment := range environments(t) {
 		t.Run(environment, func(t *testing.T) {

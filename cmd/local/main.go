@@ -1,10 +1,12 @@
-// Local deploys the platform to an AWS of one's own on this machine, an emulator, and takes it away again:
+// Local deploys the platform to an AWS of one's own on this machine, an emulator, and takes it away
+// again:
 //
 //	local up      # again after a change of the configuration: deploys what changed
 //	local down
 //
-// It is run in the project's folder, after `make program`; ENVIRONMENT names the configuration (dev). All that it makes lies below
-// .build/local/<environment>, state included: it knows nothing of what is deployed to AWS and cannot touch it.
+// It is run in the project's folder, after `make program`; ENVIRONMENT names the configuration
+// (dev). All that it makes lies below .build/local/<environment>, state included: it knows nothing
+// of what is deployed to AWS and cannot touch it.
 package main
 
 import (
@@ -72,10 +74,12 @@ func up(ctx context.Context, environment, folder string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("deploying to the emulator at %s (some minutes: the AWS provider waits as it would for AWS) ...\n", server.URL)
+	fmt.Printf("deploying to the emulator at %s (some minutes: the AWS provider waits as it would for AWS) ...\n",
+		server.URL)
 	env = append(emulator.Environ(env, server.URL), tf.Env...)
 	cdktf := filepath.Join("node_modules", ".bin", "cdktf")
-	if err := attached(env, cdktf, "deploy", "--output", out, "--auto-approve", "--skip-synth", "--skip-provider-lock"); err != nil {
+	flags := []string{"--output", out, "--auto-approve", "--skip-synth", "--skip-provider-lock"}
+	if err := attached(env, cdktf, append([]string{"deploy"}, flags...)...); err != nil {
 		return fmt.Errorf("the deployment failed: %w", err)
 	}
 	fmt.Printf("\nIt stands at %s until `make local-down`. To look at it:\n\n", server.URL)
@@ -84,8 +88,8 @@ func up(ctx context.Context, environment, folder string) error {
 	return nil
 }
 
-// ensure returns the emulator that runs for a folder, or starts one. Where the earlier one is gone, so is all that stood in it:
-// then the folder begins anew too.
+// ensure returns the emulator that runs for a folder, or starts one. Where the earlier one is gone,
+// so is all that stood in it: then the folder begins anew too.
 func ensure(ctx context.Context, folder string) (*running, error) {
 	if server := find(folder); server != nil {
 		return server, nil
@@ -104,7 +108,12 @@ func ensure(ctx context.Context, folder string) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	started, err := moto.Start(ctx, emulator.Options{Folder: folder, Account: emulator.Account, Functions: functions, Stay: true})
+	started, err := moto.Start(ctx, emulator.Options{
+		Folder:    folder,
+		Account:   emulator.Account,
+		Functions: functions,
+		Stay:      true,
+	})
 	if err != nil {
 		return nil, err
 	}

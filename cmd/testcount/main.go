@@ -1,5 +1,6 @@
-// Testcount reads what `go test -json` wrote, and says on its last line how many tests passed, failed and were skipped.
-// It fails if one failed, and if something was not tested that should have been:
+// Testcount reads what `go test -json` wrote, and says on its last line how many tests passed,
+// failed and were skipped. It fails if one failed, and if something was not tested that should have
+// been:
 //
 //   - a package in which no test ran, of those named by -need;
 //   - with -noskip, any test that was skipped.
@@ -42,7 +43,8 @@ func main() {
 	}
 }
 
-// count is what became of the tests, each named PACKAGE TEST, or PACKAGE where it failed outside of any test.
+// count is what became of the tests, each named PACKAGE TEST, or PACKAGE where it failed outside of
+// any test.
 type count struct {
 	passed, failed, skipped []string
 

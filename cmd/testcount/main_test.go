@@ -13,7 +13,8 @@ func lines(short ...string) string {
 	for _, s := range short {
 		action, rest, _ := strings.Cut(s, " ")
 		pkg, test, _ := strings.Cut(rest, " ")
-		fmt.Fprintf(&b, `{"Time":"2025-01-01T00:00:00Z","Action":%q,"Package":%q,"Test":%q,"Elapsed":0.1}`+"\n", action, pkg, test)
+		fmt.Fprintf(&b, `{"Time":"2025-01-01T00:00:00Z","Action":%q,"Package":%q,"Test":%q,"Elapsed":0.1}`+"\n",
+			action, pkg, test)
 	}
 	return b.String()
 }
@@ -27,9 +28,12 @@ func TestCount(t *testing.T) {
 		want   string
 		says   []string // the problems
 	}{{
-		name:  "a test with subtests is not counted beside them",
-		lines: []string{"run p A", "run p A/x", "pass p A/x", "run p A/y", "pass p A/y", "pass p A", "run p B", "pass p B", "pass p"},
-		want:  "3 passed, 0 failed, 0 skipped",
+		name: "a test with subtests is not counted beside them",
+		lines: []string{
+			"run p A", "run p A/x", "pass p A/x", "run p A/y", "pass p A/y", "pass p A",
+			"run p B", "pass p B", "pass p",
+		},
+		want: "3 passed, 0 failed, 0 skipped",
 	}, {
 		name:  "what fails inside of a test fails once",
 		lines: []string{"run p A", "run p A/x", "fail p A/x", "run p A/y", "pass p A/y", "fail p A", "fail p"},

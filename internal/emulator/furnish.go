@@ -17,17 +17,19 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Override is a file of Terraform's own kind that is laid beside a stack's cdk.tf.json, which stays as it is. A call that moto
-// lacks is answered by an error that the provider retries; with its own 25 retries that takes nine minutes. With one, it
-// gives up too early after a call that merely came too early.
+// Override is a file of Terraform's own kind that is laid beside a stack's cdk.tf.json, which stays
+// as it is. A call that moto lacks is answered by an error that the provider retries; with its own
+// 25 retries that takes nine minutes. With one, it gives up too early after a call that merely came
+// too early.
 const (
 	OverrideName = "emulator_override.tf.json"
 	Override     = `{"provider": {"aws": {"max_retries": 3}}}` + "\n"
 )
 
-// Furnish makes a stack, the folder that holds its cdk.tf.json, ready to be deployed to the emulator at a URL: it writes the override, and
-// makes in the emulator what the stack takes for granted in an account, unless that is there: the bucket of its state, and the
-// hosted zones that it looks up.
+// Furnish makes a stack, the folder that holds its cdk.tf.json, ready to be deployed to the
+// emulator at a URL: it writes the override, and makes in the emulator what the stack takes for
+// granted in an account, unless that is there: the bucket of its state, and the hosted zones that
+// it looks up.
 func Furnish(ctx context.Context, url, stack string) error {
 	if err := furnish(ctx, url, stack); err != nil {
 		return fmt.Errorf("emulator: %w", err)
@@ -82,7 +84,9 @@ func makeBucket(ctx context.Context, config aws.Config, name string) error {
 	client := s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true })
 	input := &s3.CreateBucketInput{Bucket: aws.String(name)}
 	if config.Region != "us-east-1" { // which is the one that may not be named
-		input.CreateBucketConfiguration = &s3types.CreateBucketConfiguration{LocationConstraint: s3types.BucketLocationConstraint(config.Region)}
+		input.CreateBucketConfiguration = &s3types.CreateBucketConfiguration{
+			LocationConstraint: s3types.BucketLocationConstraint(config.Region),
+		}
 	}
 	_, err := client.CreateBucket(ctx, input)
 	var owned *s3types.BucketAlreadyOwnedByYou
@@ -103,12 +107,15 @@ func makeZone(ctx context.Context, config aws.Config, name string) error {
 			return nil
 		}
 	}
-	_, err = client.CreateHostedZone(ctx, &route53.CreateHostedZoneInput{Name: aws.String(name), CallerReference: aws.String(name)})
+	_, err = client.CreateHostedZone(ctx, &route53.CreateHostedZoneInput{
+		Name:            aws.String(name),
+		CallerReference: aws.String(name),
+	})
 	return err
 }
 
-// BuildFunctions builds the Lambda functions of the project in root for this machine, to answer in an emulator, and returns the
-// folder below folder that holds them.
+// BuildFunctions builds the Lambda functions of the project in root for this machine, to answer in
+// an emulator, and returns the folder below folder that holds them.
 func BuildFunctions(ctx context.Context, root, folder string) (string, error) {
 	if err := buildFunctions(ctx, root, filepath.Join(folder, "functions")); err != nil {
 		return "", fmt.Errorf("emulator: building the functions: %w", err)
@@ -124,7 +131,8 @@ func buildFunctions(ctx context.Context, root, folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", "lambda.norpc", "-o", folder, "./functions/...")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-tags", "lambda.norpc",
+		"-o", folder, "./functions/...")
 	build.Dir = root
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(output)))

@@ -23,31 +23,47 @@ import (
 	"testing"
 )
 
-// ---- A package and a kernel to load it -------------------------------------------------------------------------------
+// ---- A package and a kernel to load it ----------------------------------------------------------
 
-// A package has as many submodules, m0 to m39, each with a class that can be asked for its label and says on standard output when it is
-// loaded. Its assembly is large enough for an index.
+// A package has as many submodules, m0 to m39, each with a class that can be asked for its label
+// and says on standard output when it is loaded. Its assembly is large enough for an index.
 const submodules = 40
 
 // npm is a package's files, by path.
 func npm(pkg string) map[string]string {
 	types := map[string]any{}
-	entry := "\"use strict\";\n/**\n * A licence.\n */\nObject.defineProperty(exports, \"__esModule\", { value: true });\n"
+	entry := "\"use strict\";\n/**\n * A licence.\n */\n" +
+		"Object.defineProperty(exports, \"__esModule\", { value: true });\n"
 	files := map[string]string{"package.json": `{"name":"` + pkg + `","version":"1.0.0","main":"lib/index.js"}`}
 	for i := range submodules {
 		name, class := fmt.Sprintf("m%d", i), fmt.Sprintf("T%d", i)
 		fqn := pkg + "." + name + "." + class
 		types[fqn] = map[string]any{
 			"assembly": pkg, "fqn": fqn, "kind": "class", "name": class, "namespace": name,
-			"docs":       map[string]any{"summary": strings.Repeat("Ω braces } { and \"quotes\"\n    }\n", 800)},
-			"properties": []any{map[string]any{"name": fmt.Sprint("label", i), "static": true, "immutable": true, "type": map[string]any{"primitive": "string"}}},
+			"docs": map[string]any{"summary": strings.Repeat("Ω braces } { and \"quotes\"\n    }\n", 800)},
+			"properties": []any{
+				map[string]any{
+					"name":      fmt.Sprint("label", i),
+					"static":    true,
+					"immutable": true,
+					"type":      map[string]any{"primitive": "string"},
+				},
+			},
 		}
 		entry += fmt.Sprintf("exports.%s = require(\"./%s\");\n", name, name)
-		files["lib/"+name+"/index.js"] = fmt.Sprintf("console.log('loaded %s/%s');\nclass %s { static get label%d() { return 'größer %d'; } }\nexports.%s = %s;\n", pkg, name, class, i, i, class, class)
+		files["lib/"+name+"/index.js"] = fmt.Sprintf("console.log('loaded %s/%s');\n", pkg, name) +
+			fmt.Sprintf("class %s { static get label%d() { return 'größer %d'; } }\n", class, i, i) +
+			fmt.Sprintf("exports.%s = %s;\n", class, class)
 	}
-	assembly, err := json.MarshalIndent(map[string]any{ // keys in alphabetical order, as jsii has them but for the fingerprint
-		"author": map[string]any{"name": "x", "roles": []string{"author"}}, "jsiiVersion": "5.6.17 (build x)", "name": pkg, "schema": "jsii/0.10.0",
-		"targets": map[string]any{"go": map[string]any{"moduleName": "x"}}, "types": types, "version": "1.0.0",
+	// The keys are in alphabetical order, as jsii has them but for the fingerprint.
+	assembly, err := json.MarshalIndent(map[string]any{
+		"author":      map[string]any{"name": "x", "roles": []string{"author"}},
+		"jsiiVersion": "5.6.17 (build x)",
+		"name":        pkg,
+		"schema":      "jsii/0.10.0",
+		"targets":     map[string]any{"go": map[string]any{"moduleName": "x"}},
+		"types":       types,
+		"version":     "1.0.0",
 	}, "", "  ")
 	if err != nil {
 		panic(err)
@@ -74,7 +90,11 @@ func tarball(t *testing.T, files map[string]string) string {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if err := packed.WriteHeader(&tar.Header{Name: "package/" + name, Mode: 0o644, Size: int64(len(files[name]))}); err != nil {
+		if err := packed.WriteHeader(&tar.Header{
+			Name: "package/" + name,
+			Mode: 0o644,
+			Size: int64(len(files[name])),
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := packed.Write([]byte(files[name])); err != nil {
@@ -124,7 +144,8 @@ func put(t *testing.T, file, content string) {
 	}
 }
 
-// machine is one user's: a cache folder for this package, one for jsii's, a kernel, and the tarballs of packages by their names.
+// machine is one user's: a cache folder for this package, one for jsii's, a kernel, and the
+// tarballs of packages by their names.
 type machine struct {
 	cache, packages, kernel string
 	tarballs                map[string]string
@@ -153,7 +174,8 @@ func (m machine) ours(t *testing.T, users string) string {
 	return options(users, file)
 }
 
-// indexes are the paths of the indexes on that machine, and of whatever else is there but preload.js.
+// indexes are the paths of the indexes on that machine, and of whatever else is there but
+// preload.js.
 func (m machine) indexes(t *testing.T) []string {
 	t.Helper()
 	var found []string
@@ -191,11 +213,13 @@ func (k talk) loaded(pkg string) int { return strings.Count(k.printed, "loaded "
 // everything tells whether all were, as jsii alone does it.
 func (k talk) everything() bool { return k.loaded("big") == submodules }
 
-// run loads each package, asks for some of it and for things that are not there, and ends the kernel.
+// run loads each package, asks for some of it and for things that are not there, and ends the
+// kernel.
 func (m machine) run(t *testing.T, nodeOptions string, environment ...string) talk {
 	t.Helper()
 	cmd := exec.Command("node", filepath.Join(m.kernel, "bin", "jsii-runtime.js"))
-	cmd.Env = append(os.Environ(), "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION="+nodeMajor(), "JSII_RUNTIME_PACKAGE_CACHE_ROOT="+m.packages, "NODE_OPTIONS="+nodeOptions)
+	cmd.Env = append(os.Environ(), "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION="+nodeMajor(),
+		"JSII_RUNTIME_PACKAGE_CACHE_ROOT="+m.packages, "NODE_OPTIONS="+nodeOptions)
 	cmd.Env = append(cmd.Env, environment...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -226,7 +250,12 @@ func (m machine) run(t *testing.T, nodeOptions string, environment ...string) ta
 	}
 	next("hello")
 	for _, pkg := range slices.Sorted(maps.Keys(m.tarballs)) {
-		load, _ := json.Marshal(map[string]string{"api": "load", "name": pkg, "version": "1.0.0", "tarball": m.tarballs[pkg]})
+		load, _ := json.Marshal(map[string]string{
+			"api":     "load",
+			"name":    pkg,
+			"version": "1.0.0",
+			"tarball": m.tarballs[pkg],
+		})
 		for _, request := range []string{
 			string(load),
 			`{"api":"sget","fqn":"big.m7.T7","property":"label7"}`,
@@ -243,7 +272,9 @@ func (m machine) run(t *testing.T, nodeOptions string, environment ...string) ta
 			string(load),
 			`{"api":"stats"}`,
 		} {
-			io.WriteString(stdin, strings.Replace(strings.Replace(request, `"big.`, `"`+pkg+".", 1), `"assembly":"big"`, `"assembly":"`+pkg+`"`, 1)+"\n")
+			request = strings.Replace(request, `"big.`, `"`+pkg+".", 1)
+			request = strings.Replace(request, `"assembly":"big"`, `"assembly":"`+pkg+`"`, 1)
+			io.WriteString(stdin, request+"\n")
 			next(pkg)
 		}
 	}
@@ -270,7 +301,8 @@ var nodeMajor = sync.OnceValue(func() string {
 	return major
 })
 
-// usual is what jsii alone answers for the package as npm gives it, which is the same on each machine.
+// usual is what jsii alone answers for the package as npm gives it, which is the same on each
+// machine.
 var usual struct {
 	sync.Once
 	talk
@@ -294,10 +326,11 @@ func same(t *testing.T, want, got talk) {
 	}
 }
 
-// ---- Promises --------------------------------------------------------------------------------------------------------
+// ---- Promises -----------------------------------------------------------------------------------
 
-// If this fails after an update of jsii: compare the kernel's two files with the former ones, look at the places that preload.js changes and at whatever
-// else uses an assembly's types, and add their SHA-256 to its list. Until then programs start as slowly as without it.
+// If this fails after an update of jsii: compare the kernel's two files with the former ones, look
+// at the places that preload.js changes and at whatever else uses an assembly's types, and add
+// their SHA-256 to its list. Until then programs start as slowly as without it.
 func TestThisJsiiIsKnown(t *testing.T) {
 	dir, err := installed()
 	if err != nil {
@@ -318,7 +351,8 @@ func TestKernelAnswersAlikeAndLoadsWhatIsAskedForOnly(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)
 	want := m.usual(t)
-	if !want.everything() || strings.Count(want.answers["big"], "größer") != 5 || strings.Count(want.answers["big"], `"error"`) != 4 {
+	if !want.everything() || strings.Count(want.answers["big"], "größer") != 5 ||
+		strings.Count(want.answers["big"], `"error"`) != 4 {
 		t.Fatalf("jsii alone answers\n%s\nand prints\n%s", want.answers, want.printed)
 	}
 	ours := m.ours(t, "")
@@ -326,7 +360,8 @@ func TestKernelAnswersAlikeAndLoadsWhatIsAskedForOnly(t *testing.T) {
 		t.Run(start, func(t *testing.T) {
 			got := m.run(t, ours)
 			same(t, want, got)
-			if got.everything() || got.loaded("big") != 5 { // m7, m39, m0, m5 and m2: what is not there is known without loading
+			// m7, m39, m0, m5 and m2: what is not there is known without loading.
+			if got.everything() || got.loaded("big") != 5 {
 				t.Errorf("prints\n%s", got.printed)
 			}
 			if got := m.indexes(t); len(got) != 1 {
@@ -353,10 +388,13 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 		"html":    func(string) string { return "<html>" },
 		"zeros":   func(good string) string { return strings.Repeat("\x00", len(good)) },
 		"another": func(good string) string { return sealed(strings.Replace(rest(good), `"size":`, `"size":1`, 1)) },
-		"format":  func(good string) string { return sealed(strings.Replace(rest(good), `"format":`, `"format":9`, 1)) },
-		"list":    func(string) string { return sealed("[]") },
+		"format": func(good string) string {
+			return sealed(strings.Replace(rest(good), `"format":`, `"format":9`, 1))
+		},
+		"list": func(string) string { return sealed("[]") },
 	}
-	// Whoever makes up a checksum still gets no wrong type: each says its name, and one that is not listed is looked for. Such an index stays.
+	// Whoever makes up a checksum still gets no wrong type: each says its name, and one that is not
+	// listed is looked for. Such an index stays.
 	fakes := map[string]func(good string) string{
 		"exchanged": func(good string) string {
 			line := func(name string) string { return regexp.MustCompile(name + ` (\d+ \d+)`).FindStringSubmatch(good)[1] }
@@ -437,7 +475,11 @@ func TestIndexThatCannotBeKeptIsDoneWithout(t *testing.T) {
 	m := newMachine(t, nil)
 	want, ours := m.usual(t), m.ours(t, "")
 	full := filepath.Join(t.TempDir(), "full.js")
-	for name, code := range map[string]string{"a full disk": "ENOSPC", "a read-only disk": "EROFS", "no right to write": "EACCES"} {
+	for name, code := range map[string]string{
+		"a full disk":       "ENOSPC",
+		"a read-only disk":  "EROFS",
+		"no right to write": "EACCES",
+	} {
 		t.Run(name, func(t *testing.T) {
 			put(t, full, `const fs = require('fs'); const write = fs.writeFileSync;
 fs.writeFileSync = (file, content, ...rest) => {
@@ -472,9 +514,21 @@ fs.writeFileSync = (file, content, ...rest) => {
 func TestAnotherKernelIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]struct{ file, from, to string }{
-		"a comment in the kernel":        {"lib/program.js", "var __webpack_modules__", "/* 1.113.0 */ var __webpack_modules__"},
-		"a comment in what starts it":    {"bin/jsii-runtime.js", "var __webpack_modules__", "/* 1.113.0 */ var __webpack_modules__"},
-		"a kernel that counts otherwise": {"lib/program.js", "types: Object.keys((_c = assmSpec.types)", "types: Object.keys ((_c = assmSpec.types)"},
+		"a comment in the kernel": {
+			"lib/program.js",
+			"var __webpack_modules__",
+			"/* 1.113.0 */ var __webpack_modules__",
+		},
+		"a comment in what starts it": {
+			"bin/jsii-runtime.js",
+			"var __webpack_modules__",
+			"/* 1.113.0 */ var __webpack_modules__",
+		},
+		"a kernel that counts otherwise": {
+			"lib/program.js",
+			"types: Object.keys((_c = assmSpec.types)",
+			"types: Object.keys ((_c = assmSpec.types)",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, nil)
@@ -528,8 +582,10 @@ func TestAnotherLayoutIsLoadedAsItIs(t *testing.T) {
 		"type-named-otherwise":   replace(".jsii", `"fqn": "PKG.m5.T5"`, `"fqn": "PKG.m5.T6"`),
 		"type-indented":          replace(".jsii", "\n    \"PKG.m5.T5\": {\n", "\n     \"PKG.m5.T5\": {\n"),
 		"member-closes-like-one": replace(".jsii", "\"name\": \"T5\",\n", "\"name\": \"T5\", \"x\": {\n    },\n"),
-		"types-are-twice":        replace(".jsii", "\n  \"version\": \"1.0.0\"", "\n  \"types\": {},\n  \"version\": \"1.0.0\""),
-		"type-is-twice":          replace(".jsii", "\n    \"PKG.m5.T5\": {\n", "\n    \"PKG.m5.T5\": {\n      \"fqn\": \"PKG.m5.T5\"\n    },\n    \"PKG.m5.T5\": {\n"),
+		"types-are-twice": replace(".jsii", "\n  \"version\": \"1.0.0\"",
+			"\n  \"types\": {},\n  \"version\": \"1.0.0\""),
+		"type-is-twice": replace(".jsii", "\n    \"PKG.m5.T5\": {\n",
+			"\n    \"PKG.m5.T5\": {\n      \"fqn\": \"PKG.m5.T5\"\n    },\n    \"PKG.m5.T5\": {\n"),
 	} {
 		files := npm(pkg)
 		change(pkg, files)
@@ -541,7 +597,9 @@ func TestAnotherLayoutIsLoadedAsItIs(t *testing.T) {
 		got := m.run(t, ours)
 		same(t, want, got)
 		for pkg := range packages {
-			if lazy := got.loaded(pkg) < submodules; lazy && (strings.HasPrefix(pkg, "entry-does") || strings.HasPrefix(pkg, "entry-exports") || strings.HasPrefix(pkg, "assembly")) {
+			whole := strings.HasPrefix(pkg, "entry-does") || strings.HasPrefix(pkg, "entry-exports") ||
+				strings.HasPrefix(pkg, "assembly")
+			if whole && got.loaded(pkg) < submodules {
 				t.Errorf("%s: loads %d submodules", pkg, got.loaded(pkg))
 			}
 		}
@@ -555,13 +613,16 @@ func TestAssemblyChangedInPlaceIsReadAsItIs(t *testing.T) {
 		"a-property-renamed": func(_, content string) string {
 			return strings.ReplaceAll(content, `"name": "label7"`, `"name": "lobel7"`)
 		},
-		// The first type is as much smaller as a late one is larger: size and end of the file are as before, and no type between is in its place.
+		// The first type is as much smaller as a late one is larger: size and end of the file are
+		// as before, and no type between is in its place.
 		"types-of-other-sizes": func(pkg, content string) string {
 			before, after, _ := strings.Cut(content, "\n    \""+pkg+".m8.T8\": {")
-			return strings.Replace(before, "Ω braces", "Ω", 1) + "\n    \"" + pkg + ".m8.T8\": {" + strings.Replace(after, `"kind": "class",`, `"kind": "class"       ,`, 1)
+			return strings.Replace(before, "Ω braces", "Ω", 1) + "\n    \"" + pkg + ".m8.T8\": {" +
+				strings.Replace(after, `"kind": "class",`, `"kind": "class"       ,`, 1)
 		},
 		"a-type-more": func(pkg, content string) string {
-			return strings.Replace(content, "\n    \""+pkg+".m1.T1\": {", "\n    \""+pkg+".m1.T\": {\n      \"fqn\": \""+pkg+".m1.T\"\n    },\n    \""+pkg+".m1.T1\": {", 1)
+			return strings.Replace(content, "\n    \""+pkg+".m1.T1\": {",
+				"\n    \""+pkg+".m1.T\": {\n      \"fqn\": \""+pkg+".m1.T\"\n    },\n    \""+pkg+".m1.T1\": {", 1)
 		},
 	}
 	packages := map[string]map[string]string{}
@@ -616,11 +677,13 @@ func TestUsersNodeOptionsStayInForce(t *testing.T) {
 	want := m.usual(t)
 	folder := t.TempDir()
 	put(t, filepath.Join(folder, "mine.js"), "process.stderr.write('mine is here\\n');")
-	put(t, filepath.Join(folder, "mine.mjs"), "import { createRequire } from 'module';\ncreateRequire(import.meta.url)('./mine.js');")
+	put(t, filepath.Join(folder, "mine.mjs"), "import { createRequire } from 'module';\n"+
+		"createRequire(import.meta.url)('./mine.js');")
+	module := "--import=" + quote("file://"+filepath.ToSlash(filepath.Join(folder, "mine.mjs")))
 	for name, users := range map[string]string{
 		"a preload":                     "--require=" + quote(filepath.Join(folder, "mine.js")),
-		"a module, which loads first":   "--import=" + quote("file://"+filepath.ToSlash(filepath.Join(folder, "mine.mjs"))),
-		"a module and a smaller memory": "--max-old-space-size=2000 --import=" + quote("file://"+filepath.ToSlash(filepath.Join(folder, "mine.mjs"))),
+		"a module, which loads first":   module,
+		"a module and a smaller memory": "--max-old-space-size=2000 " + module,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := m.run(t, m.ours(t, users))
@@ -647,16 +710,25 @@ func TestFolderWithBlanksQuotesAndBackslashes(t *testing.T) {
 	}
 }
 
-// ---- Where the file goes ---------------------------------------------------------------------------------------------
+// ---- Where the file goes ------------------------------------------------------------------------
 
 func TestOptions(t *testing.T) {
 	windows := `C:\Users\Ann Lee\AppData\Local\jsii-faststart\1\preload.js`
 	for name, c := range map[string]struct{ users, file, want string }{
-		"none":            {"", "/c/p.js", `--max-old-space-size=4069 --preserve-symlinks --require="/c/p.js"`},
-		"some":            {"--no-warnings", "/c/p.js", `--no-warnings --preserve-symlinks --require="/c/p.js"`},
-		"ours, by parent": {`--no-warnings --preserve-symlinks --require="/c/p.js"`, "/c/p.js", `--no-warnings --preserve-symlinks --require="/c/p.js"`},
-		"Windows":         {"", windows, `--max-old-space-size=4069 --preserve-symlinks --require="C:\\Users\\Ann Lee\\AppData\\Local\\jsii-faststart\\1\\preload.js"`},
-		"a quote":         {"x", `/a "b"/p.js`, `x --preserve-symlinks --require="/a \"b\"/p.js"`},
+		"none": {"", "/c/p.js", `--max-old-space-size=4069 --preserve-symlinks --require="/c/p.js"`},
+		"some": {"--no-warnings", "/c/p.js", `--no-warnings --preserve-symlinks --require="/c/p.js"`},
+		"ours, by parent": {
+			`--no-warnings --preserve-symlinks --require="/c/p.js"`,
+			"/c/p.js",
+			`--no-warnings --preserve-symlinks --require="/c/p.js"`,
+		},
+		"Windows": {
+			"",
+			windows,
+			`--max-old-space-size=4069 --preserve-symlinks ` +
+				`--require="C:\\Users\\Ann Lee\\AppData\\Local\\jsii-faststart\\1\\preload.js"`,
+		},
+		"a quote": {"x", `/a "b"/p.js`, `x --preserve-symlinks --require="/a \"b\"/p.js"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := options(c.users, c.file); got != c.want {
@@ -669,7 +741,9 @@ func TestOptions(t *testing.T) {
 // Node itself reads what quote writes.
 func TestNodeReadsAQuotedPath(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{`C:\Users\Ann Lee\x.js`, `/a "b" c/x.js`, `\\server\share\`, `/Users/Ann/Library/Caches/x.js`} {
+	for _, path := range []string{
+		`C:\Users\Ann Lee\x.js`, `/a "b" c/x.js`, `\\server\share\`, `/Users/Ann/Library/Caches/x.js`,
+	} {
 		// A title has the room that the arguments take.
 		cmd := exec.Command("node", "-p", "process.title", strings.Repeat("x", len(path)))
 		cmd.Env = append(os.Environ(), "NODE_OPTIONS=--title="+quote(path))
@@ -749,7 +823,14 @@ func TestWithoutAPlaceForTheFileJsiiStartsAsEver(t *testing.T) {
 }
 
 func TestSwitch(t *testing.T) {
-	for value, on := range map[string]bool{"": true, "on": true, "off": false, "0": false, "false": false, "no": false} {
+	for value, on := range map[string]bool{
+		"":      true,
+		"on":    true,
+		"off":   false,
+		"0":     false,
+		"false": false,
+		"no":    false,
+	} {
 		t.Setenv("FASTSTART", value)
 		if wanted() != on {
 			t.Errorf("FASTSTART=%s is %v, want %v", value, wanted(), on)

@@ -7,7 +7,8 @@ import (
 	"os"
 )
 
-// Reason returns what went wrong with a file, without the operation and the path. Any other error is returned as it is.
+// Reason returns what went wrong with a file, without the operation and the path. Any other error
+// is returned as it is.
 func Reason(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {

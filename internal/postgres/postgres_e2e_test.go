@@ -29,7 +29,8 @@ func TestServerEndsWithThePipeAndTakesItsDataAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	var super bool
-	if err := conn.QueryRow(t.Context(), "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&super); err != nil || super {
+	err = conn.QueryRow(t.Context(), "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&super)
+	if err != nil || super {
 		t.Errorf("the master is a superuser: %t, %v", super, err)
 	}
 	lifeline.Close()

@@ -11,8 +11,8 @@ import (
 // patience is how long a step may take before it is reported.
 var patience = 3 * time.Second
 
-// Report writes to standard error what is going on if it takes longer than three seconds, and again every
-// three seconds after that. The function that it returns ends the reports; call it once.
+// Report writes to standard error what is going on if it takes longer than three seconds, and again
+// every three seconds after that. The function that it returns ends the reports; call it once.
 func Report(what string) (ended func()) {
 	began, done := time.Now(), make(chan struct{})
 	var reporter sync.WaitGroup

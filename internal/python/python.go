@@ -1,4 +1,5 @@
-// Package python provides the tools that the tests need and that are written in Python, each with all that it needs in an environment of its own.
+// Package python provides the tools that the tests need and that are written in Python, each with
+// all that it needs in an environment of its own.
 package python
 
 import (
@@ -18,9 +19,10 @@ import (
 // cacheName is our folder in the user's cache folder.
 const cacheName = "cdktf-aws-platform"
 
-// Environment gives the Python of a virtual environment that has what a requirements file pins, by hash. It is made the first time, which takes
-// python3 on PATH, a package index and up to some minutes; what it has to say of that goes to progress. It is in the user's cache folder, under
-// the name and a digest of the requirements.
+// Environment gives the Python of a virtual environment that has what a requirements file pins, by
+// hash. It is made the first time, which takes python3 on PATH, a package index and up to some
+// minutes; what it has to say of that goes to progress. It is in the user's cache folder, under the
+// name and a digest of the requirements.
 func Environment(ctx context.Context, name string, requirements []byte, progress io.Writer) (python string, err error) {
 	python, err = exec.LookPath("python3")
 	if err != nil {
@@ -42,8 +44,8 @@ func Environment(ctx context.Context, name string, requirements []byte, progress
 	return inEnvironment(folder), nil
 }
 
-// install makes a virtual environment beside its place and moves it there when it is whole, so that of two who make it at once none sees
-// the other's half.
+// install makes a virtual environment beside its place and moves it there when it is whole, so that
+// of two who make it at once none sees the other's half.
 func install(ctx context.Context, python, folder string, requirements []byte) error {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
 		return err
@@ -61,7 +63,8 @@ func install(ctx context.Context, python, folder string, requirements []byte) er
 		return err
 	}
 	// Wheels alone: nothing is compiled, and no package's set-up code runs.
-	command := exec.CommandContext(ctx, inEnvironment(unfinished), "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+	command := exec.CommandContext(ctx, inEnvironment(unfinished), "-m", "pip", "install",
+		"--quiet", "--disable-pip-version-check",
 		"--require-hashes", "--only-binary", ":all:", "--requirement", list)
 	if err := quietly(command); err != nil {
 		return err
@@ -82,7 +85,8 @@ func inEnvironment(folder string) string {
 	return filepath.Join(folder, "bin", "python")
 }
 
-// quietly runs a command that has nothing to say unless it fails; then it is the last line that says why.
+// quietly runs a command that has nothing to say unless it fails; then it is the last line that
+// says why.
 func quietly(cmd *exec.Cmd) error {
 	output, err := cmd.CombinedOutput()
 	if err == nil {

@@ -1,13 +1,14 @@
-// Package terraform finds what every command of this project needs and no package manager of it installs: terraform
-// itself and its AWS provider. make, the tests and a person at a shell all come through here, so that what one of them
-// finds the others find too.
+// Package terraform finds what every command of this project needs and no package manager of it
+// installs: terraform itself and its AWS provider. make, the tests and a person at a shell all come
+// through here, so that what one of them finds the others find too.
 //
-// Terraform is the program TERRAFORM_BINARY_NAME names, else the one on PATH if it is new enough, else one fetched
-// into the user's cache folder.
+// Terraform is the program TERRAFORM_BINARY_NAME names, else the one on PATH if it is new enough,
+// else one fetched into the user's cache folder.
 //
-// The provider weighs 700 MB, and terraform by itself looks for a copy on the machine in a few places only. So, unless
-// the user has a terraform configuration of their own, this package looks further, and writes a configuration that
-// names the copy it found. Where there is none, terraform downloads the provider, once.
+// The provider weighs 700 MB, and terraform by itself looks for a copy on the machine in a few
+// places only. So, unless the user has a terraform configuration of their own, this package looks
+// further, and writes a configuration that names the copy it found. Where there is none, terraform
+// downloads the provider, once.
 package terraform
 
 import (
@@ -32,7 +33,8 @@ import (
 )
 
 const (
-	// ProviderVersion is the version of hashicorp/aws that the stack pins; a copy of another one is of no use.
+	// ProviderVersion is the version of hashicorp/aws that the stack pins; a copy of another one is
+	// of no use.
 	ProviderVersion = "5.100.0"
 
 	// oldestVersion is the first terraform whose S3 backend locks with a file of its own.
@@ -58,17 +60,17 @@ type Terraform struct {
 	// Path of the program.
 	Path string
 
-	// Env is what to add to the environment of terraform, or of a program that runs it, such as cdktf.
-	// The later of two values for a name is the one that counts.
+	// Env is what to add to the environment of terraform, or of a program that runs it, such as
+	// cdktf. The later of two values for a name is the one that counts.
 	Env []string
 
 	// Source says in words where terraform and its provider come from.
 	Source string
 }
 
-// Prepare finds terraform and its provider. The folder scratch holds the configuration that tells terraform of the
-// provider, and what keeps cdktf from cutting terraform off, for as long as they are to run; without one they are kept in
-// the user's cache folder.
+// Prepare finds terraform and its provider. The folder scratch holds the configuration that tells
+// terraform of the provider, and what keeps cdktf from cutting terraform off, for as long as they
+// are to run; without one they are kept in the user's cache folder.
 func Prepare(ctx context.Context, scratch string) (*Terraform, error) {
 	m := thisMachine()
 	if scratch == "" {
@@ -87,7 +89,8 @@ type machine struct {
 	// home and cache are empty where the user has none.
 	home, cache string
 
-	// shared are folders that any user may have put a copy of the provider under, a few levels deep.
+	// shared are folders that any user may have put a copy of the provider under, a few levels
+	// deep.
 	shared []string
 
 	// fetch puts a terraform into a folder.
@@ -128,7 +131,8 @@ func (m *machine) prepare(ctx context.Context, scratch string) (*Terraform, erro
 	node := strings.TrimSpace(m.getenv("NODE_OPTIONS") + " --require=" + strconv.Quote(module))
 	return &Terraform{
 		Path: path,
-		// Without CHECKPOINT_DISABLE terraform and cdktf ask HashiCorp for news on every run, and complain where there is no network.
+		// Without CHECKPOINT_DISABLE terraform and cdktf ask HashiCorp for news on every run, and
+		// complain where there is no network.
 		Env:    append(env, "TERRAFORM_BINARY_NAME="+path, "CHECKPOINT_DISABLE=1", "NODE_OPTIONS="+node),
 		Source: pathSource + "; AWS provider " + providerSource,
 	}, nil
@@ -159,7 +163,8 @@ func (m *machine) findTerraform(ctx context.Context) (path, source string, err e
 
 	path, err = m.fetchedTerraform(ctx)
 	if err != nil {
-		return "", "", fmt.Errorf("want %s or later, but %s; install one, since fetching %s failed: %w", oldestVersion, onPath, fetchedVersion, err)
+		return "", "", fmt.Errorf("want %s or later, but %s; install one, since fetching %s failed: %w",
+			oldestVersion, onPath, fetchedVersion, err)
 	}
 	return path, fmt.Sprintf("terraform %s from %s (%s)", fetchedVersion, filepath.Dir(path), onPath), nil
 }
@@ -243,7 +248,8 @@ func fetch(ctx context.Context, folder string) error {
 	return err
 }
 
-// findProvider returns the environment that lets terraform find the provider, and in words where that is.
+// findProvider returns the environment that lets terraform find the provider, and in words where
+// that is.
 func (m *machine) findProvider(scratch string) (env []string, source string, err error) {
 	if file := m.usersConfig(); file != "" {
 		return []string{"TF_CLI_CONFIG_FILE=" + file}, "as " + file + " says", nil
@@ -262,12 +268,13 @@ func (m *machine) findProvider(scratch string) (env []string, source string, err
   }
 }
 `, strconv.Quote(mirror), provider, provider)
-		// The copy needs no cache in front of it, and may be the cache: terraform refuses to "install" a folder "to itself".
-		// cdktf would turn one on.
+		// The copy needs no cache in front of it, and may be the cache: terraform refuses to
+		// "install" a folder "to itself". cdktf would turn one on.
 		env = append(env, "TF_PLUGIN_CACHE_DIR=", "CDKTF_DISABLE_PLUGIN_CACHE_ENV=1")
 	} else {
 		source = "from its registry"
-		// Said outright: by default terraform asks no registry for a provider of which it finds any other version here.
+		// Said outright: by default terraform asks no registry for a provider of which it finds any
+		// other version here.
 		config = "provider_installation {\n  direct {}\n}\n"
 		if cache := m.pluginCache(); cache != "" {
 			// Terraform fails on a cache folder that does not exist.
@@ -285,8 +292,8 @@ func (m *machine) findProvider(scratch string) (env []string, source string, err
 	return append(env, "TF_CLI_CONFIG_FILE="+file), source, nil
 }
 
-// usersConfig returns the configuration that terraform would read by itself, if there is one: it may hold credentials
-// or a mirror that we know nothing of, so it stays as it is.
+// usersConfig returns the configuration that terraform would read by itself, if there is one: it
+// may hold credentials or a mirror that we know nothing of, so it stays as it is.
 func (m *machine) usersConfig() string {
 	file := m.getenv("TF_CLI_CONFIG_FILE")
 	if file == "" && m.home != "" {
@@ -314,7 +321,8 @@ func (m *machine) pluginCache() string {
 	return filepath.Join(m.cache, "plugins")
 }
 
-// findMirror returns the first folder that holds the provider for this machine in a layout that terraform knows.
+// findMirror returns the first folder that holds the provider for this machine in a layout that
+// terraform knows.
 func (m *machine) findMirror() string {
 	var exact []string
 	if m.home != "" {
@@ -326,7 +334,8 @@ func (m *machine) findMirror() string {
 			exact = append(exact, filepath.Join(m.home, ".local", "share", "terraform", "plugins"))
 		}
 	}
-	for _, folder := range append([]string{m.getenv("XDG_DATA_HOME")}, filepath.SplitList(m.getenv("XDG_DATA_DIRS"))...) {
+	shared := filepath.SplitList(m.getenv("XDG_DATA_DIRS"))
+	for _, folder := range append([]string{m.getenv("XDG_DATA_HOME")}, shared...) {
 		if folder != "" {
 			exact = append(exact, filepath.Join(folder, "terraform", "plugins"))
 		}
@@ -385,7 +394,8 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// writeFile replaces a file in one step, and only if it says something else: another terraform may be reading it.
+// writeFile replaces a file in one step, and only if it says something else: another terraform may
+// be reading it.
 func writeFile(path, text string) error {
 	old, err := os.ReadFile(path)
 	if err == nil && bytes.Equal(old, []byte(text)) {

@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// made returns a machine that has nothing, all of it in temporary folders, and that counts its fetches.
+// made returns a machine that has nothing, all of it in temporary folders, and that counts its
+// fetches.
 func made(t *testing.T) (m *machine, env map[string]string, fetches *int) {
 	t.Helper()
 	root := t.TempDir()
@@ -192,7 +193,8 @@ func TestAnInterruptedFetchLeavesNothingBehind(t *testing.T) {
 
 func TestFindProvider(t *testing.T) {
 	// unpacked and packed are the two layouts of a copy, for the machine that made returns.
-	unpacked := filepath.FromSlash(provider + "/" + ProviderVersion + "/linux_arm64/terraform-provider-aws_v" + ProviderVersion + "_x5")
+	unpacked := filepath.FromSlash(provider + "/" + ProviderVersion +
+		"/linux_arm64/terraform-provider-aws_v" + ProviderVersion + "_x5")
 	packed := filepath.FromSlash(provider + "/terraform-provider-aws_" + ProviderVersion + "_linux_arm64.zip")
 
 	for _, test := range []struct {
@@ -333,13 +335,15 @@ func TestTheUsersConfigurationIsKept(t *testing.T) {
 			m, environment, _ := made(t)
 			file := test.arrange(m, environment)
 			write(t, file, "# mine\n")
-			copyIn(t, filepath.Join(m.shared[0], "a"), filepath.FromSlash(provider+"/terraform-provider-aws_"+ProviderVersion+"_linux_arm64.zip"))
+			copyIn(t, filepath.Join(m.shared[0], "a"),
+				filepath.FromSlash(provider+"/terraform-provider-aws_"+ProviderVersion+"_linux_arm64.zip"))
 			scratch := t.TempDir()
 			env, source, err := m.findProvider(scratch)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := []string{"TF_CLI_CONFIG_FILE=" + file}; !slices.Equal(env, want) || source != "as "+file+" says" {
+			want := []string{"TF_CLI_CONFIG_FILE=" + file}
+			if !slices.Equal(env, want) || source != "as "+file+" says" {
 				t.Errorf("have %v (%s), want %v", env, source, want)
 			}
 			if left, _ := os.ReadDir(scratch); len(left) > 0 {
@@ -356,7 +360,8 @@ func TestPrepareTellsAllThatCommandsNeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := filepath.Join(env["PATH"], "terraform"); tf.Path != want || valueOf(tf.Env, "TERRAFORM_BINARY_NAME") != want {
+	want := filepath.Join(env["PATH"], "terraform")
+	if tf.Path != want || valueOf(tf.Env, "TERRAFORM_BINARY_NAME") != want {
 		t.Errorf("have %s and %v, want %s", tf.Path, tf.Env, want)
 	}
 	if valueOf(tf.Env, "CHECKPOINT_DISABLE") != "1" {
@@ -367,7 +372,8 @@ func TestPrepareTellsAllThatCommandsNeed(t *testing.T) {
 	}
 }
 
-// The script stands for cdktf: it gives up when it is interrupted. Its terminal tells what is typed there, and ends when it is told to.
+// The script stands for cdktf: it gives up when it is interrupted. Its terminal tells what is typed
+// there, and ends when it is told to.
 func TestAnInterruptIsTerraformsWhileItRuns(t *testing.T) {
 	m, env, _ := made(t)
 	program(t, filepath.Join(env["PATH"], "terraform"), "1.12.1")
