@@ -505,3 +505,61 @@ func holdingsOfNames(t *testing.T, c *clients, h holdings) {
 		}
 	}
 }
+
+// ---- Whether it sees all ------------------------------------------------------------------------
+
+// partOf are types that the census does not count, with that of which each is a part: it cannot be
+// left behind alone.
+var partOf = map[string]string{
+	"aws_acm_certificate_validation":                     "aws_acm_certificate",
+	"aws_default_security_group":                         "aws_security_group",
+	"aws_ecr_lifecycle_policy":                           "aws_ecr_repository",
+	"aws_ecs_cluster_capacity_providers":                 "aws_ecs_cluster",
+	"aws_lambda_function_event_invoke_config":            "aws_lambda_function",
+	"aws_lambda_invocation":                              "aws_lambda_function",
+	"aws_lambda_permission":                              "aws_lambda_function",
+	"aws_route":                                          "aws_route_table",
+	"aws_route_table_association":                        "aws_route_table",
+	"aws_s3_bucket_lifecycle_configuration":              "aws_s3_bucket",
+	"aws_s3_bucket_object_lock_configuration":            "aws_s3_bucket",
+	"aws_s3_bucket_ownership_controls":                   "aws_s3_bucket",
+	"aws_s3_bucket_policy":                               "aws_s3_bucket",
+	"aws_s3_bucket_public_access_block":                  "aws_s3_bucket",
+	"aws_s3_bucket_server_side_encryption_configuration": "aws_s3_bucket",
+	"aws_s3_bucket_versioning":                           "aws_s3_bucket",
+	"aws_secretsmanager_secret_rotation":                 "aws_secretsmanager_secret",
+	"aws_sns_topic_policy":                               "aws_sns_topic",
+	"aws_vpc_endpoint_route_table_association":           "aws_vpc_endpoint",
+	"aws_vpc_endpoint_subnet_association":                "aws_vpc_endpoint",
+	"aws_wafv2_web_acl_association":                      "aws_wafv2_web_acl",
+	"aws_wafv2_web_acl_logging_configuration":            "aws_wafv2_web_acl",
+}
+
+// censusSeesWhatTerraformMade keeps an empty account after the destruction from being the empty
+// answer to a wrong question: of every type that is in Terraform's state, the census must know as
+// many as there are.
+func (s *site) censusSeesWhatTerraformMade(t *testing.T) {
+	out, err := s.terraform(t, "state", "list")
+	if err != nil {
+		t.Fatalf("terraform state list: %v\n%s", err, out)
+	}
+	made := map[string]int{}
+	for address := range strings.FieldsSeq(out) {
+		if kind, _, _ := strings.Cut(address, "."); strings.HasPrefix(kind, "aws_") {
+			made[kind]++
+		}
+	}
+	if len(made) == 0 {
+		t.Errorf("terraform has made nothing:\n%s", out)
+	}
+	h := s.holdings(t)
+	for _, kind := range slices.Sorted(maps.Keys(made)) {
+		if whole, ok := partOf[kind]; ok {
+			if len(h[whole]) == 0 {
+				t.Errorf("terraform has made %d %s, and the census knows no %s", made[kind], kind, whole)
+			}
+		} else if len(h[kind]) < made[kind] {
+			t.Errorf("terraform has made %d %s, and the census knows %d", made[kind], kind, len(h[kind]))
+		}
+	}
+}

@@ -3,14 +3,18 @@
 // Package e2e deploys the platform for real: the program as it is built, the cdktf CLI, terraform
 // and the AWS provider, against an emulator of AWS (internal/emulator).
 //
-//	validate_test.go   terraform validate of what is shipped
-//	life_test.go       an environment from the first deployment to the last destruction
-//	standing_test.go   what stands after a deployment, asked of the API
-//	census_test.go     all that an account holds
-//	faults_test.go     interrupted, killed, refused
-//	local_test.go      make local
+//	validate_test.go     terraform validate of what is shipped
+//	life_test.go         an environment from the first deployment to the last destruction
+//	standing_test.go     what is there after a deployment, asked of the API; with a file
+//	                     standing_<module>_test.go for each module
+//	roles_test.go        services log in to PostgreSQL, and their passwords are rotated
+//	census_test.go       all that an account holds
+//	scan_test.go         checkov's scan of the plans
+//	faults_test.go       deployments that are interrupted, killed, disturbed or refused
+//	local_test.go        make local
 //
-// site_test.go is what they use to deploy.
+// They deploy with site_test.go, ask with the SDK's clients of clients_test.go, and cause faults
+// with the proxy of proxy_test.go.
 package e2e
 
 import (
