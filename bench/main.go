@@ -61,91 +61,100 @@ func run(rounds int) error {
 		return errors.New("-n: want 1 or more")
 	}
 	collect()
-	program := filepath.Join(root, ".build", "bin", "platform")
-	var all []*subject
-	sizes := map[string]int{}
-	stacks := []struct{ name, environment, folder string }{
-		{"dev", "dev", root},
-		{"prod", "prod", root},
-		{"scaled", "dev", ""},
-	}
-	for _, s := range stacks {
-		if s.folder == "" {
-			if s.folder, err = scaled(root); err != nil {
-				return err
-			}
-		}
-		out := filepath.Join(root, work, s.name+".out")
-		settings := []string{"ENVIRONMENT=" + s.environment, "CDKTF_OUTDIR=" + out, "NODE_OPTIONS="}
-		fast := &subject{
-			stack:    s.name,
-			way:      "fast",
-			folder:   s.folder,
-			command:  []string{program},
-			settings: append(slices.Clone(settings), "FASTSTART=on"),
-		}
-		stock := &subject{
-			stack:    s.name,
-			way:      "stock",
-			folder:   s.folder,
-			command:  []string{program},
-			settings: append(slices.Clone(settings), "FASTSTART=off"),
-		}
-		// The first run of each is not measured: it fills caches, and both must write the same.
-		written := map[string]string{}
-		for _, one := range []*subject{fast, stock} {
-			if err := os.RemoveAll(out); err != nil {
-				return err
-			}
-			if err := one.run(); err != nil {
-				return err
-			}
-			if written[one.way], err = read(out); err != nil {
-				return err
-			}
-		}
-		if written["fast"] != written["stock"] {
-			return fmt.Errorf("%s: the fast start writes other bytes", s.name)
-		}
-		var stack tree
-		if err := json.Unmarshal([]byte(written["fast"]), &stack); err != nil {
-			return err
-		}
-		for _, named := range stack["resource"].(tree) {
-			sizes[s.name] += len(named.(tree))
-		}
-		twin, err := typescript(root, s.name, stack)
-		if err != nil {
-			return err
-		}
-		all = append(all, fast, stock, twin)
-	}
-	floor, err := script(root, "floor", "import { App, TerraformStack } from \"cdktf\";\n"+
-		"import { AwsProvider } from \"@cdktf/provider-aws/lib/provider\";\n"+
-		"const app = new App();\nnew AwsProvider(new TerraformStack(app, \"empty\"), \"aws\", {});\napp.synth();\n")
+	all, sizes, err := subjects(root)
 	if err != nil {
 		return err
 	}
-	all = append(all, floor)
 	for round := range rounds {
 		for _, one := range all {
 			fmt.Fprintf(os.Stderr, "round %d of %d: %s, %s        \r", round+1, rounds, one.stack, one.way)
-			before, began := spent(), time.Now()
-			if err := one.run(); err != nil {
+			if err := one.measure(round < 3); err != nil {
 				return err
-			}
-			one.seconds = append(one.seconds, time.Since(began).Seconds())
-			one.processor = append(one.processor, (spent() - before).Seconds())
-			if round < 3 {
-				if err := one.watch(); err != nil {
-					return err
-				}
 			}
 		}
 	}
 	fmt.Fprintln(os.Stderr)
 	report(all, sizes)
 	return nil
+}
+
+// subjects are the ways of each stack, and an empty stack in TypeScript, which is the least that
+// any of these can take. sizes are the numbers of the stacks' resources.
+func subjects(root string) (all []*subject, sizes map[string]int, err error) {
+	dense, err := scaled(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	sizes = map[string]int{}
+	for _, s := range []sample{
+		{"dev", "dev", root},
+		{"prod", "prod", root},
+		{"scaled", "dev", dense},
+	} {
+		ways, content, err := s.ways(root)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, named := range content["resource"].(tree) {
+			sizes[s.name] += len(named.(tree))
+		}
+		all = append(all, ways...)
+	}
+	floor, err := script(root, "floor", "import { App, TerraformStack } from \"cdktf\";\n"+
+		"import { AwsProvider } from \"@cdktf/provider-aws/lib/provider\";\n"+
+		"const app = new App();\nnew AwsProvider(new TerraformStack(app, \"empty\"), \"aws\", {});\napp.synth();\n")
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(all, floor), sizes, nil
+}
+
+// sample is a stack that is measured; folder is where the program runs.
+type sample struct{ name, environment, folder string }
+
+// ways are the program with the fast start, the program without it, and the twin, after a first run
+// of each, and what they write. The first run is not measured: it fills caches, and all must write
+// the same.
+func (s sample) ways(root string) (ways []*subject, content tree, err error) {
+	out := filepath.Join(root, work, s.name+".out")
+	var written []string
+	for _, way := range []struct{ name, faststart string }{{"fast", "on"}, {"stock", "off"}} {
+		one := &subject{
+			stack:   s.name,
+			way:     way.name,
+			folder:  s.folder,
+			command: []string{filepath.Join(root, ".build", "bin", "platform")},
+			settings: []string{
+				"ENVIRONMENT=" + s.environment,
+				"CDKTF_OUTDIR=" + out,
+				"NODE_OPTIONS=",
+				"FASTSTART=" + way.faststart,
+			},
+		}
+		if err := os.RemoveAll(out); err != nil {
+			return nil, nil, err
+		}
+		if err := one.run(); err != nil {
+			return nil, nil, err
+		}
+		text, err := read(out)
+		if err != nil {
+			return nil, nil, err
+		}
+		written = append(written, text)
+		ways = append(ways, one)
+	}
+	if written[0] != written[1] {
+		return nil, nil, fmt.Errorf("%s: the fast start writes other bytes", s.name)
+	}
+	if err := json.Unmarshal([]byte(written[0]), &content); err != nil {
+		return nil, nil, err
+	}
+	twin, err := typescript(root, s.name, content)
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(ways, twin), content, nil
 }
 
 // report prints medians and ratios, and how they stand to what was set as the goal.
@@ -328,6 +337,20 @@ func (s *subject) run() error {
 	return nil
 }
 
+// measure runs it and notes the time that it took. Where memory is wanted, too, it runs once more.
+func (s *subject) measure(memory bool) error {
+	before, began := spent(), time.Now()
+	if err := s.run(); err != nil {
+		return err
+	}
+	s.seconds = append(s.seconds, time.Since(began).Seconds())
+	s.processor = append(s.processor, (spent() - before).Seconds())
+	if !memory {
+		return nil
+	}
+	return s.watch()
+}
+
 // watch runs it and notes the most memory that it and all below it had at one time.
 func (s *subject) watch() error {
 	if _, err := os.Stat("/proc/self/statm"); err != nil {
@@ -363,7 +386,7 @@ func resident(pid string) float64 {
 	}
 	threads, _ := filepath.Glob("/proc/" + pid + "/task/*/children")
 	for _, children := range threads {
-		for _, child := range strings.Fields(content(children)) {
+		for child := range strings.FieldsSeq(content(children)) {
 			total += resident(child)
 		}
 	}

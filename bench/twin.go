@@ -21,64 +21,26 @@ var class = regexp.MustCompile(`export declare class (\w+) extends cdktf\.Terraf
 // twin writes a stack's JSON as the TypeScript program that makes it. packages is the folder of the
 // provider's submodules.
 func twin(stack tree, name, packages string) (string, error) {
-	var imports, body strings.Builder
-	imports.WriteString("import { App, DataResource, LocalBackend, S3Backend, TerraformOutput, TerraformStack } " +
-		"from \"cdktf\";\n")
-	imported := map[string]string{"terraform-data": "DataResource"} // Terraform's own, which is in cdktf
-	add := func(submodule, id string, config tree, kind string) error {
-		name, ok := imported[submodule]
-		if !ok {
-			types, err := os.ReadFile(filepath.Join(packages, submodule, "index.d.ts"))
-			if err != nil {
-				return err
-			}
-			found := class.FindSubmatch(types)
-			if found == nil {
-				return fmt.Errorf("%s has no class", submodule)
-			}
-			name = string(found[1])
-			imported[submodule] = name
-			fmt.Fprintf(&imports, "import { %s } from \"@cdktf/provider-aws/lib/%s\";\n", name, submodule)
-		}
-		fmt.Fprintf(&body, "    new %s(this, %s, %s);\n", name, literal(id), value(config, kind, ""))
-		return nil
-	}
+	w := &writer{packages: packages, imported: map[string]string{
+		"terraform-data": "DataResource", // Terraform's own, which is in cdktf
+	}}
 	for _, config := range stack["provider"].(tree)["aws"].([]any) {
-		if err := add("provider", "aws", config.(tree), "provider"); err != nil {
+		if err := w.construct("provider", "aws", "provider", config); err != nil {
 			return "", err
 		}
 	}
 	for _, section := range []string{"data", "resource"} {
-		of := stack[section].(tree)
-		for _, kind := range slices.Sorted(maps.Keys(of)) {
-			submodule := strings.ReplaceAll(strings.TrimPrefix(kind, "aws_"), "_", "-")
-			if section == "data" {
-				submodule = "data-aws-" + submodule
-			}
-			for _, id := range slices.Sorted(maps.Keys(of[kind].(tree))) {
-				if err := add(submodule, id, of[kind].(tree)[id].(tree), kind); err != nil {
-					return "", err
-				}
-			}
+		if err := w.section(section, stack[section].(tree)); err != nil {
+			return "", err
 		}
 	}
 	outputs, _ := stack["output"].(tree)
 	for _, id := range slices.Sorted(maps.Keys(outputs)) {
-		fmt.Fprintf(&body, "    new TerraformOutput(this, %s, %s);\n", literal(id), value(outputs[id], "output", ""))
+		fmt.Fprintf(&w.body, "    new TerraformOutput(this, %s, %s);\n", literal(id), value(outputs[id], "output", ""))
 	}
-	terraform := stack["terraform"].(tree)
-	for backend, config := range terraform["backend"].(tree) {
-		fmt.Fprintf(&body, "    new %s(this, %s as any);\n",
-			map[string]string{"local": "LocalBackend", "s3": "S3Backend"}[backend], value(config, "backend", ""))
-		if lock := config.(tree)["use_lockfile"]; lock != nil {
-			fmt.Fprintf(&body, "    this.addOverride(\"terraform.backend.s3.use_lockfile\", %s);\n", literal(lock))
-		}
-	}
-	fmt.Fprintf(&body, "    this.addOverride(\"terraform.required_providers.aws\", %s);\n",
-		literal(terraform["required_providers"].(tree)["aws"]))
-	fmt.Fprintf(&body, "    this.addOverride(\"terraform.required_version\", %s);\n",
-		literal(terraform["required_version"]))
+	w.terraform(stack["terraform"].(tree))
 	return fmt.Sprintf(`import { Construct } from "constructs";
+import { App, DataResource, LocalBackend, S3Backend, TerraformOutput, TerraformStack } from "cdktf";
 %s
 class Twin extends TerraformStack {
   constructor(scope: Construct, id: string) {
@@ -89,7 +51,66 @@ class Twin extends TerraformStack {
 const app = new App({ stackTraces: false });
 new Twin(app, %s);
 app.synth();
-`, imports.String(), body.String(), literal(name)), nil
+`, w.imports.String(), w.body.String(), literal(name)), nil
+}
+
+// writer collects what a twin is made of.
+type writer struct {
+	packages      string
+	imports, body strings.Builder
+	imported      map[string]string // classes, by the provider's submodule
+}
+
+// section writes what makes the data sources or the resources.
+func (w *writer) section(section string, of tree) error {
+	for _, kind := range slices.Sorted(maps.Keys(of)) {
+		submodule := strings.ReplaceAll(strings.TrimPrefix(kind, "aws_"), "_", "-")
+		if section == "data" {
+			submodule = "data-aws-" + submodule
+		}
+		named := of[kind].(tree)
+		for _, id := range slices.Sorted(maps.Keys(named)) {
+			if err := w.construct(submodule, id, kind, named[id]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// construct writes what makes a provider, a data source or a resource.
+func (w *writer) construct(submodule, id, kind string, config any) error {
+	name, ok := w.imported[submodule]
+	if !ok {
+		types, err := os.ReadFile(filepath.Join(w.packages, submodule, "index.d.ts"))
+		if err != nil {
+			return err
+		}
+		found := class.FindSubmatch(types)
+		if found == nil {
+			return fmt.Errorf("%s has no class", submodule)
+		}
+		name = string(found[1])
+		w.imported[submodule] = name
+		fmt.Fprintf(&w.imports, "import { %s } from \"@cdktf/provider-aws/lib/%s\";\n", name, submodule)
+	}
+	fmt.Fprintf(&w.body, "    new %s(this, %s, %s);\n", name, literal(id), value(config, kind, ""))
+	return nil
+}
+
+// terraform writes what makes the backend and pins the versions.
+func (w *writer) terraform(settings tree) {
+	for backend, config := range settings["backend"].(tree) {
+		fmt.Fprintf(&w.body, "    new %s(this, %s as any);\n",
+			map[string]string{"local": "LocalBackend", "s3": "S3Backend"}[backend], value(config, "backend", ""))
+		if lock := config.(tree)["use_lockfile"]; lock != nil {
+			fmt.Fprintf(&w.body, "    this.addOverride(\"terraform.backend.s3.use_lockfile\", %s);\n", literal(lock))
+		}
+	}
+	fmt.Fprintf(&w.body, "    this.addOverride(\"terraform.required_providers.aws\", %s);\n",
+		literal(settings["required_providers"].(tree)["aws"]))
+	fmt.Fprintf(&w.body, "    this.addOverride(\"terraform.required_version\", %s);\n",
+		literal(settings["required_version"]))
 }
 
 // value is a piece of a configuration with the keys that TypeScript has. kind is the resource's

@@ -9,7 +9,7 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -79,12 +79,11 @@ func (c *count) problems(need []string, noSkip bool) []string {
 }
 
 func countFile(name string) (*count, error) {
-	f, err := os.Open(name)
+	content, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	c, err := countTests(f)
+	c, err := countTests(bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -96,11 +95,43 @@ type event struct {
 	Action, Package, Test string
 }
 
+// key names a test, or a package where test is empty.
+type key struct{ pkg, test string }
+
 func countTests(r io.Reader) (*count, error) {
-	type key struct{ pkg, test string }
+	results, err := readResults(r)
+	if err != nil {
+		return nil, err
+	}
+	parents, explained := enclosing(results)
+	c := &count{ran: map[string]bool{}}
+	for k, result := range results {
+		name := strings.TrimSpace(k.pkg + " " + k.test)
+		if k.test != "" && result != "skip" {
+			c.ran[k.pkg] = true
+		}
+		switch {
+		case result == "fail" && !explained[k]:
+			c.failed = append(c.failed, name)
+		case k.test == "" || parents[k]:
+			// counted with what is inside
+		case result == "pass":
+			c.passed = append(c.passed, name)
+		case result == "skip":
+			c.skipped = append(c.skipped, name)
+		}
+	}
+	for _, names := range [][]string{c.passed, c.failed, c.skipped} {
+		slices.Sort(names)
+	}
+	return c, nil
+}
+
+// readResults returns pass, fail or skip for each test and each package.
+func readResults(r io.Reader) (map[key]string, error) {
 	results := map[key]string{}
 	begun := map[key]bool{}
-	decoder := json.NewDecoder(bufio.NewReader(r))
+	decoder := json.NewDecoder(r)
 	for {
 		var e event
 		if err := decoder.Decode(&e); errors.Is(err, io.EOF) {
@@ -125,9 +156,13 @@ func countTests(r io.Reader) (*count, error) {
 			results[k] = "fail"
 		}
 	}
+	return results, nil
+}
 
-	// What failed inside of something explains why that failed as well.
-	parents, explained := map[key]bool{}, map[key]bool{}
+// enclosing returns the tests and packages that have tests inside of them, and those of these whose
+// failure is explained by that of a test inside.
+func enclosing(results map[key]string) (parents, explained map[key]bool) {
+	parents, explained = map[key]bool{}, map[key]bool{}
 	for k, result := range results {
 		for test := k.test; test != ""; {
 			test = test[:max(strings.LastIndex(test, "/"), 0)]
@@ -138,26 +173,5 @@ func countTests(r io.Reader) (*count, error) {
 			}
 		}
 	}
-
-	c := &count{ran: map[string]bool{}}
-	for k, result := range results {
-		name := strings.TrimSpace(k.pkg + " " + k.test)
-		if k.test != "" && result != "skip" {
-			c.ran[k.pkg] = true
-		}
-		switch {
-		case result == "fail" && !explained[k]:
-			c.failed = append(c.failed, name)
-		case k.test == "" || parents[k]:
-			// counted with what is inside
-		case result == "pass":
-			c.passed = append(c.passed, name)
-		case result == "skip":
-			c.skipped = append(c.skipped, name)
-		}
-	}
-	for _, names := range [][]string{c.passed, c.failed, c.skipped} {
-		slices.Sort(names)
-	}
-	return c, nil
+	return parents, explained
 }

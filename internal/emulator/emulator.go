@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -45,7 +46,7 @@ var (
 // Emulator is a Python that can run moto, and a PostgreSQL.
 type Emulator struct {
 	python   string
-	postgres *postgres.PostgreSQL
+	postgres *postgres.Installation
 
 	// Source says in words where moto comes from.
 	Source string
@@ -129,24 +130,6 @@ func (e *Emulator) Start(ctx context.Context, o Options) (*Server, error) {
 }
 
 func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
-	script := filepath.Join(o.Folder, "gaps.py")
-	if err := os.WriteFile(script, gaps, 0o644); err != nil {
-		return nil, err
-	}
-	logName := filepath.Join(o.Folder, "emulator.log")
-	logFile, err := os.Create(logName)
-	if err != nil {
-		return nil, err
-	}
-	defer logFile.Close()
-
-	arguments := []string{script}
-	if o.Functions != "" {
-		arguments = append(arguments, "--functions", o.Functions)
-	}
-	if o.Stay {
-		arguments = append(arguments, "--stay")
-	}
 	// PostgreSQL runs while the emulator has the other end of this pipe.
 	whileAlive, lifeline, err := os.Pipe()
 	if err != nil {
@@ -162,19 +145,18 @@ func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(e.python, arguments...)
+	cmd, err := e.command(o, database)
+	if err != nil {
+		return nil, err
+	}
 	cmd.ExtraFiles = []*os.File{lifeline}
+	logName := filepath.Join(o.Folder, "emulator.log")
+	logFile, err := os.Create(logName)
+	if err != nil {
+		return nil, err
+	}
+	defer logFile.Close()
 	cmd.Stderr = logFile
-	cmd.Env = append(Environ(os.Environ(), ""), "PYTHONDONTWRITEBYTECODE=1",
-		"MOTO_ACCOUNT_ID="+o.Account,
-		"MOTO_ACM_VALIDATION_WAIT=1", // seconds until a certificate is valid
-		fmt.Sprintf("DATABASE_PORT=%d", database.Port),
-		"DATABASE_CA="+database.CA,
-		"DATABASE_PASSWORD="+database.Master.Password,
-	)
-	// An interrupt from the terminal is for terraform, which still needs the emulator then to end
-	// in good order.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	alive, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -187,32 +169,66 @@ func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	server := &Server{PID: cmd.Process.Pid, Database: database, process: cmd, alive: alive}
-
-	address := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(stdout).ReadString('\n')
-		address <- strings.TrimSpace(line)
-	}()
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	select {
-	case server.URL = <-address:
-	case <-ctx.Done():
-		server.Stop()
-		return nil, fmt.Errorf("moto does not start: %w", ctx.Err())
+	if server.URL, err = firstLine(ctx, stdout); err == nil && server.URL == "" {
+		err = errors.New(lastLine(logName))
 	}
-	if server.URL == "" {
+	if err != nil {
 		server.Stop()
-		return nil, fmt.Errorf("moto does not start: %s", lastLine(logName))
+		return nil, fmt.Errorf("moto does not start: %w", err)
 	}
 	return server, nil
 }
 
+// command is the program that serves, which says its URL on its first line.
+func (e *Emulator) command(o Options, database *postgres.Server) (*exec.Cmd, error) {
+	script := filepath.Join(o.Folder, "gaps.py")
+	if err := os.WriteFile(script, gaps, 0o644); err != nil {
+		return nil, err
+	}
+	arguments := []string{script}
+	if o.Functions != "" {
+		arguments = append(arguments, "--functions", o.Functions)
+	}
+	if o.Stay {
+		arguments = append(arguments, "--stay")
+	}
+	cmd := exec.Command(e.python, arguments...)
+	cmd.Env = append(Environ(os.Environ(), ""), "PYTHONDONTWRITEBYTECODE=1",
+		"MOTO_ACCOUNT_ID="+o.Account,
+		"MOTO_ACM_VALIDATION_WAIT=1", // seconds until a certificate is valid
+		fmt.Sprintf("DATABASE_PORT=%d", database.Port),
+		"DATABASE_CA="+database.CA,
+		"DATABASE_PASSWORD="+database.Master.Password,
+	)
+	// An interrupt from the terminal is for terraform, which still needs the emulator then to end
+	// in good order.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd, nil
+}
+
+// firstLine waits for the first line of what an emulator says, which is empty if it ends first.
+func firstLine(ctx context.Context, stdout io.Reader) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	said := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(stdout).ReadString('\n')
+		said <- strings.TrimSpace(line)
+	}()
+	select {
+	case line := <-said:
+		return line, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
 // Stop ends the emulator, and with it all that stands in it.
 func (s *Server) Stop() {
-	s.alive.Close()
-	s.process.Process.Kill()
-	s.process.Wait()
+	// Each of them fails for one that has ended already.
+	_ = s.alive.Close()
+	_ = s.process.Process.Kill()
+	_ = s.process.Wait()
 }
 
 func lastLine(file string) string {

