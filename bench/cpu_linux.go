@@ -9,7 +9,7 @@ import (
 // does not wait for its second process.
 func collect() {
 	const setChildSubreaper = 36 // prctl(2)
-	syscall.RawSyscall(syscall.SYS_PRCTL, setChildSubreaper, 1, 0)
+	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setChildSubreaper, 1, 0)
 }
 
 // spent is the processor time, of user and system, of all that ran below this process and has

@@ -58,10 +58,9 @@ func (w *standing) discovered(service ecstypes.Service) string {
 	arn := *only(w.T, "registry", service.ServiceRegistries).RegistryArn
 	id := arn[strings.LastIndex(arn, "/")+1:]
 	found := said(w.servicediscovery.GetService(alive, &servicediscovery.GetServiceInput{Id: &id}))(w.T).Service
-	//lint:ignore SA1019 moto tells the namespace only where it was told of first
-	namespace := said(w.servicediscovery.GetNamespace(alive, &servicediscovery.GetNamespaceInput{
-		Id: found.DnsConfig.NamespaceId,
-	}))(w.T).Namespace
+	//nolint:staticcheck // moto returns the namespace in this field alone, which AWS has deprecated
+	input := &servicediscovery.GetNamespaceInput{Id: found.DnsConfig.NamespaceId}
+	namespace := said(w.servicediscovery.GetNamespace(alive, input))(w.T).Namespace
 	w.equal("the namespace", *namespace.Name, w.stack+".internal")
 	return *found.Name
 }

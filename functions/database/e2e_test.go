@@ -187,29 +187,29 @@ func (h *house) all() map[string]string {
 }
 
 // admin asks as the superuser.
-func (h *house) admin(query string, args ...any) []string {
+func (h *house) admin(query string) []string {
 	h.Helper()
-	return h.as(h.postgres.Admin, query, args...)
+	return h.as(h.postgres.Admin, query)
 }
 
-func (h *house) master(query string, args ...any) []string {
+func (h *house) master(query string) {
 	h.Helper()
-	return h.as(h.postgres.Master, query, args...)
+	h.as(h.postgres.Master, query)
 }
 
-func (h *house) as(u postgres.User, query string, args ...any) []string {
+func (h *house) as(u postgres.User, query string) []string {
 	h.Helper()
 	conn, err := h.postgres.Connect(h.Context(), u, h.postgres.Database)
 	if err != nil {
 		h.Fatal(err)
 	}
 	defer conn.Close(h.Context())
-	return h.query(conn, query, args...)
+	return h.query(conn, query)
 }
 
-func (h *house) query(conn *pgx.Conn, query string, args ...any) []string {
+func (h *house) query(conn *pgx.Conn, query string) []string {
 	h.Helper()
-	rows, err := conn.Query(h.Context(), query, args...)
+	rows, err := conn.Query(h.Context(), query)
 	if err != nil {
 		h.Fatalf("%s: %v", query, err)
 	}
@@ -284,9 +284,9 @@ func (b beginning) DescribeSecret(
 	return secret, err
 }
 
-// step is one call of Secrets Manager's.
-func (h *house) step(ctx context.Context, f *function, name, service, token string) error {
-	event, _ := json.Marshal(rotationEvent{name, h.services[service].Secret, token})
+// step is one call of Secrets Manager's, for the secret of web.
+func (h *house) step(ctx context.Context, f *function, name, token string) error {
+	event, _ := json.Marshal(rotationEvent{name, h.services["web"].Secret, token})
 	_, err := f.handle(context.WithValue(ctx, beginning{}, token), event)
 	return err
 }
@@ -699,11 +699,11 @@ func TestRotationIsNoticedByNoClient(t *testing.T) {
 	for n := range rotations {
 		before := h.credentials("web")
 		for _, step := range rotationSteps {
-			if err := h.step(t.Context(), h.function, step, "web", token(n)); err != nil {
+			if err := h.step(t.Context(), h.function, step, token(n)); err != nil {
 				t.Fatal(err)
 			}
 			if n%2 == 0 { // Secrets Manager repeats what it is not sure of
-				if err := h.step(t.Context(), h.function, step, "web", token(n)); err != nil {
+				if err := h.step(t.Context(), h.function, step, token(n)); err != nil {
 					t.Fatalf("repeated: %v", err)
 				}
 			}
@@ -734,16 +734,16 @@ func TestRotationWaitsForTasksThatWereNotReplaced(t *testing.T) {
 	old := h.service("web")
 	h.tasks.err = errors.New("throttled")
 	for _, step := range rotationSteps {
-		err := h.step(t.Context(), h.function, step, "web", token(1))
+		err := h.step(t.Context(), h.function, step, token(1))
 		if failed := err != nil; failed != (step == "finishSecret") {
 			t.Fatalf("%s: %v", step, err)
 		}
 	}
 	h.service("web") // the secret works
-	if err := h.step(t.Context(), h.function, "createSecret", "web", token(2)); err != nil {
+	if err := h.step(t.Context(), h.function, "createSecret", token(2)); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.step(t.Context(), h.function, "setSecret", "web", token(2)); err == nil ||
+	if err := h.step(t.Context(), h.function, "setSecret", token(2)); err == nil ||
 		!strings.Contains(err.Error(), "service_web_a still has 1 sessions open") {
 		t.Fatalf("a user in use gets another password: %v", err)
 	}
@@ -757,7 +757,7 @@ func TestRotationWaitsForTasksThatWereNotReplaced(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	for _, step := range rotationSteps {
-		if err := h.step(t.Context(), h.function, step, "web", token(2)); err != nil {
+		if err := h.step(t.Context(), h.function, step, token(2)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -771,18 +771,18 @@ func TestRotationStepsThatComeAlone(t *testing.T) {
 	h := newHouse(t)
 	h.set("web", "read")
 	h.run()
-	if err := h.step(t.Context(), h.function, "testSecret", "web", token(1)); err != nil {
+	if err := h.step(t.Context(), h.function, "testSecret", token(1)); err != nil {
 		t.Errorf("the test of a rotation that has not begun: %v", err)
 	}
 	f := *h.function
 	f.secrets = h.secrets // which knows of no version that is being made
 	for _, step := range []string{"createSecret", "setSecret", "finishSecret"} {
-		if err := h.step(t.Context(), &f, step, "web", token(1)); err == nil ||
+		if err := h.step(t.Context(), &f, step, token(1)); err == nil ||
 			!strings.Contains(err.Error(), "is not one that Secrets Manager is making") {
 			t.Errorf("%s of a version that nobody is making: %v", step, err)
 		}
 	}
-	if err := h.step(t.Context(), h.function, "eatSecret", "web", token(1)); err == nil {
+	if err := h.step(t.Context(), h.function, "eatSecret", token(1)); err == nil {
 		t.Error("any step will do")
 	}
 	h.nothingToDo()
@@ -854,7 +854,7 @@ func (m *mortal) UpdateService(
 
 func (m *mortal) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData) context.Context {
 	deed, _, _ := strings.Cut(strings.TrimSpace(data.SQL), "\n")
-	m.lives(deed) // the context is what stops it
+	_ = m.lives(deed) // the context is what stops it
 	return ctx
 }
 
@@ -928,12 +928,12 @@ func TestRotationThatWasKilledLeavesAWorkingSecretAndIsHealed(t *testing.T) {
 			version := token(next)
 			old := h.credentials("web")
 			for _, before := range rotationSteps[:slices.Index(rotationSteps, step)] {
-				if err := h.step(t.Context(), h.function, before, "web", version); err != nil {
+				if err := h.step(t.Context(), h.function, before, version); err != nil {
 					t.Fatal(err)
 				}
 			}
 			_, died := h.killed(n, func(ctx context.Context, f *function) error {
-				return h.step(ctx, f, step, "web", version)
+				return h.step(ctx, f, step, version)
 			})
 			for _, u := range []postgres.User{old, h.credentials("web")} { // running tasks, and new ones
 				conn, err := h.postgres.Connect(t.Context(), u, "app")
@@ -951,7 +951,7 @@ func TestRotationThatWasKilledLeavesAWorkingSecretAndIsHealed(t *testing.T) {
 				version = token(next)
 			}
 			for _, again := range rotationSteps {
-				if err := h.step(t.Context(), h.function, again, "web", version); err != nil {
+				if err := h.step(t.Context(), h.function, again, version); err != nil {
 					t.Fatalf("%s killed after %d deeds: then %s: %v", step, n, again, err)
 				}
 			}
@@ -984,7 +984,7 @@ func TestPasswordsAreNowhereButInTheirSecrets(t *testing.T) {
 	passwords := []string{h.postgres.Master.Password, h.credentials("web").Password, h.credentials("api").Password}
 	for n := range 2 {
 		for _, step := range rotationSteps {
-			if err := h.step(t.Context(), h.function, step, "web", token(n)); err != nil {
+			if err := h.step(t.Context(), h.function, step, token(n)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -992,7 +992,7 @@ func TestPasswordsAreNowhereButInTheirSecrets(t *testing.T) {
 	}
 	// And what goes wrong: a master who is refused, a service who is.
 	h.admin("ALTER ROLE service_web_a NOLOGIN")
-	if err := h.step(t.Context(), h.function, "testSecret", "web", token(1)); err == nil {
+	if err := h.step(t.Context(), h.function, "testSecret", token(1)); err == nil {
 		t.Error("a user who may not log in does")
 	} else {
 		answers += err.Error()

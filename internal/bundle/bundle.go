@@ -171,7 +171,7 @@ func writeStamp(stamp, recipe, hash, zip string) {
 	if err != nil || os.MkdirAll(filepath.Dir(stamp), 0o755) != nil {
 		return
 	}
-	os.WriteFile(stamp, []byte(stampOf(recipe, hash, content)), 0o644)
+	_ = os.WriteFile(stamp, []byte(stampOf(recipe, hash, content)), 0o644)
 }
 
 // moduleOf returns the folder of go.mod, two above a function's.

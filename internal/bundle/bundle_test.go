@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,9 +31,7 @@ func helloModule(t *testing.T, changes map[string]string) string {
 		"functions/hello/text.go":   "package main\n\nconst greeting = \"hello\"\n",
 		"functions/hello/README.md": "Says hello.\n",
 	}
-	for path, content := range changes {
-		files[path] = content
-	}
+	maps.Copy(files, changes)
 	root := t.TempDir()
 	testfiles.Write(t, root, files)
 	return filepath.Join(root, "functions", "hello")

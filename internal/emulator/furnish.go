@@ -89,8 +89,7 @@ func makeBucket(ctx context.Context, config aws.Config, name string) error {
 		}
 	}
 	_, err := client.CreateBucket(ctx, input)
-	var owned *s3types.BucketAlreadyOwnedByYou
-	if errors.As(err, &owned) {
+	if _, owned := errors.AsType[*s3types.BucketAlreadyOwnedByYou](err); owned {
 		return nil
 	}
 	return err

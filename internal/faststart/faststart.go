@@ -87,7 +87,9 @@ func enable() {
 	if err != nil {
 		return
 	}
-	os.Setenv("NODE_OPTIONS", options(os.Getenv("NODE_OPTIONS"), file))
+	if os.Setenv("NODE_OPTIONS", options(os.Getenv("NODE_OPTIONS"), file)) != nil {
+		return
+	}
 	// A package that uses jsii may have been initialised before this one, and jsii has then taken
 	// down the environment for a process that it has not started yet: this makes it take it down
 	// anew.
@@ -116,7 +118,7 @@ func write(file string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(unfinished.Name()) // gone already if all went well
+	defer func() { _ = os.Remove(unfinished.Name()) }() // gone already if all went well
 	_, err = unfinished.Write(content)
 	if closed := unfinished.Close(); err == nil {
 		err = closed

@@ -179,15 +179,15 @@ func (m machine) ours(t *testing.T, users string) string {
 func (m machine) indexes(t *testing.T) []string {
 	t.Helper()
 	var found []string
-	filepath.WalkDir(m.cache, func(path string, entry os.DirEntry, err error) error {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !entry.IsDir() && entry.Name() != "preload.js" {
+	err := filepath.WalkDir(m.cache, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && entry.Name() != "preload.js" {
 			found = append(found, path)
 		}
-		return nil
+		return err
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return found
 }
 
@@ -236,6 +236,11 @@ func (m machine) run(t *testing.T, nodeOptions string, environment ...string) ta
 	}
 	answers := bufio.NewReader(stdout)
 	got := talk{answers: map[string]string{}}
+	ask := func(request string) {
+		if _, err := io.WriteString(stdin, request+"\n"); err != nil {
+			t.Errorf("does not take %s: %v\n%s", request, err, stderr.String())
+		}
+	}
 	next := func(pkg string) {
 		line, err := answers.ReadBytes('\n')
 		var answer map[string]any
@@ -274,13 +279,15 @@ func (m machine) run(t *testing.T, nodeOptions string, environment ...string) ta
 		} {
 			request = strings.Replace(request, `"big.`, `"`+pkg+".", 1)
 			request = strings.Replace(request, `"assembly":"big"`, `"assembly":"`+pkg+`"`, 1)
-			io.WriteString(stdin, request+"\n")
+			ask(request)
 			next(pkg)
 		}
 	}
-	io.WriteString(stdin, "{\"exit\":0}\n")
+	ask(`{"exit":0}`)
 	stdin.Close()
-	io.Copy(io.Discard, answers)
+	if _, err := io.Copy(io.Discard, answers); err != nil {
+		t.Error(err)
+	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("ends with %v and prints\n%s", err, stderr.String())
 	}
@@ -812,7 +819,8 @@ func TestWithoutAPlaceForTheFileJsiiStartsAsEver(t *testing.T) {
 			if home == "" {
 				return
 			}
-			filepath.WalkDir(home, func(path string, _ os.DirEntry, _ error) error {
+			// Some of it is not there, or cannot be read.
+			_ = filepath.WalkDir(home, func(path string, _ os.DirEntry, _ error) error {
 				if strings.HasSuffix(path, ".tmp") {
 					t.Errorf("leaves %s", path)
 				}

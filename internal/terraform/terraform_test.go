@@ -96,7 +96,9 @@ func TestFindTerraform(t *testing.T) {
 		name: "the one on PATH is something else",
 		arrange: func(m *machine, env map[string]string) {
 			write(t, filepath.Join(env["PATH"], "terraform"), "#!/bin/sh\necho hello\n")
-			os.Chmod(filepath.Join(env["PATH"], "terraform"), 0o755)
+			if err := os.Chmod(filepath.Join(env["PATH"], "terraform"), 0o755); err != nil {
+				t.Error(err)
+			}
 		},
 		path:   fetched,
 		source: "does not tell its version",
