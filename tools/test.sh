@@ -50,7 +50,7 @@ step() {
 }
 
 step gofmt formatted
-# go vet and staticcheck are among its linters.
+# golangci-lint runs go vet and staticcheck, too.
 step golangci-lint .build/bin/golangci-lint run ./...
 
 rm -f "$results" "$results.random" "$results.roles" "$results.e2e"
