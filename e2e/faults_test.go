@@ -56,8 +56,10 @@ func newSmallSite(t *testing.T, patch string) (*site, *proxy) {
 // What nothing else refers to, of the network and the balancer; the rest they refer to. The
 // lifecycle of the log bucket is left out: nobody refers to it, and the provider waits a minute for
 // it.
-var networkAndBalancer = regexp.MustCompile(`^aws_(subnet|route|route_table_association|nat_gateway|flow_log|default_security_group` +
-	`|vpc_endpoint_route_table_association|lb_listener)\.|^aws_vpc_security_group_ingress_rule\.load_balancer_`)
+var networkAndBalancer = regexp.MustCompile(
+	`^aws_(subnet|route|route_table_association|nat_gateway|flow_log|default_security_group` +
+		`|vpc_endpoint_route_table_association|lb_listener)\.` +
+		`|^aws_vpc_security_group_ingress_rule\.load_balancer_`)
 
 // cutDown is a stack with the resources whose addresses match, all that these refer to, and the
 // outputs that then still can be told.

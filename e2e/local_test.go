@@ -16,36 +16,7 @@ import (
 // user has in AWS is not touched.
 func TestLocal(t *testing.T) {
 	t.Parallel()
-	folder := layOut(t, "local")
-	modules, err := filepath.Abs("../node_modules")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(modules, filepath.Join(folder, "node_modules")); err != nil {
-		t.Fatal(err)
-	}
-	bin := filepath.Join(folder, ".build", "bin")
-	if err := os.MkdirAll(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(program, filepath.Join(bin, "platform")); err != nil {
-		t.Fatal(err)
-	}
-	local := filepath.Join(bin, "local")
-	build, said := command(t, "..", os.Environ(), "go", "build", "-buildvcs=false", "-o", local, "./cmd/local")
-	if err := build.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, said())
-	}
-	run := func(argument string) string {
-		t.Helper()
-		// Were any of these used, nothing would come of it.
-		user := append(environ(), "AWS_PROFILE=production", "AWS_ACCESS_KEY_ID=mine", "AWS_ENDPOINT_URL_S3=http://127.0.0.1:1", "ENVIRONMENT=dev")
-		cmd, said := command(t, folder, user, local, argument)
-		if err := cmd.Run(); err != nil {
-			t.Errorf("local %s: %v\n%s", argument, err, tail(said(), 60))
-		}
-		return said()
-	}
+	folder, run := newLocal(t)
 	before := filesBeside(t, folder)
 	down := false
 	defer func() {
@@ -85,6 +56,47 @@ func TestLocal(t *testing.T) {
 	}
 	if out := run("down"); !strings.Contains(out, "nothing stands here") {
 		t.Errorf("a second local down says %q", out)
+	}
+}
+
+// newLocal lays out a folder as the project's is after make has built the programs. run runs local
+// in it, for a user who has AWS settings, and returns what it says.
+func newLocal(t *testing.T) (folder string, run func(argument string) string) {
+	t.Helper()
+	folder = layOut(t, "local")
+	modules, err := filepath.Abs("../node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(modules, filepath.Join(folder, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	bin := filepath.Join(folder, ".build", "bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, filepath.Join(bin, "platform")); err != nil {
+		t.Fatal(err)
+	}
+	local := filepath.Join(bin, "local")
+	build, said := command(t, "..", os.Environ(), "go", "build", "-buildvcs=false", "-o", local, "./cmd/local")
+	if err := build.Run(); err != nil {
+		t.Fatalf("%v\n%s", err, said())
+	}
+	return folder, func(argument string) string {
+		t.Helper()
+		// Were any of these used, nothing would come of it.
+		user := append(environ(),
+			"AWS_PROFILE=production",
+			"AWS_ACCESS_KEY_ID=mine",
+			"AWS_ENDPOINT_URL_S3=http://127.0.0.1:1",
+			"ENVIRONMENT=dev",
+		)
+		cmd, said := command(t, folder, user, local, argument)
+		if err := cmd.Run(); err != nil {
+			t.Errorf("local %s: %v\n%s", argument, err, tail(said(), 60))
+		}
+		return said()
 	}
 }
 

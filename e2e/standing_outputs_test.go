@@ -67,7 +67,8 @@ func (s *site) outputsNameWhatStands(t *testing.T, w *standing) {
 		},
 		"prometheus_address": "prometheus." + w.stack + ".internal:9090",
 		"alerts_topic_arn":   w.topic,
-		"dashboard_url":      "https://" + w.region + ".console.aws.amazon.com/cloudwatch/home?region=" + w.region + "#dashboards/dashboard/" + w.stack,
+		"dashboard_url": "https://" + w.region + ".console.aws.amazon.com/cloudwatch/home" +
+			"?region=" + w.region + "#dashboards/dashboard/" + w.stack,
 		"backup_bucket_name": w.stack + "-backup-" + emulator.Account + "-" + w.region,
 		"backup_function_name": *said(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
 			FunctionName: aws.String(w.stack + "-backup"),

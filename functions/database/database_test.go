@@ -39,7 +39,8 @@ func TestCertificatesAreThoseOfTheirRegionAndLastAnotherYear(t *testing.T) {
 				t.Errorf("%s: %s is no root: %v", region, certificate.Subject.CommonName, err)
 			}
 			if left := time.Until(certificate.NotAfter); left < 365*24*time.Hour {
-				t.Errorf("%s: %s ends on %s: take the region's new ones from https://truststore.pki.rds.amazonaws.com, deploy, then move the instance to the new authority",
+				t.Errorf("%s: %s ends on %s: take the region's new ones from "+
+					"https://truststore.pki.rds.amazonaws.com, deploy, then move the instance to the new authority",
 					region, certificate.Subject.CommonName, certificate.NotAfter.Format(time.DateOnly))
 			}
 		}

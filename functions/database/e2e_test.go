@@ -324,7 +324,47 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 		t.Errorf("a reader inserts: %q", state)
 	}
 
-	// Another level is at once another level, for sessions that are open too.
+	h.levelChangesAtOnce(api)
+
+	// RDS rotates the master's password between two runs.
+	h.admin("ALTER ROLE platform PASSWORD 'another'")
+	h.postgres.Master.Password = "another"
+	another := credentials{"platform", "another"}
+	if err := h.function.write(t.Context(), h.function.settings.master, current, "", another); err != nil {
+		t.Fatal(err)
+	}
+	h.nothingToDo()
+
+	h.serviceIsGone(web)
+
+	// It comes back, with a secret that is new and empty.
+	h.set("api", "write")
+	h.run()
+	h.do(h.service("api"), "INSERT INTO bills VALUES (2)")
+	h.nothingToDo()
+
+	h.damageIsPutRight()
+
+	h.master("CREATE ROLE somebody LOGIN PASSWORD 'x'")
+	somebody := postgres.User{Name: "somebody", Password: "x"}
+	if _, err := h.postgres.Connect(t.Context(), somebody, "app"); sqlState(err) != "42501" {
+		t.Errorf("a user without a level gets into the database: %v", err)
+	}
+
+	// What only a superuser could have given only a superuser can take: that is an error, and
+	// nothing is changed.
+	h.admin("GRANT pg_read_all_data TO service_api_a")
+	if _, err := h.function.handle(t.Context(), h.event()); err == nil ||
+		!strings.Contains(err.Error(), `REVOKE "pg_read_all_data" FROM "service_api_a"`) {
+		t.Errorf("a membership too many: %v", err)
+	}
+	h.admin("REVOKE pg_read_all_data FROM service_api_a")
+	h.nothingToDo()
+}
+
+// levelChangesAtOnce: another level is at once another level, for sessions that are open too.
+func (h *house) levelChangesAtOnce(api *pgx.Conn) {
+	h.Helper()
 	h.set("api", "write")
 	h.run()
 	h.ended(api)
@@ -339,47 +379,39 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 	h.run()
 	h.ended(api)
 	if state := h.try(h.service("api"), "CREATE TABLE more (id int)"); state != "42501" {
-		t.Errorf("a reader who was owner makes a table: %q", state)
+		h.Errorf("a reader who was owner makes a table: %q", state)
 	}
 	h.nothingToDo()
+}
 
-	// RDS rotates the master's password between two runs.
-	h.admin("ALTER ROLE platform PASSWORD 'another'")
-	h.postgres.Master.Password = "another"
-	another := credentials{"platform", "another"}
-	if err := h.function.write(t.Context(), h.function.settings.master, current, "", another); err != nil {
-		t.Fatal(err)
-	}
-	h.nothingToDo()
-
-	// A service goes: its users may not log in, what it made stays and goes on.
-	api, lost := h.service("api"), h.credentials("api")
+// serviceIsGone takes api out of the configuration: its users may not log in, what it made stays
+// and goes on.
+func (h *house) serviceIsGone(web *pgx.Conn) {
+	h.Helper()
+	conn, lost := h.service("api"), h.credentials("api")
 	h.unset("api")
-	h.ended(api)
-	_, err := h.postgres.Connect(t.Context(), lost, h.postgres.Database)
+	h.ended(conn)
+	_, err := h.postgres.Connect(h.Context(), lost, h.postgres.Database)
 	if state := sqlState(err); state != "28000" && state != "28P01" {
-		t.Errorf("a service that is gone logs in: %v", err)
+		h.Errorf("a service that is gone logs in: %v", err)
 	}
 	// They could by IAM, say, or with a password that they are given.
 	left := h.admin("SELECT rolname FROM pg_roles WHERE rolname LIKE 'service_api_%' AND rolcanlogin " +
 		"OR pg_has_role(rolname, 'platform_read', 'member') AND rolname LIKE 'service_api_%'")
 	if len(left) > 0 {
-		t.Errorf("users of a service that is gone may log in, or are readers: %v", left)
+		h.Errorf("users of a service that is gone may log in, or are readers: %v", left)
 	}
 	h.do(web, "INSERT INTO bills VALUES (1)")
 	const told = `"its service is gone: it may no longer log in; what it made stays","user":"service_api_a"`
 	if !strings.Contains(h.log.String(), told) {
-		t.Errorf("the log does not tell of it:\n%s", h.log)
+		h.Errorf("the log does not tell of it:\n%s", h.log)
 	}
 	h.nothingToDo()
+}
 
-	// It comes back, with a secret that is new and empty.
-	h.set("api", "write")
-	h.run()
-	h.do(h.service("api"), "INSERT INTO bills VALUES (2)")
-	h.nothingToDo()
-
-	// Somebody changed what is ours: each is put right, and told.
+// damageIsPutRight: somebody changed what is ours; each is put right, and told.
+func (h *house) damageIsPutRight() {
+	h.Helper()
 	for _, damage := range []string{
 		"ALTER ROLE service_api_a NOLOGIN",
 		"ALTER ROLE service_api_a PASSWORD 'x'",
@@ -403,26 +435,11 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 			continue // found out below
 		}
 		if len(done.Changed)+len(done.Passwords) == 0 {
-			t.Errorf("%s: was not put right", damage)
+			h.Errorf("%s: was not put right", damage)
 		}
 		h.nothingToDo()
 		h.do(h.service("api"), "INSERT INTO bills VALUES (3)")
 	}
-	h.master("CREATE ROLE somebody LOGIN PASSWORD 'x'")
-	somebody := postgres.User{Name: "somebody", Password: "x"}
-	if _, err := h.postgres.Connect(t.Context(), somebody, "app"); sqlState(err) != "42501" {
-		t.Errorf("a user without a level gets into the database: %v", err)
-	}
-
-	// What only a superuser could have given only a superuser can take: that is an error, and
-	// nothing is changed.
-	h.admin("GRANT pg_read_all_data TO service_api_a")
-	if _, err := h.function.handle(t.Context(), h.event()); err == nil ||
-		!strings.Contains(err.Error(), `REVOKE "pg_read_all_data" FROM "service_api_a"`) {
-		t.Errorf("a membership too many: %v", err)
-	}
-	h.admin("REVOKE pg_read_all_data FROM service_api_a")
-	h.nothingToDo()
 }
 
 // Before there were roles, services were the master. What they made is the services' again.

@@ -213,8 +213,7 @@ func (k talk) loaded(pkg string) int { return strings.Count(k.printed, "loaded "
 // everything tells whether all were, as jsii alone does it.
 func (k talk) everything() bool { return k.loaded("big") == submodules }
 
-// run loads each package, asks for some of it and for things that are not there, and ends the
-// kernel.
+// run sends the requests for each package, and ends the kernel.
 func (m machine) run(t *testing.T, nodeOptions string, environment ...string) talk {
 	t.Helper()
 	cmd := exec.Command("node", filepath.Join(m.kernel, "bin", "jsii-runtime.js"))
@@ -255,30 +254,7 @@ func (m machine) run(t *testing.T, nodeOptions string, environment ...string) ta
 	}
 	next("hello")
 	for _, pkg := range slices.Sorted(maps.Keys(m.tarballs)) {
-		load, _ := json.Marshal(map[string]string{
-			"api":     "load",
-			"name":    pkg,
-			"version": "1.0.0",
-			"tarball": m.tarballs[pkg],
-		})
-		for _, request := range []string{
-			string(load),
-			`{"api":"sget","fqn":"big.m7.T7","property":"label7"}`,
-			`{"api":"sget","fqn":"big.m39.T39","property":"label39"}`,
-			`{"api":"sget","fqn":"big.m0.T0","property":"label0"}`,
-			`{"api":"sget","fqn":"big.m7.T7","property":"label7"}`,
-			`{"api":"sget","fqn":"big.m1.T1","property":"missing"}`,
-			`{"api":"sget","fqn":"big.m1.T","property":"label"}`,
-			`{"api":"sget","fqn":"big.m5.T5","property":"label5"}`,
-			`{"api":"sget","fqn":"big.__proto__.T","property":"label"}`,
-			`{"api":"sget","fqn":"big.toString","property":"label"}`,
-			`{"api":"create","fqn":"big.m2.T2","args":[]}`,
-			`{"api":"naming","assembly":"big"}`,
-			string(load),
-			`{"api":"stats"}`,
-		} {
-			request = strings.Replace(request, `"big.`, `"`+pkg+".", 1)
-			request = strings.Replace(request, `"assembly":"big"`, `"assembly":"`+pkg+`"`, 1)
+		for _, request := range m.requests(pkg) {
 			ask(request)
 			next(pkg)
 		}
@@ -291,15 +267,53 @@ func (m machine) run(t *testing.T, nodeOptions string, environment ...string) ta
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("ends with %v and prints\n%s", err, stderr.String())
 	}
-	for line := range strings.Lines(stderr.String()) {
+	got.printed = printed(stderr.String())
+	return got
+}
+
+// requests load a package, ask for some of it and for things that are not there.
+func (m machine) requests(pkg string) []string {
+	load, _ := json.Marshal(map[string]string{
+		"api":     "load",
+		"name":    pkg,
+		"version": "1.0.0",
+		"tarball": m.tarballs[pkg],
+	})
+	requests := []string{
+		string(load),
+		`{"api":"sget","fqn":"big.m7.T7","property":"label7"}`,
+		`{"api":"sget","fqn":"big.m39.T39","property":"label39"}`,
+		`{"api":"sget","fqn":"big.m0.T0","property":"label0"}`,
+		`{"api":"sget","fqn":"big.m7.T7","property":"label7"}`,
+		`{"api":"sget","fqn":"big.m1.T1","property":"missing"}`,
+		`{"api":"sget","fqn":"big.m1.T","property":"label"}`,
+		`{"api":"sget","fqn":"big.m5.T5","property":"label5"}`,
+		`{"api":"sget","fqn":"big.__proto__.T","property":"label"}`,
+		`{"api":"sget","fqn":"big.toString","property":"label"}`,
+		`{"api":"create","fqn":"big.m2.T2","args":[]}`,
+		`{"api":"naming","assembly":"big"}`,
+		string(load),
+		`{"api":"stats"}`,
+	}
+	for i, request := range requests {
+		request = strings.Replace(request, `"big.`, `"`+pkg+".", 1)
+		requests[i] = strings.Replace(request, `"assembly":"big"`, `"assembly":"`+pkg+`"`, 1)
+	}
+	return requests
+}
+
+// printed is what a kernel's programs print, which it passes on in messages of its own.
+func printed(stderr string) string {
+	var text strings.Builder
+	for line := range strings.Lines(stderr) {
 		var message struct{ Stdout, Stderr string }
 		if json.Unmarshal([]byte(line), &message) == nil {
-			text, _ := base64.StdEncoding.DecodeString(message.Stdout + message.Stderr)
-			line = string(text)
+			decoded, _ := base64.StdEncoding.DecodeString(message.Stdout + message.Stderr)
+			line = string(decoded)
 		}
-		got.printed += line
+		text.WriteString(line)
 	}
-	return got
+	return text.String()
 }
 
 var nodeMajor = sync.OnceValue(func() string {
@@ -404,7 +418,9 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 	// listed is looked for. Such an index stays.
 	fakes := map[string]func(good string) string{
 		"exchanged": func(good string) string {
-			line := func(name string) string { return regexp.MustCompile(name + ` (\d+ \d+)`).FindStringSubmatch(good)[1] }
+			line := func(name string) string {
+		return regexp.MustCompile(name + ` (\d+ \d+)`).FindStringSubmatch(good)[1]
+	}
 			return sealed(strings.Replace(rest(good), "m7.T7 "+line("m7.T7"), "m7.T7 "+line("m8.T8"), 1))
 		},
 		"missing": func(good string) string { return sealed(strings.Replace(rest(good), ".m7.T7 ", ".m7.S7 ", 1)) },
