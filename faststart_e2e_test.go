@@ -45,7 +45,11 @@ func TestFastStartWritesTheSameBytesAsStock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(process.folder)
+	t.Cleanup(func() {
+		if err := os.RemoveAll(process.folder); err != nil {
+			t.Error(err)
+		}
+	})
 	seed, stock, fast := process.seed, process.folder, t.TempDir()
 	failed := synthesiseEach(seed, fast)
 	if err := process.Wait(); err != nil {

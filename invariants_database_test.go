@@ -247,13 +247,16 @@ var staticParameters = []string{
 	"wal_buffers",
 }
 
+// connectionStage is one of those that log_connections tells of, from PostgreSQL 18 on.
+const connectionStage = `(receipt|authentication|authorization|setup_durations)`
+
 // parameterValues are what RDS takes for the parameters that are set. It has 0 and 1 where
 // PostgreSQL has on and off. Another parameter is looked up by
 // `aws rds describe-engine-default-parameters`, whose AllowedValues these are, or in PostgreSQL's
 // own manual:
 // https://www.postgresql.org/docs/current/runtime-config-logging.html
 var parameterValues = map[string]*regexp.Regexp{
-	"log_connections":    regexp.MustCompile(`^([01]|all|(receipt|authentication|authorization|setup_durations)(,(receipt|authentication|authorization|setup_durations))*)$`),
+	"log_connections":    regexp.MustCompile(`^([01]|all|` + connectionStage + `(,` + connectionStage + `)*)$`),
 	"log_disconnections": regexp.MustCompile(`^[01]$`),
 	"log_lock_waits":     regexp.MustCompile(`^[01]$`),
 	// Milliseconds, in 31 bits.

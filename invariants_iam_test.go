@@ -319,10 +319,14 @@ var roleInvariants = []invariant{
 // trustOf is the service that takes on a role used in a certain way, and on which conditions. There
 // are conditions only where AWS documents them; one that a service does not send shuts it out.
 //
-//	ecs-tasks      https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html (a single cluster is not supported)
-//	vpc-flow-logs  https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
-//	monitoring.rds https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
-//	scheduler      https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html (the group's ARN)
+//	ecs-tasks, of which a single cluster is not supported:
+//	https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
+//	vpc-flow-logs:
+//	https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+//	monitoring.rds:
+//	https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
+//	scheduler, with the group's ARN:
+//	https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
 func trustOf(stack tree, kind string) (service string, when []string) {
 	arn := func(service, resource string) string {
 		return "ArnLike aws:SourceArn arn:aws:" + service + ":" + region(stack) + ":" + account + ":" + resource
@@ -471,7 +475,8 @@ func rolesDoWhatTheyNeed(stack tree) (v violations) {
 		must, may := calls(stack, role.address)
 		var allowed []string
 		for _, g := range permissionsOf(stack, role.address) {
-			if g.allow && !(g.configured() && strings.HasPrefix(role.id(), "service_")) {
+			ours := !g.configured() || !strings.HasPrefix(role.id(), "service_")
+			if g.allow && ours {
 				allowed = append(allowed, g.actions...)
 			}
 		}
@@ -1159,10 +1164,12 @@ var secretInvariants = []invariant{
 }
 
 var (
-	secretArgument = regexp.MustCompile(`(^|_)(password|passwd|secret_string|secret_binary|auth_token|access_token|secret_key|access_key|private_key)(_wo)?$`)
+	secretArgument = regexp.MustCompile(`(^|_)(password|passwd|secret_string|secret_binary|` +
+		`auth_token|access_token|secret_key|access_key|private_key)(_wo)?$`)
 	secretVariable = regexp.MustCompile(`(?i)PASSWORD|PASSWD|SECRET|TOKEN|KEY|CREDENTIAL`)
-	secretValue    = regexp.MustCompile(`AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|[a-z]://[^/\s:@"$]+:[^/\s@"$]+@`)
-	secretARNs     = regexp.MustCompile(`^(arn:aws:(secretsmanager|ssm):|\$\{aws_[a-z_]+\.[a-z0-9_]+\.)`)
+	secretValue    = regexp.MustCompile(`AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|` +
+		`[a-z]://[^/\s:@"$]+:[^/\s@"$]+@`)
+	secretARNs = regexp.MustCompile(`^(arn:aws:(secretsmanager|ssm):|\$\{aws_[a-z_]+\.[a-z0-9_]+\.)`)
 )
 
 func noSecrets(stack tree) (v violations) {

@@ -330,9 +330,12 @@ func conditionsExist(stack tree) (v violations) {
 // servicePrincipals are those that policies here name. A new one is looked up in its service's
 // guide: there is no list of AWS'.
 //
-//	cloudwatch, events, events.rds https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
-//	logdelivery.elasticloadbalancing https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
-//	logs.<region> https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+//	cloudwatch, events, events.rds:
+//	https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+//	logdelivery.elasticloadbalancing:
+//	https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
+//	logs.<region>:
+//	https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
 //
 // and those that take on roles, whose pages are at trustOf.
 func servicePrincipals(stack tree) []string {
@@ -408,7 +411,8 @@ func arnsAreWellFormed(stack tree) (v violations) {
 	return v
 }
 
-var regionName = regexp.MustCompile(`^(af|ap|ca|eu|il|me|mx|sa|us)-(central|east|north|northeast|northwest|south|southeast|southwest|west)-[1-9]$`)
+var regionName = regexp.MustCompile(`^(af|ap|ca|eu|il|me|mx|sa|us)-` +
+	`(central|east|north|northeast|northwest|south|southeast|southwest|west)-[1-9]$`)
 
 // wellFormed knows two services without regions, and one without accounts.
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html

@@ -709,8 +709,9 @@ func onlyPrometheusHasAShell(stack tree) (v violations) {
 }
 
 var (
-	taggedImage = regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z0-9-]+(:[0-9]+)?/[^:@]+(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$`)
-	dockerHub   = regexp.MustCompile(`^([a-z0-9-]+\.)*docker\.(io|com)/`)
+	taggedImage = regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z0-9-]+(:[0-9]+)?/[^:@]+` +
+		`(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$`)
+	dockerHub = regexp.MustCompile(`^([a-z0-9-]+\.)*docker\.(io|com)/`)
 )
 
 func imagesStay(stack tree) (v violations) {

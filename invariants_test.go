@@ -477,7 +477,7 @@ func (r thing) id() string { return r.address[strings.LastIndexByte(r.address, '
 
 // dig follows a path such as rule.0.status; nil if it leads nowhere.
 func dig(value any, path string) any {
-	for _, step := range strings.Split(path, ".") {
+	for step := range strings.SplitSeq(path, ".") {
 		switch v := value.(type) {
 		case tree:
 			value = v[step]
@@ -906,7 +906,8 @@ func undepend(address, on string) func(tree) {
 		r := must(stack, address)
 		list, rest := r.strings("depends_on"), []any{}
 		for _, other := range list {
-			if other != on && !(strings.HasSuffix(on, ".") && strings.HasPrefix(other, on)) {
+			ofKind := strings.HasSuffix(on, ".") && strings.HasPrefix(other, on)
+			if other != on && !ofKind {
 				rest = append(rest, other)
 			}
 		}

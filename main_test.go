@@ -182,7 +182,8 @@ func TestNoAddressDisappears(t *testing.T) {
 			got := addresses(stack)
 			file := filepath.Join("testdata", environment+".addresses")
 			before, err := os.ReadFile(file)
-			if err != nil && !(*golden.Update && os.IsNotExist(err)) {
+			first := *golden.Update && os.IsNotExist(err)
+			if err != nil && !first {
 				t.Fatal(err)
 			}
 			removed, err := os.ReadFile("testdata/removed.addresses")
@@ -212,7 +213,7 @@ func TestNoAddressDisappears(t *testing.T) {
 // as removed on purpose.
 func disappeared(environment string, before, now []string, stack tree, removed string) []string {
 	excused := map[string]bool{}
-	for _, line := range strings.Split(removed, "\n") {
+	for line := range strings.SplitSeq(removed, "\n") {
 		if of, address, ok := strings.Cut(strings.TrimSpace(line), " "); ok && of == environment {
 			excused[strings.TrimSpace(address)] = true
 		}

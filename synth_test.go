@@ -132,7 +132,9 @@ func quietly(t *testing.T) {
 	os.Stderr = null
 	t.Cleanup(func() {
 		os.Stderr = stderr
-		null.Close()
+		if err := null.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
