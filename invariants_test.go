@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -46,15 +48,33 @@ func (v *violations) want(ok bool, address, format string, args ...any) {
 // wantFor is want for the caller so many levels up.
 func (v *violations) wantFor(level int, ok bool, address, format string, args ...any) {
 	_, file, line, _ := runtime.Caller(level)
-	place := fmt.Sprintf("%s:%d", filepath.Base(file), line)
-	denied[place] = denied[place] || !ok
+	denied.note(place{file, line}, !ok)
 	if !ok {
 		*v = append(*v, address+": "+fmt.Sprintf(format, args...))
 	}
 }
 
-// denied tells, for each place in the code that wants something, whether it was ever denied.
-var denied = map[string]bool{}
+// place is where in the code something is wanted.
+type place struct {
+	file string
+	line int
+}
+
+func (p place) String() string { return fmt.Sprintf("%s:%d", filepath.Base(p.file), p.line) }
+
+// denials tell, for each place in the code that wants something, whether it was ever denied.
+type denials struct {
+	sync.Mutex
+	at map[place]bool
+}
+
+var denied = denials{at: map[place]bool{}}
+
+func (d *denials) note(at place, isDenied bool) {
+	d.Lock()
+	defer d.Unlock()
+	d.at[at] = d.at[at] || isDenied
+}
 
 // invariants are all promises. Each list is in the file that is called like what it is about.
 func invariants() []invariant {
@@ -76,6 +96,7 @@ func TestInvariantsHold(t *testing.T) {
 	}
 	for _, i := range invariants() {
 		t.Run(i.promise, func(t *testing.T) {
+			t.Parallel() // with the other promises: none changes a stack, and all are there
 			for _, name := range stacks {
 				if i.shipped && !slices.Contains(golden, name) {
 					continue
@@ -91,40 +112,49 @@ func TestInvariantsHold(t *testing.T) {
 // TestInvariantsFindWhatIsBroken does every damage to a copy of a stack. At the end each condition
 // in a check must have failed once: one that no damage touches may be written so that nothing can.
 func TestInvariantsFindWhatIsBroken(t *testing.T) {
-	clear(denied)
-	cases, done := 0, 0
+	clear(denied.at)
+	cases, done := 0, atomic.Int64{}
 	for _, i := range invariants() {
 		cases += len(i.broken)
 		t.Run(i.promise, func(t *testing.T) {
 			if len(i.broken) == 0 {
 				t.Fatal("nothing shows that this finds anything")
 			}
+			whole := map[string]violations{} // what is found in each stack before it is broken
+			for _, d := range i.broken {
+				if _, ok := whole[d.stack]; !ok {
+					whole[d.stack] = i.check(stackOf(t, d.stack))
+				}
+			}
+			t.Parallel() // with the other promises: each damage is done to a copy
 			for _, d := range i.broken {
 				t.Run(d.name, func(t *testing.T) {
-					done++
-					stack := stackOf(t, d.stack)
-					before := i.check(stack)
-					stack = cloned(stack).(tree)
+					done.Add(1)
+					before := whole[d.stack]
+					stack := cloned(stackOf(t, d.stack)).(tree)
 					apply(t, d, stack)
 					named := false
-					for _, violation := range i.check(stack) {
+					found := i.check(stack)
+					for _, violation := range found {
 						named = named || (!slices.Contains(before, violation) && strings.Contains(violation, d.found))
 					}
 					if !named {
-						t.Errorf("nothing new is found that names %s; found: %q", d.found, i.check(stack))
+						t.Errorf("nothing new is found that names %s; found: %q", d.found, found)
 					}
 				})
 			}
 		})
 	}
-	if done < cases {
-		return // -run chose some
-	}
-	for _, place := range slices.Sorted(maps.Keys(denied)) {
-		if !denied[place] {
-			t.Errorf("%s: nothing shows that this finds anything", place)
+	t.Cleanup(func() { // when the parallel ones have ended
+		if int(done.Load()) < cases {
+			return // -run chose some
 		}
-	}
+		for place, ever := range denied.at {
+			if !ever {
+				t.Errorf("%v: nothing shows that this finds anything", place)
+			}
+		}
+	})
 }
 
 // apply does the damage; what cannot be done any more is a case that no longer tests anything.
@@ -273,7 +303,8 @@ monitoring:
     config_image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/aws-cli:2
 `
 
-// synthesised keeps the stacks of otherStacks, which many tests look at and none changes.
+// synthesised keeps the stacks of otherStacks, which many tests look at and none changes. Tests in
+// parallel read it only: it is filled before they begin.
 var synthesised = map[string]tree{}
 
 // stackOf gives a stack by name: a golden as it stands, another configuration synthesised.
@@ -553,14 +584,30 @@ var (
 func references(value any) []string {
 	found := map[string]bool{}
 	eachString(value, func(_, text string) {
+		if !strings.Contains(text, "${") {
+			return
+		}
 		for _, expression := range interpolation.FindAllString(strings.ReplaceAll(text, "$${", ""), -1) {
-			for _, address := range reference.FindAllString(expression, -1) {
+			for _, address := range named(expression) {
 				found[address] = true
 			}
 		}
 	})
 	return slices.Sorted(maps.Keys(found))
 }
+
+// named are the addresses in an expression. Each is looked through once: most of them stand in
+// every stack, and in every copy of one.
+func named(expression string) []string {
+	if known, ok := knownExpressions.Load(expression); ok {
+		return known.([]string)
+	}
+	addresses := reference.FindAllString(expression, -1)
+	knownExpressions.Store(expression, addresses)
+	return addresses
+}
+
+var knownExpressions sync.Map // an expression: the addresses in it
 
 func (r thing) refs(path string) []string { return references(r.at(path)) }
 

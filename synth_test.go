@@ -472,6 +472,7 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each is a process of its own, in folders of its own
 			root, temporary := t.TempDir(), t.TempDir()
 			testfiles.Write(t, root, map[string]string{
 				"config/dev.yaml":                       minimal,
