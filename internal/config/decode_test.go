@@ -35,145 +35,31 @@ func wantProblems(t *testing.T, text string, want ...string) {
 	}
 }
 
-const (
-	minimal     = "name: shop\nregion: eu-central-1\n" // two lines: what a case adds begins at line 3
-	topLevel    = "account, backup, database, load_balancer, log_retention, monitoring, name, network, profile, protected, region, services, state, tags"
-	notPlainYML = "anchors, aliases, tags and merge keys are not supported: write the value out"
-	noDecimal   = "want a whole number in decimal digits, without leading zeros, have "
-)
+// Two lines: what a case adds begins at line 3.
+const minimal = "name: shop\nregion: eu-central-1\n"
 
-func TestDecodingIsStrict(t *testing.T) {
-	for name, c := range map[string]struct {
-		text string
-		want []string
-	}{
-		// Keys.
-		"an unknown key at the top":            {minimal + "foo: 1\n", []string{"3:1: foo: unknown key, want one of " + topLevel}},
-		"an unknown key in a mapping":          {minimal + "network:\n  zone: [a, b]\n", []string{"4:3: network.zone: unknown key, did you mean zones? want one of allow_public_cidr, cidr, endpoints, nat, zones"}},
-		"an unknown key in a service":          {minimal + "services: {web: {route: {path: /}}}\n", []string{"3:26: services.web.route.path: unknown key, did you mean paths? want one of deregistration_lag, headers, hosts, paths, priority, slow_start, sources"}},
-		"an unknown key in a list's item":      {minimal + "services:\n  web:\n    permissions:\n      - action: x\n        actions: ['s3:GetObject']\n        resources: ['arn:aws:s3:::b']\n", []string{"6:9: services.web.permissions.0.action: unknown key, did you mean actions? want one of actions, resources"}},
-		"a key in another case":                {minimal + "Tags: {}\n", []string{"3:1: Tags: unknown key, did you mean tags? want one of " + topLevel}},
-		"the environment as a key":             {minimal + "environment: dev\n", []string{"3:1: environment: unknown key, want one of " + topLevel}},
-		"a key twice":                          {minimal + "name: other\n", []string{"3:1: name: is there already, in line 1"}},
-		"a key twice, once in quotes":          {minimal + "'region': other\n", []string{"3:1: region: is there already, in line 2"}},
-		"a key twice in a mapping":             {minimal + "network:\n  nat: per-zone\n  cidr: 10.0.0.0/16\n  nat: single\n", []string{"6:3: network.nat: is there already, in line 4"}},
-		"a service twice":                      {minimal + "services:\n  web:\n  web: {tasks: 2}\n", []string{"5:3: services.web: is there already, in line 4"}},
-		"a number and the same in quotes":      {minimal + "tags: {1: a, '1': b}\n", []string{"3:14: tags.1: is there already, in line 3"}},
-		"numbers and booleans at the top":      {minimal + "1: a\ntrue: b\n1.5: c\n", []string{"3:1: 1: unknown key, want one of " + topLevel, "4:1: true: unknown key, want one of " + topLevel, "5:1: 1.5: unknown key, want one of " + topLevel}},
-		"no name before the colon":             {minimal + "'': a\n~: b\nnull: c\n", []string{"3:1: want a plain name before the colon", "4:1: want a plain name before the colon", "5:1: want a plain name before the colon"}},
-		"no name in a mapping":                 {minimal + "tags: {~: a}\n", []string{"3:8: tags: want a plain name before the colon"}},
-		"a question mark before the name":      {minimal + "database:\n  parameters:\n    ? work_mem\n    : '64'\n", []string{"5:5: database.parameters: want a plain name before the colon"}},
-		"a list as a key":                      {minimal + "[a]: b\n", []string{"3:4: not valid YAML: found an invalid key for this map"}},
-		"a mapping as a key":                   {minimal + "{a: b}: c\n", []string{"3:7: not valid YAML: found an invalid key for this map"}},
-		"a dot in a service's name":            {minimal + "services: {a.b: {tasks: 1}}\n", []string{"3:12: services.a.b: a name here may not contain a dot"}},
-		"a dot in a restore's name":            {minimal + "database: {restores: {a.b: {snapshot: x}}}\n", []string{"3:23: database.restores.a.b: a name here may not contain a dot"}},
-		"a line break in a key":                {minimal + "\"foo\\nbar\": 1\n", []string{`3:1: foo\nbar: unknown key, want one of ` + topLevel}},
-		"a terminal's escape in a key":         {minimal + "\"\\e[2Jfoo\": 1\n", []string{`3:1: \x1b[2Jfoo: unknown key, want one of ` + topLevel}},
-		"a NUL at the beginning of a key":      {minimal + "\"\\0syntax\": 1\nnetwork: {nat: no}\n", []string{`3:1: \x00syntax: unknown key, want one of ` + topLevel, `4:11: network.nat: want one of none, single, per-zone, have "no"`}},
-		"a key without a space after it":       {"name:shop\nregion: eu-central-1\n", []string{"1:1: not valid YAML: unexpected key name"}},
-		"a header whose name looks like items": {minimal + "services: {web: {route: {headers: {a: [x], a.0: []}}}}\n", []string{"3:44: services.web.route.headers.a.0: want at least one value"}},
-
-		// Types.
-		"a number where text belongs":        {"name: 1\nregion: eu-central-1\n", []string{"1:1: name: want text, have a number; put it in quotes"}},
-		"a float where text belongs":         {minimal + "database: {version: 17.2}\n", []string{"3:12: database.version: want text, have a number; put it in quotes"}},
-		"infinity where text belongs":        {minimal + "tags: {a: .inf, b: .nan}\n", []string{"3:8: tags.a: want text, have a number; put it in quotes", "3:17: tags.b: want text, have a number; put it in quotes"}},
-		"a boolean where text belongs":       {"name: shop\nregion: true\n", []string{"2:1: region: want text, have true or false; put it in quotes"}},
-		"a list where text belongs":          {minimal + "profile: [production]\n", []string{"3:1: profile: want text, have a list"}},
-		"a mapping where text belongs":       {minimal + "network: {cidr: {a: b}}\n", []string{"3:11: network.cidr: want text, have a mapping"}},
-		"text where a list belongs":          {minimal + "network: {zones: a}\n", []string{"3:11: network.zones: want a list, have text"}},
-		"a mapping where a list belongs":     {minimal + "network: {zones: {a: b}}\n", []string{"3:11: network.zones: want a list, have a mapping"}},
-		"a number where a list belongs":      {minimal + "network: {zones: 1}\n", []string{"3:11: network.zones: want a list, have a number"}},
-		"text where a mapping belongs":       {minimal + "state: local\n", []string{"3:1: state: want a mapping (key: value), have text"}},
-		"a number where a mapping belongs":   {minimal + "load_balancer: 5\n", []string{"3:1: load_balancer: want a mapping (key: value), have a number"}},
-		"a list where a mapping belongs":     {minimal + "services: [web]\n", []string{"3:1: services: want a mapping (key: value), have a list"}},
-		"a boolean where a service belongs":  {minimal + "services: {web: true}\n", []string{"3:12: services.web: want a mapping (key: value), have true or false"}},
-		"text where tags belong":             {minimal + "tags: a\n", []string{"3:1: tags: want a mapping (key: value), have text"}},
-		"text where a number belongs":        {minimal + "log_retention: long\n", []string{"3:1: log_retention: want a whole number, have long"}},
-		"a boolean where a number belongs":   {minimal + "log_retention: true\n", []string{"3:1: log_retention: want a whole number, have true"}},
-		"a list where a number belongs":      {minimal + "log_retention: [30]\n", []string{"3:1: log_retention: want a whole number, have a list"}},
-		"a block of text where a number is":  {minimal + "log_retention: |\n  30\n", []string{"3:1: log_retention: want a whole number, have text"}},
-		"text where a boolean belongs":       {minimal + "protected: maybe\n", []string{"3:1: protected: want true or false, have maybe"}},
-		"yes where a boolean belongs":        {minimal + "protected: yes\n", []string{"3:1: protected: want true or false, have yes"}},
-		"a number where a boolean belongs":   {minimal + "protected: 1\n", []string{"3:1: protected: want true or false, have 1"}},
-		"a boolean in quotes":                {minimal + "protected: 'true'\n", []string{`3:1: protected: want true or false, have "true" in quotes; leave them out`}},
-		"a mapping where a boolean belongs":  {minimal + "protected: {a: b}\n", []string{"3:1: protected: want true or false, have a mapping"}},
-		"other things than text in a list":   {minimal + "services:\n  web:\n    command:\n      - a\n      - 1\n      - b: c\n      - [d]\n      - true\n", []string{"7:9: services.web.command.1: want text, have a number; put it in quotes", "8:9: services.web.command.2: want text, have a mapping", "9:9: services.web.command.3: want text, have a list", "10:9: services.web.command.4: want text, have true or false; put it in quotes"}},
-		"a list where the file is a mapping": {"- name: shop\n", []string{"1:1: want a mapping (key: value), have a list"}},
-		"text where the file is a mapping":   {"shop\n", []string{"1:1: want a mapping (key: value), have text"}},
-
-		// Numbers.
-		"a leading zero":            {minimal + "log_retention: 030\n", []string{"3:1: log_retention: " + noDecimal + "030"}},
-		"octal":                     {minimal + "log_retention: 0o36\n", []string{"3:1: log_retention: " + noDecimal + "0o36"}},
-		"hexadecimal":               {minimal + "log_retention: 0x1e\n", []string{"3:1: log_retention: " + noDecimal + "0x1e"}},
-		"binary":                    {minimal + "log_retention: 0b11110\n", []string{"3:1: log_retention: " + noDecimal + "0b11110"}},
-		"an underscore":             {minimal + "log_retention: 3_0\n", []string{"3:1: log_retention: " + noDecimal + "3_0"}},
-		"a float":                   {minimal + "log_retention: 30.0\n", []string{"3:1: log_retention: want a whole number, have 30.0"}},
-		"an exponent":               {minimal + "log_retention: 3e1\n", []string{"3:1: log_retention: want a whole number, have 3e1"}},
-		"minutes and seconds":       {minimal + "log_retention: 1:30\n", []string{"3:1: log_retention: want a whole number, have 1:30"}},
-		"infinity":                  {minimal + "log_retention: .inf\n", []string{"3:1: log_retention: want a whole number, have .inf"}},
-		"a number in quotes":        {minimal + "log_retention: '30'\n", []string{`3:1: log_retention: want a whole number, have "30" in quotes; leave them out`}},
-		"one more than 64 bits":     {minimal + "log_retention: 9223372036854775808\n", []string{"3:1: log_retention: want a whole number, not so large, have 9223372036854775808"}},
-		"far more than 64 bits":     {minimal + "log_retention: 99999999999999999999999\n", []string{"3:1: log_retention: want a whole number, have 99999999999999999999999"}},
-		"a thousand and its comma":  {minimal + "load_balancer: {idle_timeout: 1,000}\n", []string{"3:33: load_balancer.000: unknown key, want one of access_logs_retention, allow_http, certificate_arn, domain, firewall, hosted_zone, idle_timeout, sources"}},
-		"an account without quotes": {minimal + "account: 123456789012\n", []string{"3:1: account: want text, have a number; put it in quotes"}},
-		"a version without quotes":  {minimal + "database: {version: 17}\n", []string{"3:12: database.version: want text, have a number; put it in quotes"}},
-
-		// No value.
-		"nothing after a key":            {minimal + "network:\n  nat:\n", []string{"4:3: network.nat: has no value: want text, or leave it out"}},
-		"nothing where a mapping is":     {minimal + "network:\n", []string{"3:1: network: has no value: want a mapping (key: value), or leave it out"}},
-		"nothing where the services are": {minimal + "services:\n", []string{"3:1: services: has no value: want a mapping (key: value), or leave it out"}},
-		"null where a number is":         {minimal + "log_retention: null\n", []string{"3:1: log_retention: has no value: want a whole number, or leave it out"}},
-		"a tilde where a boolean is":     {minimal + "protected: ~\n", []string{"3:1: protected: has no value: want true or false, or leave it out"}},
-		"nothing where a list is":        {minimal + "network:\n  zones:\n", []string{"4:3: network.zones: has no value: want a list, or leave it out"}},
-		"nothing in a list":              {minimal + "services:\n  web:\n    command:\n      - a\n      -\n", []string{"7:9: services.web.command.1: has no value: want text, or leave it out"}},
-		"nothing where a variable is":    {minimal + "services: {web: {environment: {A: }}}\n", []string{"3:32: services.web.environment.A: has no value: want text, or leave it out"}},
-		"nothing below a key too far in": {minimal + "network:\nnat: none\n", []string{"3:1: network: has no value: want a mapping (key: value), or leave it out", "4:1: nat: unknown key, did you mean network.nat? want one of " + topLevel}},
-
-		// What YAML can do besides.
-		"an anchor":               {minimal + "network: &n {nat: none}\n", []string{"3:1: network: " + notPlainYML}},
-		"an alias":                {minimal + "network: *n\n", []string{"3:1: network: " + notPlainYML}},
-		"an anchor and its alias": {"name: &n shop\nregion: *n\n", []string{"1:1: name: " + notPlainYML, "2:1: region: " + notPlainYML}},
-		"a tag":                   {"name: !!str shop\nregion: eu-central-1\n", []string{"1:1: name: " + notPlainYML}},
-		"a tag of its own":        {minimal + "services: {web: !service {tasks: 1}}\n", []string{"3:12: services.web: " + notPlainYML}},
-		"a merge key":             {minimal + "network:\n  <<: {nat: none}\n", []string{"4:3: network: " + notPlainYML}},
-		"a merge key at the top":  {minimal + "<<: *base\n", []string{"3:1: " + notPlainYML}},
-		"a merge key in a map":    {minimal + "database: {parameters: {<<: x}}\n", []string{"3:25: database.parameters: " + notPlainYML}},
-		"an anchor at a key":      {"&a name: shop\nregion: eu-central-1\n", []string{"1:1: " + notPlainYML}},
-		"an alias as a key":       {minimal + "network: {*a : none}\n", []string{"3:11: network: " + notPlainYML}},
-		"a tag at a key":          {minimal + "network: {!!str nat: none}\n", []string{"3:11: network: " + notPlainYML}},
-		"several documents":       {minimal + "---\nname: other\n", []string{"3:1: want one YAML Document, have 2"}},
-		"a Document after an end": {minimal + "...\nname: other\n", []string{"4:1: want one YAML Document, have 2"}},
-		"an empty second one":     {minimal + "---\n", []string{"3:1: want one YAML Document, have 2"}},
-		"a directive":             {"%YAML 1.2\n---\n" + minimal, []string{"1:1: directives are not supported: leave the line out"}},
-
-		// Nothing there.
-		"an empty file":           {"", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
-		"a file of comments":      {"# nothing\n\n# here\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
-		"a file of spaces":        {"   \n\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
-		"a Document without body": {"---\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
-		"null":                    {"null\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
-		"an empty mapping":        {"{}\n", []string{"1:1: name: is required: the application's name, such as shop", "1:1: region: is required: an AWS region, such as eu-central-1"}},
-
-		// Not YAML.
-		"a list that does not end":     {minimal + "network: {zones: [a, b}\n", []string{"3:23: not valid YAML: ',' or ']' must be specified"}},
-		"a mapping that does not end":  {minimal + "network: {nat: none\n", []string{"3:10: not valid YAML: could not find flow mapping end token '}'"}},
-		"a quote that does not end":    {"name: \"shop\nregion: eu-central-1\n", []string{"1:7: not valid YAML: could not find end character of double-quoted text"}},
-		"a tab as indentation":         {minimal + "network:\n\tnat: none\n", []string{`4:1: not valid YAML: found character '\t' that cannot start any token`}},
-		"a colon too many":             {minimal + "network: nat: none\n", []string{"3:10: not valid YAML: mapping value is not allowed in this context"}},
-		"an indentation too deep":      {minimal + "network:\n  nat: none\n    cidr: 10.0.0.0/16\n", []string{"4:8: not valid YAML: mapping value is not allowed in this context"}},
-		"an indentation too shallow":   {minimal + "network:\n  nat: none\n cidr: 10.0.0.0/16\n", []string{"5:2: not valid YAML: value is not allowed in this context"}},
-		"a comma too many":             {minimal + "network: {nat: none,, cidr: 10.0.0.0/16}\n", []string{"3:21: not valid YAML: could not find flow map content"}},
-		"a reserved character":         {"name: @shop\n", []string{"1:7: not valid YAML: '@' is a reserved character"}},
-		"an escape that there is not":  {"name: \"\\q\"\n", []string{"1:9: not valid YAML: found unknown escape character 'q'"}},
-		"a letter in Latin-1":          {"name: shop # für\nregion: \"eu-\xfc\"\n", []string{"2:13: want text in UTF-8"}},
-		"a file in UTF-16":             {"\xff\xfen\x00a\x00", []string{"1:1: want text in UTF-8"}},
-		"lists within lists":           {minimal + "network: {zones: " + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}\n", []string{"3:49: is nested too deeply: want at most 32 levels in one line"}},
-		"mappings within mappings":     {minimal + "tags: " + strings.Repeat("{a: ", 100) + strings.Repeat("}", 100) + "\n", []string{"3:135: is nested too deeply: want at most 32 levels in one line"}},
-		"entries within entries":       {minimal + "tags:\n  " + strings.Repeat("- ", 100) + "a\n", []string{"4:67: is nested too deeply: want at most 32 levels in one line"}},
-		"brackets that go on for ever": {strings.Repeat("[", 60_000), []string{"1:33: is nested too deeply: want at most 32 levels in one line"}},
-		"a file too large":             {minimal + strings.Repeat("# a comment\n", 6000), []string{"1:1: want a file of at most 65536 bytes, have 72032"}},
+// What a case file cannot hold.
+func TestFilesThatAreNotTextAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ text, want string }{
+		"a letter in Latin-1": {
+			text: "name: shop # für\nregion: \"eu-\xfc\"\n",
+			want: "2:13: want text in UTF-8",
+		},
+		"a file in UTF-16": {
+			text: "\xff\xfen\x00a\x00",
+			want: "1:1: want text in UTF-8",
+		},
+		"brackets that go on for ever": {
+			text: strings.Repeat("[", 60_000),
+			want: "1:33: is nested too deeply: want at most 32 levels in one line",
+		},
+		"a file too large": {
+			text: minimal + strings.Repeat("# a comment\n", 6000),
+			want: "1:1: want a file of at most 65536 bytes, have 72032",
+		},
 	} {
-		t.Run(name, func(t *testing.T) { wantProblems(t, c.text, c.want...) })
+		t.Run(name, func(t *testing.T) { wantProblems(t, c.text, c.want) })
 	}
 }
 

@@ -47,37 +47,6 @@ func TestVariableForTheProfileBringsItsDefaults(t *testing.T) {
 	}
 }
 
-func TestVariablesAreCheckedLikeTheFile(t *testing.T) {
-	for name, c := range map[string]struct {
-		text      string
-		variables map[string]string
-		want      []string
-	}{
-		"a value that there is not":          {minimal, map[string]string{"INFRA_NETWORK_NAT": "both"}, []string{`INFRA_NETWORK_NAT: network.nat: want one of none, single, per-zone, have "both"`}},
-		"a number out of range":              {minimal, map[string]string{"INFRA_DATABASE_RETENTION": "36"}, []string{"INFRA_DATABASE_RETENTION: database.retention: want 1 to 35, have 36"}},
-		"no number":                          {minimal, map[string]string{"INFRA_DATABASE_RETENTION": "0x10"}, []string{`INFRA_DATABASE_RETENTION: database.retention: want a whole number in decimal digits, without leading zeros, have "0x10"`}},
-		"neither true nor false":             {minimal, map[string]string{"INFRA_PROTECTED": "yes"}, []string{`INFRA_PROTECTED: protected: want true or false, have "yes"`}},
-		"no such setting":                    {minimal, map[string]string{"INFRA_DATABASE_RETENTIN": "7"}, []string{"INFRA_DATABASE_RETENTIN: stands for no setting that there is, did you mean INFRA_DATABASE_RETENTION?"}},
-		"no such service":                    {minimal, map[string]string{"INFRA_SERVICES_WORKER_IMAGE": "quay.io/x/y:1"}, []string{"INFRA_SERVICES_WORKER_IMAGE: stands for no setting that there is"}},
-		"nothing like any":                   {minimal, map[string]string{"INFRA_X": "1"}, []string{"INFRA_X: stands for no setting that there is"}},
-		"a whole list":                       {minimal, map[string]string{"INFRA_NETWORK_ZONES": "a"}, []string{"INFRA_NETWORK_ZONES: stands for no setting that there is, did you mean INFRA_NETWORK_ZONES_0?"}},
-		"an empty one":                       {minimal, map[string]string{"INFRA_SERVICES_WEB_IMAGE": ""}, []string{"INFRA_SERVICES_WEB_IMAGE: is empty: give it a value or unset it"}},
-		"two settings under one name":        {minimal + "services: {web: {environment: {a: x, A: y}}}\n", map[string]string{"INFRA_SERVICES_WEB_ENVIRONMENT_A": "z"}, []string{"INFRA_SERVICES_WEB_ENVIRONMENT_A: stands for both services.web.environment.A and services.web.environment.a: give one of them another name"}},
-		"the same, unused":                   {minimal + "services: {web: {environment: {a: x, A: y}}}\n", nil, nil},
-		"a problem of the file, and one not": {minimal + "log_retention: 2\n", map[string]string{"INFRA_NAME": "Shop"}, []string{"3:1: log_retention: want a number of days that CloudWatch Logs knows (1 3 5 7 14 30 60 90 120 150 180 365 400 545 731 1096 1827 2192 2557 2922 3288 3653), have 2", `INFRA_NAME: name: want lower-case letters, digits and single dashes, a letter first, have "Shop"`}},
-		"the file's mistake made good":       {minimal + "log_retention: 2\n", map[string]string{"INFRA_LOG_RETENTION": "3"}, nil},
-		"what a setting needs besides":       {minimal, map[string]string{"INFRA_LOAD_BALANCER_DOMAIN": "shop.example.com"}, []string{"INFRA_LOAD_BALANCER_DOMAIN: load_balancer.domain: want load_balancer.hosted_zone too, the Route 53 zone that proves the certificate, or load_balancer.certificate_arn"}},
-		"a secret":                           {minimal + "services: {web: {secrets: {A: 'arn:aws:ssm:eu-central-1:123456789012:parameter/a'}}}\n", map[string]string{"INFRA_SERVICES_WEB_SECRETS_A": "hunter2"}, []string{"INFRA_SERVICES_WEB_SECRETS_A: services.web.secrets.A: want the ARN of a secret or parameter, never the secret itself"}},
-		"a line break":                       {minimal, map[string]string{"INFRA_REGION": "a\nb"}, []string{`INFRA_REGION: region: want an AWS region of the commercial partition, such as eu-central-1, have "a\nb"`}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if _, said := override(c.text, c.variables); !slices.Equal(said, c.want) {
-				t.Errorf("says\n  %s\nwant\n  %s", strings.Join(said, "\n  "), strings.Join(c.want, "\n  "))
-			}
-		})
-	}
-}
-
 // full is a file with something for every setting.
 const full = `name: shop
 region: eu-central-1
