@@ -1,60 +1,166 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
-	"regexp"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// ---- Instance classes ------------------------------------------------------------------------------------------------
+// What AWS offers and refuses. Each list was taken over from its source on 2026-11-25.
 
-var instanceClass = regexp.MustCompile(`^db\.([a-z]+[0-9]+[a-z]*)\.(micro|small|medium|large|xlarge|[0-9]+xlarge)$`)
+// retentions are the days for which CloudWatch Logs can keep a log group.
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+var retentions = numberList("retentions",
+	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
-// ClassMemory is an instance class's memory in GiB, for the families that RDS offers for PostgreSQL.
+// zoneLetters returns the letters of the zones that a region has in most accounts.
+// https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
+func zoneLetters(region string) string {
+	switch region {
+	case "us-east-1":
+		return "abcdef"
+	case "us-west-2", "ap-northeast-2":
+		return "abcd"
+	case "ap-northeast-1":
+		return "acd"
+	case "ca-central-1":
+		return "abd"
+	case "us-west-1":
+		return "ac"
+	}
+	return "abc"
+}
+
+// InterfaceEndpoints are the interface endpoints that something in this platform may need. S3
+// always has a gateway endpoint.
+// https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
+var InterfaceEndpoints = list("endpoints",
+	"aps-workspaces", "ec2", "ecr.api", "ecr.dkr", "ecs", "kms", "lambda", "logs", "monitoring", "rds",
+	"secretsmanager", "sns", "sqs", "ssm", "ssmmessages", "sts", "tagging",
+)
+
+// The rules of AWSManagedRulesCommonRuleSet. WAF refuses any other name.
+// https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
+var _ = list("common_rules",
+	"CrossSiteScripting_BODY", "CrossSiteScripting_COOKIE",
+	"CrossSiteScripting_QUERYARGUMENTS", "CrossSiteScripting_URIPATH",
+	"EC2MetaDataSSRF_BODY", "EC2MetaDataSSRF_COOKIE", "EC2MetaDataSSRF_QUERYARGUMENTS", "EC2MetaDataSSRF_URIPATH",
+	"GenericLFI_BODY", "GenericLFI_QUERYARGUMENTS", "GenericLFI_URIPATH",
+	"GenericRFI_BODY", "GenericRFI_QUERYARGUMENTS", "GenericRFI_URIPATH",
+	"NoUserAgent_HEADER", "RestrictedExtensions_QUERYARGUMENTS", "RestrictedExtensions_URIPATH",
+	"SizeRestrictions_BODY", "SizeRestrictions_Cookie_HEADER", "SizeRestrictions_QUERYSTRING",
+	"SizeRestrictions_URIPATH",
+	"UserAgent_BadBots_HEADER",
+)
+
+// fargateMemory holds the sizes of memory that Fargate has for each number of CPU units.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
+var fargateMemory = map[int]memorySizes{
+	256:   {low: 512, high: 2048}, // 512, 1024, 2048
+	512:   {low: 1024, high: 4096, step: 1024},
+	1024:  {low: 2048, high: 8192, step: 1024},
+	2048:  {low: 4096, high: 16384, step: 1024},
+	4096:  {low: 8192, high: 30720, step: 1024},
+	8192:  {low: 16384, high: 61440, step: 4096},
+	16384: {low: 32768, high: 122880, step: 8192},
+}
+
+var _ = numberList("cpu", slices.Sorted(maps.Keys(fargateMemory))...)
+
+// memorySizes are sizes in MiB; without a step, each is twice the one before.
+type memorySizes struct{ low, high, step int }
+
+func (m memorySizes) include(memory int) bool {
+	if m.step == 0 {
+		return memory == m.low || memory == 2*m.low || memory == m.high
+	}
+	return memory >= m.low && memory <= m.high && memory%m.step == 0
+}
+
+// String returns the sizes as a message says them.
+func (m memorySizes) String() string {
+	if m.step == 0 {
+		return fmt.Sprintf("%d, %d or %d MiB", m.low, 2*m.low, m.high)
+	}
+	return fmt.Sprintf("%d to %d MiB in steps of %d", m.low, m.high, m.step)
+}
+
+// postgresVersions are the major versions that RDS offers and whose parameters the platform knows.
+// https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-release-calendar.html
+var postgresVersions = list("versions", "14", "15", "16", "17", "18")
+
+// DatabaseWords cannot be a database's name nor, postgres apart, its user's: RDS refuses names of
+// its own and the words that PostgreSQL reserves in any of these versions.
+// https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+// https://www.postgresql.org/docs/current/sql-keywords-appendix.html
+var DatabaseWords = strings.Fields(`
+	admin postgres rdsadmin template0 template1
+
+	all analyse analyze and any array as asc asymmetric authorization binary both case cast check collate collation
+	column concurrently constraint create cross current_catalog current_date current_role current_schema current_time
+	current_timestamp current_user default deferrable desc distinct do else end except false fetch for foreign freeze
+	from full grant group having ilike in initially inner intersect into is isnull join lateral leading left like limit
+	localtime localtimestamp natural not notnull null offset on only or order outer overlaps placing primary references
+	returning right select session_user similar some symmetric system_user table tablesample then to trailing true union
+	unique user using variadic verbose when where window with
+`)
+
+// certificateRegions are the regions whose RDS certificates are in functions/database/certificates.
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+var certificateRegions = []string{
+	"af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
+	"ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ca-central-1", "eu-central-1",
+	"eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3",
+	"me-central-1", "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+}
+
+// classFamilies are the families of instance classes that RDS offers for PostgreSQL.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
-func ClassMemory(class string) (int, error) {
-	small := map[string]int{"micro": 1, "small": 2, "medium": 4}
-	perLarge := map[byte]int{'t': 8, 'm': 8, 'r': 16, 'x': 32} // GiB of a "large", by the family's first letter
-	families := []string{"t3", "t4g", "m5", "m6g", "m6i", "m7g", "m7i", "m8g", "r5", "r6g", "r6i", "r7g", "r7i", "r8g", "x2g"}
+var classFamilies = []string{
+	"t3", "t4g", "m5", "m6g", "m6i", "m7g", "m7i", "m8g", "r5", "r6g", "r6i", "r7g", "r7i", "r8g", "x2g",
+}
+
+// smallMemory holds GiB by size.
+var smallMemory = map[string]int{"micro": 1, "small": 2, "medium": 4}
+
+// largeMemory holds the GiB of the size large, by the family's first letter.
+var largeMemory = map[byte]int{'t': 8, 'm': 8, 'r': 16, 'x': 32}
+
+// xlargeCounts are what there may be before xlarge.
+var xlargeCounts = []string{"", "2", "4", "8", "12", "16", "24", "32", "48"}
+
+var instanceClass = form("class", `^db\.([a-z]+[0-9]+[a-z]*)\.(micro|small|medium|large|xlarge|[0-9]+xlarge)$`)
+
+// ClassMemory returns an instance class's memory in GiB. The error says which classes there are.
+func ClassMemory(class string) (gib int, err error) {
 	parts := instanceClass.FindStringSubmatch(class)
-	if parts == nil || !slices.Contains(families, parts[1]) {
-		return 0, fmt.Errorf("want an instance class such as db.t4g.micro, of one of the families %s, have %q", strings.Join(families, ", "), class)
+	if parts == nil || !slices.Contains(classFamilies, parts[1]) {
+		return 0, fmt.Errorf("want an instance class such as db.t4g.micro, of one of the families %s, have %q",
+			strings.Join(classFamilies, ", "), class)
 	}
 	family, size := parts[1], parts[2]
-	if gib, ok := small[size]; ok {
+	if gib, ok := smallMemory[size]; ok {
 		if family[0] != 't' {
 			return 0, fmt.Errorf("want db.%s.large or larger, have %q", family, class)
 		}
 		return gib, nil
 	}
-	large := perLarge[family[0]]
-	switch size {
-	case "large":
+	large := largeMemory[family[0]]
+	if size == "large" {
 		return large, nil
-	case "xlarge":
-		return large * 2, nil
 	}
-	count, err := strconv.Atoi(strings.TrimSuffix(size, "xlarge"))
-	sizes := []int{2, 4, 8, 12, 16, 24, 32, 48}
-	if err != nil || size[0] == '0' || !slices.Contains(sizes, count) || (family[0] == 't' && count > 2) {
+	count := strings.TrimSuffix(size, "xlarge")
+	number, _ := strconv.Atoi(cmp.Or(count, "1"))
+	if !slices.Contains(xlargeCounts, count) || family[0] == 't' && number > 2 {
 		return 0, fmt.Errorf("want a size that db.%s has, have %q", family, class)
 	}
-	return large * 2 * count, nil
+	return large * 2 * number, nil
 }
 
-// MaxConnections is what RDS sets for PostgreSQL by default: LEAST(DBInstanceClassMemory/9531392, 5000).
+// MaxConnections returns what RDS sets for PostgreSQL by default:
+// LEAST(DBInstanceClassMemory/9531392, 5000).
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
 func MaxConnections(gib int) int { return min(gib<<30/9531392, 5000) }
-
-// databaseVariables are set by the platform in every container that has the database; all are libpq's own.
-var databaseVariables = []string{"PGHOST", "PGPORT", "PGDATABASE", "PGSSLMODE", "PGUSER", "PGPASSWORD", "PGSSLROOTCERT"}
-
-// certificateRegions are the regions whose RDS certificates lie in functions/database/certificates.
-var certificateRegions = []string{
-	"af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
-	"ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ca-central-1", "eu-central-1", "eu-central-2",
-	"eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "me-central-1", "me-south-1",
-	"sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
-}

@@ -9,6 +9,7 @@ import (
 
 // The list is what the checks know; the files are what a container gets.
 func TestCertificateRegionsAreThoseOfTheFiles(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("../../functions/database/certificates/*.pem")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no certificates: %v", err)
@@ -25,6 +26,7 @@ func TestCertificateRegionsAreThoseOfTheFiles(t *testing.T) {
 
 // Numbers from Amazon's table of instance classes.
 func TestClassWithASizeThatThereIsNotIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, class := range []string{"db.m5.3xlarge", "db.m5.02xlarge", "db.t4g.4xlarge", "db.r8g.99999999999xlarge"} {
 		if gib, err := ClassMemory(class); err == nil {
 			t.Errorf("%s has %d GiB", class, gib)
@@ -33,6 +35,7 @@ func TestClassWithASizeThatThereIsNotIsRefused(t *testing.T) {
 }
 
 func TestClassMemory(t *testing.T) {
+	t.Parallel()
 	for class, want := range map[string]int{
 		"db.t3.micro": 1, "db.t3.small": 2, "db.t3.medium": 4, "db.t3.large": 8, "db.t3.xlarge": 16, "db.t3.2xlarge": 32,
 		"db.t4g.micro": 1, "db.t4g.small": 2, "db.t4g.medium": 4, "db.t4g.large": 8, "db.t4g.xlarge": 16, "db.t4g.2xlarge": 32,
@@ -51,6 +54,7 @@ func TestClassMemory(t *testing.T) {
 }
 
 func TestClassesThatThereAreNot(t *testing.T) {
+	t.Parallel()
 	for name, class := range map[string]string{
 		"nothing":                       "",
 		"no db in front":                "t3.micro",
@@ -84,8 +88,10 @@ func TestClassesThatThereAreNot(t *testing.T) {
 	}
 }
 
-// LEAST(DBInstanceClassMemory/9531392, 5000), as Amazon publishes it; the quotients are worked out by hand.
+// LEAST(DBInstanceClassMemory/9531392, 5000), as Amazon publishes it; the quotients are worked out
+// by hand.
 func TestMaxConnectionsFollowAmazonsFormula(t *testing.T) {
+	t.Parallel()
 	for class, want := range map[string]int{
 		"db.t4g.micro": 112, "db.t4g.small": 225, "db.t4g.medium": 450, "db.m7g.large": 901, "db.r7g.large": 1802, "db.r6g.xlarge": 3604,
 		"db.m7g.4xlarge": 5000, "db.r6i.32xlarge": 5000,

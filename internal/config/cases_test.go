@@ -99,20 +99,18 @@ func variablesOf(t *testing.T, file *txtar.File) map[string]string {
 	return variables
 }
 
-// report is what a case's report holds: for the kinds accepted, refused and overridden the problems, for warned the
-// warnings of a configuration without problems, each without the file's name; for explained the problems as a person
-// sees them.
+// report is what a case's report holds: for the kinds accepted, refused and overridden the
+// problems, for warned the warnings of a configuration without problems, each without the file's
+// name; for explained the problems as a person sees them.
 func report(t *testing.T, kind string, input []byte, variables map[string]string) string {
-	_, doc := readConfig("config/test.yaml", "test", input, variables)
-	err := doc.err()
+	_, doc := read("config/test.yaml", "test", input, variables)
+	err := doc.Err()
 	switch kind {
 	case "warned":
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(doc.warnings) > 0 {
-			err = &refusal{doc, doc.warnings}
-		}
+		err = doc.WarningsErr()
 	case "explained":
 		got := Explained(err)
 		if strings.Contains(got, "hunter2") {

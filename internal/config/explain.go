@@ -1,158 +1,189 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"platform/internal/config/yaml"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 )
 
-// Explained is an error as a person wants it: of a configuration, each problem with the line that it is about.
-func Explained(err error) string {
-	var refused *refusal
-	if errors.As(err, &refused) {
-		return strings.Join(refused.doc.report(refused.problems, true), "\n")
-	}
-	return err.Error()
-}
-
-// Explain prints every setting with its value and where that is from, and then what all of it comes to.
+// Explain prints every setting with its value and where that comes from, and then a summary of the
+// platform.
 func Explain(out io.Writer, cfg *Config, doc *Document) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	explainBelow(table, doc, cfg.Profile, "", reflect.ValueOf(cfg).Elem())
-	if err := table.Flush(); err != nil {
+	var settings [][]string
+	walk(cfg, func(n node) bool {
+		if n.holdsOthers() {
+			return true
+		}
+		origin := doc.Origin(n.path, "default ("+cfg.Profile+")")
+		settings = append(settings, []string{n.path, origin, n.shown()})
+		return false
+	})
+	if err := writeTable(out, settings); err != nil {
 		return err
 	}
-	fmt.Fprintln(out)
-	table = tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, line := range summary(cfg) {
-		fmt.Fprintf(table, "%s\t%s\n", line[0], visible(line[1]))
+	if _, err := io.WriteString(out, "\n"); err != nil {
+		return err
+	}
+	return writeTable(out, summary(cfg))
+}
+
+// writeTable writes rows in columns.
+func writeTable(out io.Writer, rows [][]string) error {
+	var text strings.Builder
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = yaml.Visible(cell)
+		}
+		text.WriteString(strings.Join(row, "\t") + "\n")
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(table, text.String()); err != nil {
+		return err
 	}
 	return table.Flush()
 }
 
-func explainBelow(out io.Writer, doc *Document, profile, path string, v reflect.Value) {
-	below := func(key string) string { return strings.TrimPrefix(path+"."+key, ".") }
-	switch v.Kind() {
+// holdsOthers tells whether a node's elements are explained one by one: those of a list of texts
+// are not.
+func (n node) holdsOthers() bool {
+	switch n.value.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if key := v.Type().Field(i).Tag.Get("yaml"); key != "-" {
-				explainBelow(out, doc, profile, below(key), v.Field(i))
-			}
-		}
-		return
+		return true
 	case reflect.Map:
-		for _, key := range slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }) {
-			explainBelow(out, doc, profile, below(key.String()), v.MapIndex(key))
-		}
-		if v.Len() > 0 {
-			return
-		}
+		return n.value.Len() > 0
 	case reflect.Slice:
-		if v.Len() > 0 && v.Type().Elem().Kind() == reflect.Struct {
-			for i := range v.Len() {
-				explainBelow(out, doc, profile, below(strconv.Itoa(i)), v.Index(i))
-			}
-			return
-		}
+		return n.value.Len() > 0 && n.value.Type().Elem().Kind() == reflect.Struct
 	}
-	value := inYAML(v)
-	if environmentValue.MatchString(path) && secretWord.MatchString(path[strings.LastIndexByte(path, '.')+1:]) {
-		value = "(not shown)"
-	}
-	fmt.Fprintf(out, "%s\t%s\t%s\n", visible(path), doc.origin(path, profile), visible(value))
+	return false
 }
 
-// inYAML is a value as it would stand in the file, or a dash for none.
+// shown returns a node's value, unless it is a variable whose name sounds like a secret's.
+func (n node) shown() string {
+	name := n.path[strings.LastIndexByte(n.path, '.')+1:]
+	if environmentValue.MatchString(n.path) && secretWord.MatchString(name) {
+		return "(not shown)"
+	}
+	return inYAML(n.value)
+}
+
+// inYAML returns a value as a file would have it, or a dash for none.
 func inYAML(v reflect.Value) string {
-	switch {
-	case v.Kind() == reflect.Slice && v.Len() > 0:
-		var items []string
-		for i := range v.Len() {
-			items = append(items, inYAML(v.Index(i)))
-		}
-		return "[" + strings.Join(items, ", ") + "]"
-	case (v.Kind() == reflect.Slice || v.Kind() == reflect.Map) && v.Len() == 0, v.Kind() == reflect.String && v.String() == "":
+	list := v.Kind() == reflect.Slice || v.Kind() == reflect.Map
+	if list && v.Len() == 0 || v.Kind() == reflect.String && v.String() == "" {
 		return "-"
 	}
-	return fmt.Sprint(v.Interface())
+	if v.Kind() != reflect.Slice {
+		return fmt.Sprint(v.Interface())
+	}
+	var items []string
+	for i := range v.Len() {
+		items = append(items, inYAML(v.Index(i)))
+	}
+	return "[" + strings.Join(items, ", ") + "]"
 }
 
-// origin tells where a value is from: the file's line, a variable, or the profile's default. A list may be from more than one of them.
-func (doc *Document) origin(path, profile string) string {
-	at, named := doc.positions[path]
-	var from []string
+// summary says in an operator's words what the platform has: rows of a subject and a text.
+func summary(c *Config) (rows [][]string) {
+	say := func(subject, text string) { rows = append(rows, []string{subject, text}) }
+	say("stack", fmt.Sprintf("%s in %s, %s", c.Stack(), c.Region, c.protection()))
+	say("state", c.statePlace())
+	say("network", c.Network.summary())
+	say("balancer", c.loadBalancerSummary())
+	for name, s := range inOrder(c.Services) {
+		say("service", s.summary(name))
+	}
+	say("database", c.Database.summary())
+	for name, restore := range inOrder(c.Database.Restores) {
+		say("", restore.summary(name, c.Database.Active))
+	}
+	b, p := c.Backup, c.Monitoring.Prometheus
+	say("backups", fmt.Sprintf("snapshots by %s (%s), kept %d days, at least %d of them",
+		b.Schedule, b.Timezone, b.Retention, b.Minimum))
+	say("monitoring", fmt.Sprintf("Prometheus with %d CPU units and %d MiB, %d days of metrics; alarms to %s",
+		p.CPU, p.Memory, p.Days, orNone(c.Monitoring.Emails)))
+	return rows
+}
+
+func (c *Config) protection() string {
+	if c.Protected {
+		return "protected: what holds data refuses to be destroyed"
+	}
+	return "not protected: destroying it takes everything along"
+}
+
+func (c *Config) statePlace() string {
+	if c.State.Backend == "local" {
+		return "on this machine, in " + c.StateFile()
+	}
+	return "s3://" + c.State.Bucket + "/" + c.Stack() + ".tfstate in " + c.State.Region
+}
+
+func (n Network) summary() string {
+	zones := slices.Sorted(slices.Values(n.Zones))
+	gateways := map[string]string{
+		"none":     "no NAT gateway",
+		"single":   "one NAT gateway, in " + n.Zones[0],
+		"per-zone": fmt.Sprintf("%d NAT gateways", len(zones)),
+	}
+	return fmt.Sprintf("%s over zones %s: %d subnets, %s, interface endpoints: %s",
+		n.CIDR, strings.Join(zones, ", "), 3*len(zones), gateways[n.NAT], orNone(n.Endpoints))
+}
+
+func (c *Config) loadBalancerSummary() string {
+	lb := c.LoadBalancer
+	front, firewall := "plain HTTP under AWS's own name", "off"
 	switch {
-	case named && at.variable != "":
-		from = append(from, at.variable)
-	case named:
-		from = append(from, doc.file+":"+strconv.Itoa(at.line))
-	default:
-		from = append(from, "default ("+profile+")")
-	}
-	for _, element := range slices.Sorted(maps.Keys(doc.positions)) {
-		if at := doc.positions[element]; at.variable != "" && strings.HasPrefix(element, path+".") {
-			from = append(from, at.variable)
-		}
-	}
-	return strings.Join(from, ", ")
-}
-
-// summary is what will be there, in an operator's words.
-func summary(c *Config) (lines [][2]string) {
-	say := func(subject, format string, args ...any) {
-		lines = append(lines, [2]string{subject, fmt.Sprintf(format, args...)})
-	}
-	say("stack", "%s in %s, %s", c.Stack(), c.Region, choose(c.Protected, "protected: what holds data refuses to be destroyed", "not protected: destroying it takes everything along"))
-	say("state", "%s", choose(c.State.Backend == "local", "on this machine, in "+c.StateFile(), "s3://"+c.State.Bucket+"/"+c.Stack()+".tfstate in "+c.State.Region))
-	zones := c.SortedZones()
-	gateways := map[string]string{"none": "no NAT gateway", "single": "one NAT gateway, in " + c.Network.Zones[0], "per-zone": fmt.Sprintf("%d NAT gateways", len(zones))}
-	say("network", "%s over zones %s: %d subnets, %s, interface endpoints: %s", c.Network.CIDR, strings.Join(zones, ", "), 3*len(zones), gateways[c.Network.NAT], orNone(c.Network.Endpoints))
-	say("balancer", "%s, open to %s, firewall %s", c.front(), strings.Join(c.LoadBalancer.Sources, ", "), choose(c.LoadBalancer.Firewall.Enabled, "on", "off"))
-	for _, name := range slices.Sorted(maps.Keys(c.Services)) {
-		say("service", "%s", c.Services[name].summary(name))
-	}
-	d := c.Database
-	say("database", "PostgreSQL %s on %s, %d to %d GiB, %s, restorable to any second of the last %d days", d.Version, d.InstanceClass, d.Storage.Initial, d.Storage.Max,
-		choose(d.MultiAZ, "with a standby in another zone", "in one zone"), d.Retention)
-	for _, name := range slices.Sorted(maps.Keys(d.Restores)) {
-		say("", "beside it %s, made from %s%s", name, choose(d.Restores[name].Snapshot != "", "snapshot "+d.Restores[name].Snapshot, "its state of "+d.Restores[name].Time),
-			choose(d.Active == name, ", which is the one in use", ""))
-	}
-	say("backups", "snapshots by %s (%s), kept %d days, at least %d of them", c.Backup.Schedule, c.Backup.Timezone, c.Backup.Retention, c.Backup.Minimum)
-	p := c.Monitoring.Prometheus
-	say("monitoring", "Prometheus with %d CPU units and %d MiB, %d days of metrics; alarms to %s", p.CPU, p.Memory, p.Days, orNone(c.Monitoring.Emails))
-	return lines
-}
-
-// front is how the application is reached.
-func (c *Config) front() string {
-	switch {
-	case c.LoadBalancer.Domain != "" && c.LoadBalancer.HostedZone != "":
-		return "https://" + c.LoadBalancer.Domain + ", certificate and DNS record made in " + c.LoadBalancer.HostedZone
+	case lb.Domain != "" && lb.HostedZone != "":
+		front = "https://" + lb.Domain + ", certificate and DNS record made in " + lb.HostedZone
 	case c.HTTPS():
-		return "HTTPS with a certificate of your own"
+		front = "HTTPS with a certificate of your own"
 	}
-	return "plain HTTP under AWS's own name"
+	if lb.Firewall.Enabled {
+		firewall = "on"
+	}
+	return fmt.Sprintf("%s, open to %s, firewall %s", front, strings.Join(lb.Sources, ", "), firewall)
 }
 
 func (s Service) summary(name string) string {
-	tasks := fmt.Sprintf("%d tasks", s.Tasks)
+	tasks, spot, route := fmt.Sprintf("%d tasks", s.Tasks), "", "no route"
 	if s.Scaling.Max > s.Tasks {
 		tasks = fmt.Sprintf("%d to %d tasks", s.Tasks, s.Scaling.Max)
 	} else if s.Tasks == 1 {
 		tasks = "1 task"
 	}
-	route := "no route"
-	if s.Routed() {
-		route = fmt.Sprintf("gets requests for %s", orNone(slices.Concat(s.Route.Hosts, s.Route.Paths)))
+	if s.Spot {
+		spot = " Spot"
 	}
-	return fmt.Sprintf("%s: %s of %d CPU units and %d MiB on %s%s, %s, database: %s", name, tasks, s.CPU, s.Memory, s.Architecture, choose(s.Spot, " Spot", ""), route, s.Database)
+	if s.Routed() {
+		route = "gets requests for " + orNone(slices.Concat(s.Route.Hosts, s.Route.Paths))
+	}
+	return fmt.Sprintf("%s: %s of %d CPU units and %d MiB on %s%s, %s, database: %s",
+		name, tasks, s.CPU, s.Memory, s.Architecture, spot, route, s.Database)
+}
+
+func (d Database) summary() string {
+	zones := "in one zone"
+	if d.MultiAZ {
+		zones = "with a standby in another zone"
+	}
+	return fmt.Sprintf("PostgreSQL %s on %s, %d to %d GiB, %s, restorable to any second of the last %d days",
+		d.Version, d.InstanceClass, d.Storage.Initial, d.Storage.Max, zones, d.Retention)
+}
+
+func (r Restore) summary(name, active string) string {
+	source := "its state of " + r.Time
+	if r.Snapshot != "" {
+		source = "snapshot " + r.Snapshot
+	}
+	text := fmt.Sprintf("beside it %s, made from %s", name, source)
+	if name == active {
+		text += ", which is the one in use"
+	}
+	return text
 }
 
 func orNone(list []string) string {

@@ -1,11 +1,14 @@
 package config
 
-// What the tests outside of the package need besides its exported names: they use configtest, which imports this package.
+// What the tests outside of the package need besides its exported names: they use configtest, which
+// imports this package.
 var (
-	DefaultConfig  = defaultConfig
-	DefaultService = defaultService
-	InYAML         = inYAML
-	Shipped        = shipped
+	InYAML  = inYAML
+	Shipped = shipped
 )
 
 const Minimal = minimal
+
+func DefaultConfig(name string) Config { return defaultConfig(profile(name)) }
+
+func DefaultService(service, name string) Service { return serviceDefaults(service, profile(name)) }

@@ -1,10 +1,103 @@
 package config
 
 import (
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
+
+// Two lines: what a case adds begins at line 3.
+const minimal = "name: shop\nregion: eu-central-1\n"
+
+// noNAT is what a file has to say besides, where tasks reach AWS through endpoints alone.
+const noNAT = `network: {nat: none, endpoints: [ec2, ecr.api, ecr.dkr, ecs, kms, logs, secretsmanager, ssmmessages]}
+services: {web: {image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/web:1'}}
+monitoring:
+  prometheus:
+    image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/prometheus:1'
+    config_image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/aws-cli:1'
+`
+
+// full is a file with something for every setting.
+const full = `name: shop
+region: eu-central-1
+account: '123456789012'
+tags: {Team: shop}
+state: {backend: s3, bucket: states, region: eu-west-1}
+network: {endpoints: [logs]}
+load_balancer:
+  domain: a.example.com
+  hosted_zone: example.com
+  certificate_arn: 'arn:aws:acm:eu-central-1:123456789012:certificate/0a-1'
+  firewall: {enabled: true}
+services:
+  web:
+    image: quay.io/x/y:1
+    command: [serve]
+    environment: {LEVEL: debug}
+    secrets: {A: 'arn:aws:ssm:eu-central-1:123456789012:parameter/a'}
+    secret_keys: ['arn:aws:kms:eu-central-1:123456789012:key/0a-1']
+    permissions: [{actions: ['s3:GetObject'], resources: ['arn:aws:s3:::b/*']}]
+    route:
+      priority: 10
+      paths: [/a]
+      hosts: [a.example.com]
+      headers: {X-A: [b]}
+      sources: [10.0.0.0/8]
+      slow_start: 30
+    health_check: {command: [/healthy]}
+    metrics: {enabled: true}
+    tasks: 2
+    scaling:
+      max: 4
+      requests: 100
+      schedules:
+        night: {at: 'cron(0 22 * * ? *)', timezone: Europe/Berlin, min: 1, max: 2}
+database:
+  parameters: {work_mem: '65536'}
+  restores: {old: {snapshot: before}, monday: {time: '2026-11-23T03:00:00Z'}}
+  active: old
+monitoring: {emails: [a@example.com]}
+backup: {object_lock: 1}
+`
+
+// overridden reads a text with variables over it, and returns its problems without the file's name.
+func overridden(text string, variables map[string]string) (*Config, []string) {
+	cfg, doc := read("config/test.yaml", "test", []byte(text), variables)
+	err := doc.Err()
+	if err == nil {
+		return cfg, nil
+	}
+	var said []string
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		said = append(said, strings.TrimPrefix(line, "config/test.yaml:"))
+	}
+	return cfg, said
+}
+
+// problems returns the lines of the error of a text, which name the file config/test.yaml; none if
+// it is valid.
+func problems(t *testing.T, text string) []string {
+	t.Helper()
+	_, err := Parse("config/test.yaml", "test", []byte(text))
+	if err == nil {
+		return nil
+	}
+	return strings.Split(err.Error(), "\n")
+}
+
+// wantProblems compares all the lines; each is given without the file's name.
+func wantProblems(t *testing.T, text string, want ...string) {
+	t.Helper()
+	for i := range want {
+		want[i] = "config/test.yaml:" + want[i]
+	}
+	if got := problems(t, text); !slices.Equal(got, want) {
+		t.Errorf("%.300q\nsays\n  %s\nwant\n  %s", text, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
 
 // load reads a shipped environment.
 func load(t *testing.T, environment string) *Config {
@@ -38,4 +131,19 @@ func shipped(t *testing.T) []string {
 		names = append(names, strings.TrimSuffix(filepath.Base(file), ".yaml"))
 	}
 	return names
+}
+
+// folder makes a project's root with these files below config.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "config"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(root, "config", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return root
 }

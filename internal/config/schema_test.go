@@ -21,7 +21,7 @@ import (
 
 type tree = map[string]any
 
-// comments are the comments on the fields of the configuration, as Type.Field.
+// comments returns the comments on the fields of the configuration, by Type.Field.
 func comments(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("*.go")
@@ -37,9 +37,7 @@ func comments(t *testing.T) map[string]string {
 		ast.Inspect(file, func(node ast.Node) bool {
 			if spec, ok := node.(*ast.TypeSpec); ok {
 				if body, ok := spec.Type.(*ast.StructType); ok {
-					for _, field := range body.Fields.List {
-						texts[spec.Name.Name+"."+field.Names[0].Name] = strings.Join(strings.Fields(field.Doc.Text()+" "+field.Comment.Text()), " ")
-					}
+					fieldComments(texts, spec.Name.Name, body.Fields.List)
 				}
 			}
 			return true
@@ -48,7 +46,15 @@ func comments(t *testing.T) map[string]string {
 	return texts
 }
 
-// ---- The schema and the table ----------------------------------------------------------------------------------------
+// fieldComments adds the comments above and beside the fields of a type.
+func fieldComments(texts map[string]string, typeName string, fields []*ast.Field) {
+	for _, field := range fields {
+		text := field.Doc.Text() + " " + field.Comment.Text()
+		for _, name := range field.Names {
+			texts[typeName+"."+name.Name] = strings.Join(strings.Fields(text), " ")
+		}
+	}
+}
 
 // limits are what may stand there, for a person.
 func limits(s configtest.Setting) string {
@@ -188,7 +194,8 @@ func schemaOf(all []configtest.Setting) tree {
 		default:
 			node = scalarOf(s, s.Kind)
 			if form := s.Allowed.Form; form != nil {
-				// An empty text is none, where there need not be any; where there need, the program says so.
+				// An empty text is none, where there need not be any; where there need, the program
+				// says so.
 				node["pattern"] = "^$|" + form.String()
 			}
 			if values, ok := node["enum"].([]any); ok && s.Kind.Kind() == reflect.String {
@@ -242,6 +249,7 @@ func scalarOf(s configtest.Setting, kind reflect.Type) tree {
 const schemaFile = "../../config/schema.json"
 
 func TestSchemaIsMadeFromTheTypes(t *testing.T) {
+	t.Parallel()
 	want := schema(t)
 	if *golden.Update {
 		if err := os.WriteFile(schemaFile, want, 0o644); err != nil {
@@ -260,6 +268,7 @@ func TestSchemaIsMadeFromTheTypes(t *testing.T) {
 const tableBegins, tableEnds = "<!-- made from config.go by make golden -->\n", "<!-- end -->\n"
 
 func TestTableIsMadeFromTheTypes(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -282,6 +291,7 @@ func TestTableIsMadeFromTheTypes(t *testing.T) {
 }
 
 func TestEverySettingIsDescribed(t *testing.T) {
+	t.Parallel()
 	var walk func(all []configtest.Setting)
 	walk = func(all []configtest.Setting) {
 		for _, s := range all {
@@ -296,8 +306,10 @@ func TestEverySettingIsDescribed(t *testing.T) {
 	walk(configtest.SettingsOf(comments(t), "", reflect.TypeFor[config.Config]()))
 }
 
-// An editor that knows the schema finds what can be found by itself. What it must accept, the random configurations say.
+// An editor that knows the schema finds what can be found by itself. What it must accept, the
+// random configurations say.
 func TestSchemaRefusesOnlyWhatTheProgramRefuses(t *testing.T) {
+	t.Parallel()
 	compiled := configtest.CompiledSchema(t, schemaFile)
 	for _, text := range []string{
 		"name: shop\n", config.Minimal + "nat: none\n", config.Minimal + "network: {nat: both}\n", config.Minimal + "network: {zones: [a, i]}\n", config.Minimal + "log_retention: 2\n",
@@ -311,6 +323,7 @@ func TestSchemaRefusesOnlyWhatTheProgramRefuses(t *testing.T) {
 }
 
 func TestShippedFilesNameTheirSchema(t *testing.T) {
+	t.Parallel()
 	for _, environment := range config.Shipped(t) {
 		text, err := os.ReadFile("../../config/" + environment + ".yaml")
 		if err != nil {

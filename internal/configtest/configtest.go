@@ -1,4 +1,5 @@
-// Package configtest describes the settings of a configuration and draws random configurations, for tests.
+// Package configtest describes the settings of a configuration and draws random configurations, for
+// tests.
 package configtest
 
 import (
@@ -60,7 +61,8 @@ func ElementOf(kind reflect.Type) reflect.Type {
 // choices are what a setting may be drawn from: what is valid by itself, and what is not.
 type choices struct{ valid, invalid []any }
 
-// drawnFrom holds, for settings whose tag does not say enough, what to draw. The path is that of the README's table.
+// drawnFrom holds, for settings whose tag does not say enough, what to draw. The path is that of
+// the README's table.
 var drawnFrom = map[string]choices{
 	"name":                                     {[]any{"shop", "a", "my-shop-2"}, []any{"Shop", "", "an-application-of-ours", "a--b"}},
 	"region":                                   {[]any{"eu-central-1", "us-east-1", "ap-northeast-1", "sa-east-1"}, []any{"", "eu-central-1a", "cn-north-1"}},
@@ -162,7 +164,8 @@ type Generator struct {
 	settings []Setting
 }
 
-// The same each time, so that a commit that was green stays it; -seed=0 looks for more, and what it finds names its seed.
+// The same each time, so that a commit that was green stays it; -seed=0 looks for more, and what it
+// finds names its seed.
 var seedFlag = flag.Uint64("seed", 1, "draws the random configurations; 0 for others each time")
 
 // Seed is what -seed says.

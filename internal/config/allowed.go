@@ -1,0 +1,100 @@
+package config
+
+import (
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Allowed is what a setting may hold, as the allowed tag of its field says it:
+//
+//	1..35 days          a number from 1 to 35, in days
+//	0 or 30..900        or 0
+//	none|single         one of these
+//	@endpoints          one of the list of that name
+//	~email              a text of the form of that name
+//	within 512..2048    a necessary condition, for the schema; the section has the exact check
+//
+// The tag of a list or a map is about each element.
+type Allowed struct {
+	Numbered  bool // a number from Low to High
+	Low, High int
+	OrZero    bool           // or 0
+	Values    []string       // one of these; numbers are in decimal
+	Form      *regexp.Regexp // a text that matches
+	Unit      string         // of a number, for a person
+	Within    bool           // a necessary condition only
+}
+
+var allowedRange = regexp.MustCompile(`^(0 or )?([0-9]+)\.\.([0-9]+)(?: (.+))?$`)
+
+// ReadAllowed reads the allowed tag of a field. It panics on a tag that is not in this language,
+// which is a mistake in this package.
+func ReadAllowed(tag reflect.StructTag) (a Allowed) {
+	text, within := strings.CutPrefix(tag.Get("allowed"), "within ")
+	a.Within = within
+	name, unit, _ := strings.Cut(text, " ")
+	switch parts := allowedRange.FindStringSubmatch(text); {
+	case text == "":
+	case parts != nil:
+		a.Numbered, a.OrZero, a.Unit = true, parts[1] != "", parts[4]
+		a.Low, _ = strconv.Atoi(parts[2])
+		a.High, _ = strconv.Atoi(parts[3])
+	case name[0] == '@' && lists[name[1:]] != nil:
+		a.Values, a.Unit = lists[name[1:]], unit
+	case name[0] == '~' && forms[name[1:]] != nil:
+		a.Form = forms[name[1:]]
+	case strings.Contains(text, "|"):
+		a.Values = strings.Split(text, "|")
+	default:
+		panic("unknown allowed tag " + strconv.Quote(text))
+	}
+	return a
+}
+
+// lists and forms are what a tag may name.
+var (
+	lists = map[string][]string{}
+	forms = map[string]*regexp.Regexp{}
+)
+
+// list makes values known to tags as @name.
+func list(name string, values ...string) []string {
+	lists[name] = values
+	return values
+}
+
+// numberList makes numbers known to tags as @name.
+func numberList(name string, values ...int) []int {
+	for _, n := range values {
+		lists[name] = append(lists[name], strconv.Itoa(n))
+	}
+	return values
+}
+
+// form makes a pattern known to tags as ~name. It goes into the schema, and is no check by itself:
+// the section reports a text that does not match, with what is wanted there.
+func form(name, pattern string) *regexp.Regexp {
+	forms[name] = regexp.MustCompile(pattern)
+	return forms[name]
+}
+
+// allowed checks each setting by itself.
+func (c checker) allowed() {
+	eachScalar(c.cfg, func(n node) {
+		a := ReadAllowed(n.tag)
+		switch {
+		case a.Within:
+		case a.Numbered:
+			number := int(n.value.Int())
+			ok := number >= a.Low && number <= a.High || a.OrZero && number == 0
+			c.want(ok, n.path, "want %d to %d, have %d", a.Low, a.High, number)
+		case len(a.Values) > 0:
+			text := n.value.String()
+			ok := slices.Contains(a.Values, text)
+			c.want(ok, n.path, "want one of %s, have %q", strings.Join(a.Values, ", "), text)
+		}
+	})
+}

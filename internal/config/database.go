@@ -1,0 +1,225 @@
+package config
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Database shapes PostgreSQL.
+type Database struct {
+	// major version, in quotes
+	Version string `yaml:"version" allowed:"within @versions"`
+	// such as db.t4g.micro
+	InstanceClass string `yaml:"instance_class" allowed:"~class"`
+	// grows by itself
+	Storage Storage `yaml:"storage"`
+	// a standby in another zone
+	MultiAZ bool `yaml:"multi_az"`
+	// of the first database
+	Name string `yaml:"name" allowed:"~database"`
+	// PostgreSQL's own, over the platform's
+	Parameters map[string]string `yaml:"parameters"`
+	// of point-in-time recovery
+	Retention int `yaml:"retention" allowed:"1..35 days"`
+	// UTC, 30 minutes or more
+	BackupWindow string `yaml:"backup_window" allowed:"~backup_window"`
+	// UTC, 30 minutes to a day
+	MaintenanceWindow string `yaml:"maintenance_window" allowed:"~maintenance_window"`
+	// changes that restart it do not wait for the window
+	ApplyImmediately bool `yaml:"apply_immediately"`
+	// from which a statement is logged
+	SlowQuery int `yaml:"slow_query" allowed:"0..3600000 milliseconds"`
+	// of the services' passwords
+	Rotation int `yaml:"rotation" allowed:"1..1000 days"`
+	// has a shell; hands RDS's certificates to a service's container before it starts;
+	// monitoring.prometheus.config_image, if not given
+	CertificateImage string `yaml:"certificate_image" allowed:"~image"`
+	// instances restored beside the main one, by name
+	Restores map[string]Restore `yaml:"restores"`
+	// main, or a key of restores: which one is used
+	Active string `yaml:"active"`
+}
+
+// Storage is in GiB.
+type Storage struct {
+	Initial int `yaml:"initial" allowed:"20..65536 GiB"`
+	Max     int `yaml:"max" allowed:"20..65536 GiB"` // as initial, or a tenth more at the least
+}
+
+// Restore says what a new instance is made from: a snapshot, or the main instance at a time.
+type Restore struct {
+	Snapshot  string `yaml:"snapshot" allowed:"~snapshot"`       // identifier or ARN of what it is made from
+	Time      string `yaml:"time" allowed:"~time"`               // or: of the main instance, RFC 3339 in UTC
+	Version   string `yaml:"version" allowed:"within @versions"` // major version; database.version, if not given
+	Protected bool   `yaml:"protected"`                          // refuses to be destroyed, where the stack does
+}
+
+// MainDatabase is the name of the instance that is not restored from anything.
+const MainDatabase = "main"
+
+func databaseDefaults(p profile) Database {
+	return Database{
+		Version:           "17",
+		InstanceClass:     pick(p, "db.t4g.micro", "db.m7g.large"),
+		Storage:           Storage{Initial: pick(p, 20, 100), Max: pick(p, 100, 1000)},
+		MultiAZ:           pick(p, false, true),
+		Name:              "app",
+		Retention:         pick(p, 7, 30),
+		BackupWindow:      "01:00-02:00",
+		MaintenanceWindow: "sun:04:30-sun:05:30",
+		ApplyImmediately:  pick(p, true, false),
+		SlowQuery:         1000,
+		Rotation:          30,
+		Active:            MainDatabase,
+	}
+}
+
+// restoreDefaults returns what a restore starts from.
+func restoreDefaults() Restore { return Restore{Protected: true} }
+
+// deriveDatabase fills what follows from other settings, unless the file says otherwise.
+func (c *Config) deriveDatabase() {
+	for name, restore := range c.Database.Restores {
+		if restore.Version == "" {
+			restore.Version = c.Database.Version
+			c.Database.Restores[name] = restore
+		}
+	}
+	if c.Database.CertificateImage == "" {
+		c.Database.CertificateImage = c.Monitoring.Prometheus.ConfigImage
+	}
+}
+
+// DatabaseServices returns the names of the services that have a user in the database, in order.
+func (c *Config) DatabaseServices() (names []string) {
+	for name, s := range inOrder(c.Services) {
+		if s.UsesDatabase() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+var (
+	databaseName  = form("database", `^[a-z][a-z0-9_]{0,62}$`)
+	restoreName   = regexp.MustCompile(`^[a-z][a-z0-9]{0,14}$`)
+	parameterName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$`)
+	snapshotName  = form("snapshot", `^(arn:aws:rds:[a-z0-9-]+:[0-9]{12}:snapshot:)?`+
+		`((rds|awsbackup):)?[A-Za-z](-?[A-Za-z0-9])*$`)
+	_ = form("time", `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`)
+)
+
+func (c checker) database() {
+	c.databaseCertificates()
+	d := c.cfg.Database
+	c = c.at("database")
+	c.postgresVersion(d.Version)
+	if _, err := ClassMemory(d.InstanceClass); err != nil {
+		c.want(false, "instance_class", "%v", err)
+	}
+	c.at("storage").storage(d.Storage)
+	c.want(databaseName.MatchString(d.Name) && !slices.Contains(DatabaseWords, d.Name), "name",
+		"want lower-case letters, digits and underscores, a letter first, and no name that PostgreSQL or RDS uses, "+
+			"have %q", d.Name)
+	c.windows(d)
+	for name, restore := range inOrder(d.Restores) {
+		c.at("restores", name).restore(name, restore)
+	}
+	for name, value := range inOrder(d.Parameters) {
+		c.at("parameters", name).parameter(name, value)
+	}
+	if d.CertificateImage != c.cfg.Monitoring.Prometheus.ConfigImage { // which is checked there
+		c.image("certificate_image", d.CertificateImage)
+	}
+	_, restored := d.Restores[d.Active]
+	c.want(d.Active == MainDatabase || restored, "active",
+		"want main or a key of database.restores, have %q", d.Active)
+}
+
+// databaseCertificates wants the certificates of the region, once.
+func (c checker) databaseCertificates() {
+	region, services := c.cfg.Region, c.cfg.DatabaseServices()
+	if len(services) == 0 || !regionName.MatchString(region) {
+		return
+	}
+	c.at("services", services[0]).want(slices.Contains(certificateRegions, region), "database",
+		"RDS's certificates of %s are not in functions/database/certificates: "+
+			"put https://truststore.pki.rds.amazonaws.com/%[1]s/%[1]s-bundle.pem there as %[1]s.pem", region)
+}
+
+func (c checker) postgresVersion(version string) {
+	c.want(slices.Contains(postgresVersions, version), "version",
+		"want a major version that RDS offers, one of %s in quotes, have %q",
+		strings.Join(postgresVersions, ", "), version)
+}
+
+func (c checker) storage(s Storage) {
+	c.want(s.Max >= s.Initial, "max", "want at least %d (%s), have %d", s.Initial, c.full("initial"), s.Max)
+	c.want(s.Max <= s.Initial || s.Max*10 >= s.Initial*11, "max", "want at least a tenth more than %s (%d) "+
+		"for autoscaling, or the same for none, have %d", c.full("initial"), s.Initial, s.Max)
+}
+
+func (c checker) windows(d Database) {
+	daily, isDaily := parseDaily(d.BackupWindow)
+	c.want(isDaily, "backup_window", "want hh:mm-hh:mm in UTC, such as 01:00-02:00, have %q", d.BackupWindow)
+	c.want(!isDaily || daily.length >= 30, "backup_window",
+		"want 30 minutes or more, have %d (%s)", daily.length, d.BackupWindow)
+
+	weekly, isWeekly := parseWeekly(d.MaintenanceWindow)
+	c.want(isWeekly, "maintenance_window",
+		"want ddd:hh:mm-ddd:hh:mm in UTC, such as sun:04:30-sun:05:30, have %q", d.MaintenanceWindow)
+	c.want(!isWeekly || weekly.length >= 30 && weekly.length <= minutesOfDay, "maintenance_window",
+		"want 30 minutes to a day, have %d minutes (%s)", weekly.length, d.MaintenanceWindow)
+
+	c.want(!isDaily || !isWeekly || !weekly.overlaps(daily), "maintenance_window",
+		"want a window outside %s (%s), have %s", c.full("backup_window"), d.BackupWindow, d.MaintenanceWindow)
+}
+
+func (c checker) restore(name string, r Restore) {
+	c.want(restoreName.MatchString(name) && name != MainDatabase, "",
+		"want a name of lower-case letters and digits, a letter first, at most 15 long, and not main")
+	if r.Version != c.cfg.Database.Version { // which is checked already
+		c.postgresVersion(r.Version)
+	}
+	c.want((r.Snapshot == "") != (r.Time == ""), "", "want either snapshot or time")
+
+	valid := snapshotName.MatchString(r.Snapshot) && len(r.Snapshot) <= 255+64
+	c.want(r.Snapshot == "" || valid, "snapshot", "want a snapshot's identifier or ARN, have %q", r.Snapshot)
+	region := regionOf(r.Snapshot)
+	c.want(!valid || region == "" || region == c.cfg.Region, "snapshot",
+		"want a snapshot in %s: copy it there first, have one in %s", c.cfg.Region, region)
+
+	at, err := time.Parse(time.RFC3339, r.Time)
+	c.want(r.Time == "" || err == nil && at.Location() == time.UTC, "time",
+		"want a time in UTC such as 2026-11-23T03:00:00Z, have %q", r.Time)
+}
+
+func (c checker) parameter(name, value string) {
+	valid := parameterName.MatchString(name)
+	c.want(valid, "", "want the name of a parameter, such as work_mem or rds.log_retention_period")
+	c.want(!valid || value != "", "", "want a value")
+	c.want(name != "rds.force_ssl" || value == "" || value == "1", "",
+		"want 1, since passwords and data go over the network, have %q", value)
+	c.want(name != "log_min_duration_statement" || value == "", "", "want database.slow_query instead")
+}
+
+func (w warner) database() {
+	services := w.cfg.DatabaseServices()
+	d := w.cfg.Database
+	w = w.at("database")
+	w.idle(len(services) > 0, "while no service has a database", "rotation", "certificate_image")
+	if memory, err := ClassMemory(d.InstanceClass); err == nil {
+		wanted := 0
+		for _, name := range services {
+			wanted += w.cfg.Services[name].Connections
+		}
+		limit := MaxConnections(memory)
+		w.warn(wanted > limit, "instance_class",
+			"allows %d connections, and the services together may open %d", limit, wanted)
+	}
+	w.warn(w.cfg.Production() && !d.MultiAZ, "multi_az", "the database is gone with its zone, until it is restored")
+	w.warn(w.cfg.Production() && d.Retention < 7, "retention",
+		"a mistake found after %d days cannot be undone", d.Retention)
+}

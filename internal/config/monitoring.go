@@ -1,0 +1,61 @@
+package config
+
+// Monitoring says who is told what, and how much Prometheus keeps.
+type Monitoring struct {
+	Emails     []string   `yaml:"emails" allowed:"~email"` // who is told; each confirms by a link
+	Prometheus Prometheus `yaml:"prometheus"`              // the Prometheus service
+}
+
+// Prometheus sizes the Prometheus service.
+type Prometheus struct {
+	Image string `yaml:"image" allowed:"~image"`
+	// has the AWS command line; fetches the configuration before Prometheus starts
+	ConfigImage string `yaml:"config_image" allowed:"~image"`
+	CPU         int    `yaml:"cpu" allowed:"within @cpu CPU units"`     // 1024 to a vCPU
+	Memory      int    `yaml:"memory" allowed:"within 512..122880 MiB"` // in the pairs with cpu that Fargate has
+	// of the task's disk; three quarters hold metrics
+	Storage int `yaml:"storage" allowed:"21..200 GiB"`
+	// metrics older than this go, even if there is room
+	Days           int `yaml:"days" allowed:"1..3650 days"`
+	ScrapeInterval int `yaml:"scrape_interval" allowed:"5..300 seconds"`
+}
+
+// The images of a file that names none: pinned, public, for both architectures, from registries
+// without pull limits.
+const (
+	DefaultPrometheusImage = "quay.io/prometheus/prometheus:v3.15.0" +
+		"@sha256:efd719c99d83b060d9daefdcf00360461adf279f45ef5391f8d111892118753e"
+	DefaultConfigImage = "public.ecr.aws/aws-cli/aws-cli:2.37.4" +
+		"@sha256:fdd8d1fcbea9c371678dee5a40df8b178c7a781b4586605756ee28114c97ead6"
+)
+
+func monitoringDefaults(p profile) Monitoring {
+	return Monitoring{Prometheus: Prometheus{
+		Image:          DefaultPrometheusImage,
+		ConfigImage:    DefaultConfigImage,
+		CPU:            pick(p, 256, 1024),
+		Memory:         pick(p, 1024, 4096),
+		Storage:        pick(p, 21, 100),
+		Days:           pick(p, 7, 30),
+		ScrapeInterval: 30,
+	}}
+}
+
+var emailAddress = form("email", `^[^@\s]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}$`)
+
+func (c checker) monitoring() {
+	m := c.cfg.Monitoring
+	c = c.at("monitoring")
+	c.each("emails", m.Emails, func(c checker, email string) {
+		c.want(emailAddress.MatchString(email), "", "want an e-mail address, have %q", email)
+	})
+	c.unique("emails", m.Emails, "address")
+	c = c.at("prometheus")
+	c.image("image", m.Prometheus.Image)
+	c.image("config_image", m.Prometheus.ConfigImage)
+	c.size(m.Prometheus.CPU, m.Prometheus.Memory)
+}
+
+func (w warner) monitoring() {
+	w.warn(w.cfg.Production() && len(w.cfg.Monitoring.Emails) == 0, "monitoring.emails", "nobody is told of an alarm")
+}

@@ -1,0 +1,147 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Route says which requests the load balancer forwards to a service. All conditions given must
+// match.
+type Route struct {
+	// lowest first, unique; 0 without a route
+	Priority int `yaml:"priority" allowed:"within 0..49999"`
+	// with * and ? for any text and any character
+	Paths   []string            `yaml:"paths" allowed:"~path"`
+	Hosts   []string            `yaml:"hosts" allowed:"~host"`   // with * and ?
+	Headers map[string][]string `yaml:"headers"`                 // values by header
+	Sources []string            `yaml:"sources" allowed:"~cidr"` // CIDR blocks
+	// an ending task keeps its open requests
+	DeregistrationLag int `yaml:"deregistration_lag" allowed:"0..3600 seconds"`
+	// in which a new task gets more and more requests; 0: off
+	SlowStart int `yaml:"slow_start" allowed:"0 or 30..900 seconds"`
+}
+
+func routeDefaults(profile) Route { return Route{DeregistrationLag: 30} }
+
+// Routed tells whether the service gets requests from the load balancer.
+func (s Service) Routed() bool {
+	r := s.Route
+	return len(r.Paths)+len(r.Hosts)+len(r.Headers)+len(r.Sources) > 0
+}
+
+// values returns the number of values in all conditions.
+func (r Route) values() int {
+	n := len(r.Paths) + len(r.Hosts) + len(r.Sources)
+	for _, values := range r.Headers {
+		n += len(values)
+	}
+	return n
+}
+
+// wildcards returns the number of wildcards in all conditions.
+func (r Route) wildcards() (n int) {
+	for _, values := range append([][]string{r.Paths, r.Hosts}, slices.Collect(maps.Values(r.Headers))...) {
+		for _, value := range values {
+			n += strings.Count(value, "*") + strings.Count(value, "?")
+		}
+	}
+	return n
+}
+
+// conditions returns a text that is the same for two routes with the same conditions, in whatever
+// order.
+func (r Route) conditions() string {
+	sorted := func(values []string) []string { return slices.Sorted(slices.Values(values)) }
+	headers := map[string][]string{}
+	for header, values := range r.Headers {
+		headers[strings.ToLower(header)] = sorted(values)
+	}
+	return fmt.Sprintf("%q %q %q %q", sorted(r.Paths), sorted(r.Hosts), sorted(r.Sources), headers)
+}
+
+var (
+	hostPattern = form("host", `^[A-Za-z0-9.*?-]+$`)
+	headerName  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40}$")
+)
+
+// ruleLimit is AWS's limit on the rules of a listener.
+const ruleLimit = 100
+
+// route checks the route of one service.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+func (c checker) route(s Service) {
+	r := s.Route
+	c = c.at("route")
+	if !s.Routed() {
+		c.between("priority", r.Priority, 0, 49999)
+		return
+	}
+	lowest, values := 1, r.values()
+	if s.HidesMetrics() { // by a rule right before this one, with two paths of its own
+		lowest, values = 2, max(values, values-len(r.Paths)+2)
+	}
+	c.between("priority", r.Priority, lowest, 49999)
+	c.headers(r.Headers)
+	c.each("hosts", r.Hosts, func(c checker, host string) {
+		ok := hostPattern.MatchString(host) && strings.Contains(host, ".") && len(host) <= 128
+		c.want(ok, "", "want a host such as shop.example.com or *.example.com, at most 128 long, have %q", host)
+	})
+	c.want(values <= 5, "",
+		"want at most 5 values in all conditions together, which is AWS's limit, have %d", values)
+	c.want(r.wildcards() <= 6, "",
+		"want at most 6 of * and ? in all conditions together, which is AWS's limit, have %d", r.wildcards())
+	c.each("paths", r.Paths, func(c checker, path string) {
+		c.want(strings.HasPrefix(path, "/") && len(path) <= 128, "",
+			"want a path that begins with /, at most 128 long, have %q", path)
+	})
+	c.cidrs("sources", r.Sources)
+}
+
+func (c checker) headers(headers map[string][]string) {
+	for header, values := range inOrder(headers) {
+		c := c.at("headers", header)
+		c.want(headerName.MatchString(header) && !strings.EqualFold(header, "host"), "",
+			"want the name of an HTTP header, at most 40 characters, and route.hosts for Host")
+		c.want(len(values) > 0, "", "want at least one value")
+		for i, value := range values {
+			c.want(len(value) >= 1 && len(value) <= 128, strconv.Itoa(i),
+				"want 1 to 128 characters, have %d", len(value))
+		}
+	}
+}
+
+// routes checks that the routes of all services fit together.
+func (c checker) routes(services map[string]Service) {
+	priorities, conditions := map[int]string{}, map[string]string{} // each with the path of the service
+	for name, s := range inOrder(services) {
+		if !s.Routed() {
+			continue
+		}
+		c := c.at(name)
+		priority := s.Route.Priority
+		other, taken := priorities[priority]
+		c.want(!taken, "route.priority", "want a priority of its own, %d is taken by %s", priority, other)
+		priorities[priority] = c.path
+		if s.HidesMetrics() {
+			other, taken := priorities[priority-1]
+			c.want(!taken, "route.priority", "want the priority before it free too, "+
+				"for the rule that hides its metrics, %d is taken by %s", priority-1, other)
+			priorities[priority-1] = "the rule that hides metrics of " + c.path
+		}
+		same, duplicate := conditions[s.Route.conditions()]
+		c.want(!duplicate, "route",
+			"want other conditions than those of %s: one of the two would never get a request", same)
+		conditions[s.Route.conditions()] = c.path
+	}
+	c.want(len(priorities) <= ruleLimit, "", "want at most %d rules on the balancer, "+
+		"one for each route and one for each that hides metrics, have %d", ruleLimit, len(priorities))
+}
+
+func (w warner) route(s Service) {
+	w.idle(s.Routed(), "without paths, hosts, headers or sources",
+		"route.priority", "route.deregistration_lag", "route.slow_start")
+}

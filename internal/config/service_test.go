@@ -1,0 +1,55 @@
+package config
+
+import (
+	"slices"
+	"testing"
+)
+
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
+func TestOnlySizesOfFargateAreTaken(t *testing.T) {
+	t.Parallel()
+	steps := func(from, to, step int) []int {
+		var all []int
+		for memory := from; memory <= to; memory += step {
+			all = append(all, memory)
+		}
+		return all
+	}
+	sizes := map[int][]int{
+		256:   {512, 1024, 2048},
+		512:   steps(1024, 4096, 1024),
+		1024:  steps(2048, 8192, 1024),
+		2048:  steps(4096, 16384, 1024),
+		4096:  steps(8192, 30720, 1024),
+		8192:  steps(16384, 61440, 4096),
+		16384: steps(32768, 122880, 8192),
+	}
+	cfg, doc := read("config/test.yaml", "test", []byte(minimal), nil)
+	c := checker{newPlace(cfg, doc)}.at("services", "web")
+	for _, cpu := range []int{-256, 0, 1, 128, 256, 257, 512, 768, 1024, 2048, 4096, 8192, 16384, 32768} {
+		for memory := -512; memory <= 131072; memory += 256 {
+			before := len(doc.Problems())
+			c.size(cpu, memory)
+			refused := len(doc.Problems()) > before
+			if refused == slices.Contains(sizes[cpu], memory) {
+				t.Errorf("%d CPU units with %d MiB: refused %v", cpu, memory, refused)
+			}
+		}
+	}
+}
+
+func TestDefaultsOfAServiceAreValidInBothProfiles(t *testing.T) {
+	t.Parallel()
+	for _, profile := range []string{ProfileDevelopment, ProfileProduction} {
+		t.Run(profile, func(t *testing.T) {
+			wantProblems(t, minimal+"profile: "+profile+`
+state: {backend: local}
+load_balancer: {allow_http: true}
+services:
+  web:
+  worker: {image: 'quay.io/x/y:1'}
+  api: {image: 'quay.io/x/y:1', route: {priority: 1, paths: [/api]}}
+`)
+		})
+	}
+}

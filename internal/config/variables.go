@@ -1,0 +1,108 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"platform/internal/config/yaml"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A variable of the environment sets a setting: INFRA_SERVICES_WEB_IMAGE sets services.web.image.
+// The one exception is strictVariable, which makes warnings problems.
+const (
+	variablePrefix = "INFRA_"
+	strictVariable = "INFRA_STRICT"
+)
+
+var notInVariables = regexp.MustCompile(`[^A-Z0-9]`)
+
+// variableOf returns the name of the variable for a path.
+func variableOf(path string) string {
+	return variablePrefix + notInVariables.ReplaceAllString(strings.ToUpper(path), "_")
+}
+
+// infraVariables returns the variables that set something, by name.
+func infraVariables(environ []string) map[string]string {
+	variables := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, variablePrefix) && name != strictVariable {
+			variables[name] = value
+		}
+	}
+	return variables
+}
+
+// readStrict tells whether warnings count as problems: INFRA_STRICT is true.
+func readStrict(environ []string) (bool, error) {
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if name != strictVariable {
+			continue
+		}
+		if value != "true" && value != "false" && value != "" {
+			return false, fmt.Errorf("%s: want true or false, have %q", strictVariable, value)
+		}
+		return value == "true", nil
+	}
+	return false, nil
+}
+
+// override puts the variables' values over the file's. A variable sets any scalar that the file or
+// a default has, the elements of lists and maps included; it adds none. Problems are reported under
+// the variable's name.
+func override(cfg *Config, doc *Document, variables map[string]string) {
+	if len(variables) == 0 {
+		return
+	}
+	settings := map[string][]node{}
+	eachScalar(cfg, func(n node) {
+		name := variableOf(n.path)
+		settings[name] = append(settings[name], n)
+	})
+	for name, value := range inOrder(variables) {
+		targets := settings[name]
+		switch {
+		case len(targets) == 0:
+			hint := ""
+			if near := yaml.Nearest(name, slices.Sorted(maps.Keys(settings))); near != "" {
+				hint = ", did you mean " + near + "?"
+			}
+			doc.AddVariable(name, "stands for no setting that there is%s", hint)
+		case value == "":
+			doc.AddVariable(name, "is empty: give it a value or unset it")
+		case len(targets) > 1:
+			doc.AddVariable(name, "stands for both %s and %s: give one of them another name",
+				targets[0].path, targets[1].path)
+		default:
+			doc.SetBy(name, targets[0].path)
+			targets[0].set(doc, value)
+		}
+	}
+}
+
+// set gives a scalar the value of a variable.
+func (n node) set(doc *Document, text string) {
+	switch n.value.Kind() {
+	case reflect.Bool:
+		if text != "true" && text != "false" {
+			doc.Refuse(n.path, "want true or false, have %q", text)
+			return
+		}
+		n.value.SetBool(text == "true")
+	case reflect.Int:
+		number, err := strconv.Atoi(text)
+		if err != nil || !yaml.IsDecimal(text) {
+			doc.Refuse(n.path, "want a whole number in decimal digits, without leading zeros, have %q", text)
+			return
+		}
+		n.value.SetInt(int64(number))
+	default:
+		n.value.SetString(text)
+	}
+	n.keep()
+}

@@ -1,0 +1,325 @@
+package yaml
+
+import (
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// Hooks are what the decoder has to know of the type that it decodes into. Each may be nil.
+type Hooks struct {
+	// Element returns what a new element of the map at a path starts from, of the map's element
+	// type; nil for zero.
+	Element func(path string) any
+	// Elsewhere returns the path of the only setting that is called key, for whoever knows its name
+	// but not its place.
+	Elsewhere func(key string) string
+	// Secret tells whether the value at a path may hold a secret: its lines are never printed.
+	Secret func(path string) bool
+}
+
+// Decode fills the struct that target points to from YAML text; file is the name in the report. A
+// field's key is its yaml tag. A field that the text does not name keeps its value, so the caller
+// puts the defaults in first; a list or a map that the text names is replaced.
+//
+// The library's own strict decoder stops at its first error and knows no position of a value that
+// is well-formed but wrong; hence this walk over its syntax tree.
+func Decode(file string, text []byte, target any, hooks Hooks) (doc *Document) {
+	doc = newDocument(file, text)
+	defer func() {
+		// The library panics on some texts that are not YAML.
+		if fault := recover(); fault != nil {
+			doc.refuse(fileStart, "", "not valid YAML: %v", fault)
+		}
+	}()
+	if body := doc.parse(text); body != nil {
+		d := &decoder{doc: doc, hooks: hooks}
+		d.value("", body, reflect.ValueOf(target).Elem())
+	}
+	return doc
+}
+
+const notPlain = "anchors, aliases, tags and merge keys are not supported: write the value out"
+
+type decoder struct {
+	doc   *Document
+	hooks Hooks
+}
+
+func (d *decoder) value(path string, node ast.Node, into reflect.Value) {
+	if !d.doc.Names(path) {
+		d.doc.positions[path] = positionOf(node)
+	}
+	if d.hooks.Secret != nil && d.hooks.Secret(path) {
+		d.doc.hide(node)
+	}
+	switch node.Type() {
+	case ast.AnchorType, ast.AliasType, ast.TagType, ast.MergeKeyType:
+		d.doc.hide(node)
+		d.doc.Refuse(path, notPlain)
+		return
+	case ast.NullType:
+		d.doc.Refuse(path, "has no value: want %s, or leave it out", kindName(into.Type()))
+		return
+	}
+	switch into.Kind() {
+	case reflect.Struct:
+		d.structure(path, node, into)
+	case reflect.Map:
+		d.mapping(path, node, into)
+	case reflect.Slice:
+		d.sequence(path, node, into)
+	default:
+		d.scalar(path, node, into)
+	}
+}
+
+func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
+	pairs, ok := pairsOf(node)
+	if !ok {
+		d.wrongType(path, node, into.Type())
+		return
+	}
+	fields := map[string]int{}
+	for i := range into.NumField() {
+		if key := into.Type().Field(i).Tag.Get("yaml"); key != "-" {
+			fields[key] = i
+		}
+	}
+	seen := map[string]position{}
+	for _, pair := range pairs {
+		at, key, ok := d.key(path, pair, seen)
+		if !ok {
+			continue
+		}
+		i, known := fields[key]
+		if !known {
+			names := slices.Sorted(maps.Keys(fields))
+			d.doc.Refuse(at, "unknown key, %swant one of %s", d.hint(key, names), strings.Join(names, ", "))
+			d.doc.hide(pair.Value)
+			continue
+		}
+		d.value(at, pair.Value, into.Field(i))
+	}
+}
+
+// hint returns what somebody who wrote an unknown key probably meant.
+func (d *decoder) hint(key string, names []string) string {
+	near := Nearest(key, names)
+	if near == "" && d.hooks.Elsewhere != nil {
+		near = d.hooks.Elsewhere(key)
+	}
+	if near == "" {
+		return ""
+	}
+	return "did you mean " + near + "? "
+}
+
+func (d *decoder) mapping(path string, node ast.Node, into reflect.Value) {
+	pairs, ok := pairsOf(node)
+	if !ok {
+		d.wrongType(path, node, into.Type())
+		return
+	}
+	into.Set(reflect.MakeMap(into.Type()))
+	seen := map[string]position{}
+	for _, pair := range pairs {
+		at, key, ok := d.key(path, pair, seen)
+		if !ok {
+			continue
+		}
+		element := reflect.New(into.Type().Elem()).Elem()
+		if strings.Contains(key, ".") && element.Kind() == reflect.Struct {
+			d.doc.Refuse(at, "a name here may not contain a dot")
+			into.SetMapIndex(reflect.ValueOf(key), element) // else the map may be empty, which is a problem of its own
+			continue
+		}
+		d.start(at, element)
+		// `web:` with nothing below it is a service with all its defaults.
+		if _, empty := pair.Value.(*ast.NullNode); !empty || element.Kind() != reflect.Struct {
+			d.value(at, pair.Value, element)
+		}
+		into.SetMapIndex(reflect.ValueOf(key), element)
+	}
+}
+
+// start gives a map's new element its defaults.
+func (d *decoder) start(path string, element reflect.Value) {
+	if d.hooks.Element == nil {
+		return
+	}
+	if start := d.hooks.Element(path); start != nil && reflect.TypeOf(start) == element.Type() {
+		element.Set(reflect.ValueOf(start))
+	}
+}
+
+func (d *decoder) sequence(path string, node ast.Node, into reflect.Value) {
+	list, ok := node.(*ast.SequenceNode)
+	if !ok {
+		d.wrongType(path, node, into.Type())
+		return
+	}
+	into.Set(reflect.MakeSlice(into.Type(), len(list.Values), len(list.Values)))
+	for i, item := range list.Values {
+		d.value(Join(path, strconv.Itoa(i)), item, into.Index(i))
+	}
+}
+
+func (d *decoder) scalar(path string, node ast.Node, into reflect.Value) {
+	switch into.Kind() {
+	case reflect.String:
+		switch n := node.(type) {
+		case *ast.StringNode:
+			into.SetString(n.Value)
+			return
+		case *ast.LiteralNode:
+			into.SetString(n.Value.Value)
+			return
+		}
+	case reflect.Bool:
+		if n, ok := node.(*ast.BoolNode); ok {
+			into.SetBool(n.Value)
+			return
+		}
+	case reflect.Int:
+		if n, ok := node.(*ast.IntegerNode); ok {
+			d.number(path, n.Token.Value, into)
+			return
+		}
+	}
+	d.wrongType(path, node, into.Type())
+}
+
+func (d *decoder) number(path, digits string, into reflect.Value) {
+	i, err := strconv.Atoi(digits)
+	switch {
+	case !IsDecimal(digits):
+		d.doc.Refuse(path, "want a whole number in decimal digits, without leading zeros, have %s", digits)
+	case err != nil:
+		d.doc.Refuse(path, "want a whole number, not so large, have %s", digits)
+	default:
+		into.SetInt(int64(i))
+	}
+}
+
+var decimal = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
+
+// IsDecimal tells whether a text is a whole number that every reader of YAML reads alike: 030 is 24
+// to some and 30 to others, and not all know 0x1e, 0o36 and 3_0.
+func IsDecimal(text string) bool { return decimal.MatchString(text) }
+
+// key records the position of a mapping's key and returns its full path and its name. It refuses a
+// key that is no plain name, and one that is in seen already.
+func (d *decoder) key(
+	path string, pair *ast.MappingValueNode, seen map[string]position,
+) (full, name string, ok bool) {
+	at := positionOf(pair.Key)
+	switch key := pair.Key.(type) {
+	case *ast.StringNode:
+		name = key.Value
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		name = key.GetToken().Value
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode, *ast.MergeKeyNode:
+		d.doc.refuse(at, path, notPlain)
+		return "", "", false
+	}
+	if name == "" {
+		d.doc.add(at, path, "want a plain name before the colon")
+		return "", "", false
+	}
+	full = Join(path, name)
+	if first, twice := seen[name]; twice {
+		d.doc.refuse(at, full, "is there already, in line %d", first.line)
+		d.doc.hide(pair.Value)
+		return "", "", false
+	}
+	seen[name] = at
+	d.doc.positions[full] = at
+	return full, name, true
+}
+
+// wrongType reports a value of another type. It repeats the value only where a number or a switch
+// belongs: a text may be a secret in the wrong place.
+func (d *decoder) wrongType(path string, node ast.Node, want reflect.Type) {
+	have := typeName(node)
+	scalar := have != "a list" && have != "a mapping"
+	switch want.Kind() {
+	case reflect.String:
+		if scalar {
+			have += "; put it in quotes"
+		}
+	case reflect.Int, reflect.Bool:
+		if value := node.GetToken(); value.Type == token.SingleQuoteType || value.Type == token.DoubleQuoteType {
+			have = strconv.Quote(value.Value) + " in quotes; leave them out"
+		} else if scalar && node.Type() != ast.LiteralType {
+			have = value.Value
+		}
+	}
+	d.doc.hide(node)
+	d.doc.Refuse(path, "want %s, have %s", kindName(want), have)
+}
+
+// typeName is how a message calls a value's type.
+func typeName(node ast.Node) string {
+	switch node.Type() {
+	case ast.SequenceType:
+		return "a list"
+	case ast.MappingType, ast.MappingValueType:
+		return "a mapping"
+	case ast.IntegerType, ast.FloatType, ast.InfinityType, ast.NanType:
+		return "a number"
+	case ast.BoolType:
+		return "true or false"
+	}
+	return "text"
+}
+
+// kindName is how a message calls the type that is wanted.
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "text"
+	case reflect.Int:
+		return "a whole number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	}
+	return "a mapping (key: value)"
+}
+
+// hide keeps the lines of a value that could not be decoded, or may hold a secret, out of all
+// reports.
+func (doc *Document) hide(node ast.Node) { ast.Walk(lineHider(doc.hidden), node) }
+
+type lineHider map[int]bool
+
+// Visit hides the lines of one node.
+func (hidden lineHider) Visit(node ast.Node) ast.Visitor {
+	if t := node.GetToken(); t != nil && t.Position != nil {
+		for i := range 1 + strings.Count(t.Origin, "\n") {
+			hidden[t.Position.Line+i] = true
+		}
+	}
+	return hidden
+}
+
+// Nearest returns the name that somebody who mistyped one probably meant, by edit distance; "" if
+// none is near.
+func Nearest(name string, names []string) string {
+	best, least := "", 1+min(3, max(1, len(name)/4))
+	for _, candidate := range names {
+		if distance := levenshtein.ComputeDistance(name, candidate); distance < least {
+			best, least = candidate, distance
+		}
+	}
+	return best
+}

@@ -1,0 +1,140 @@
+// Package yaml decodes one strict YAML file into a struct and reports every problem with its line
+// and column.
+//
+// Strict means that an unknown key, a wrong type, a duplicate key and everything beyond plain YAML
+// (anchors, aliases, tags, merge keys, several documents) are problems. All of them are reported at
+// once, in the order of the file.
+//
+// The package knows nothing of the types that it decodes into; what it has to know of them, it asks
+// through [Hooks].
+package yaml
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Document is a decoded file: where it says what, and what is wrong with it.
+//
+// A path names a setting by its keys and places, such as network.zones.0; the empty path is the
+// whole file.
+type Document struct {
+	file      string
+	lines     []string            // of the file
+	hidden    map[int]bool        // lines, counted from 1, that may hold a secret and are never printed
+	positions map[string]position // by path
+	unread    map[string]bool     // paths whose value could not be decoded, so that they hold a default
+	problems  []Problem
+	warnings  []Problem
+}
+
+// Problem is one thing that is wrong, or probably not intended.
+type Problem struct {
+	Path    string
+	Message string
+	at      position
+}
+
+// position is a place in a file, counted from 1, or a variable of the environment.
+type position struct {
+	line, column int
+	variable     string
+}
+
+var fileStart = position{line: 1, column: 1}
+
+func newDocument(file string, text []byte) *Document {
+	return &Document{
+		file:      file,
+		lines:     strings.Split(string(text), "\n"),
+		hidden:    map[int]bool{},
+		positions: map[string]position{"": fileStart},
+		unread:    map[string]bool{},
+	}
+}
+
+// Add reports what is wrong with the value at a path. A value that could not be decoded is a
+// problem already, and what the setting holds is a default: Add does not report a second problem
+// then.
+func (doc *Document) Add(path, format string, args ...any) {
+	if doc.decoded(path) {
+		doc.add(doc.position(path), path, format, args...)
+	}
+}
+
+// Warn reports what is valid and probably not intended.
+func (doc *Document) Warn(path, format string, args ...any) {
+	if doc.decoded(path) {
+		message := "warning: " + fmt.Sprintf(format, args...)
+		doc.warnings = append(doc.warnings, Problem{Path: path, Message: message, at: doc.position(path)})
+	}
+}
+
+// Refuse reports why a value could not be decoded.
+func (doc *Document) Refuse(path, format string, args ...any) {
+	doc.refuse(doc.position(path), path, format, args...)
+}
+
+// AddVariable reports what is wrong with a variable that sets nothing.
+func (doc *Document) AddVariable(variable, format string, args ...any) {
+	doc.add(position{variable: variable}, "", format, args...)
+}
+
+// SetBy notes that the value at a path is a variable's, which replaces what the file says there.
+func (doc *Document) SetBy(variable, path string) {
+	doc.positions[path] = position{variable: variable}
+	doc.unread[path] = false
+}
+
+// Names tells whether the file, or a variable, sets a path.
+func (doc *Document) Names(path string) bool {
+	_, named := doc.positions[path]
+	return named
+}
+
+// Readable tells whether the text is YAML and a mapping, so that there is a configuration to check.
+func (doc *Document) Readable() bool { return !doc.unread[""] }
+
+// Problems returns what is wrong, in no order.
+func (doc *Document) Problems() []Problem { return doc.problems }
+
+func (doc *Document) refuse(at position, path, format string, args ...any) {
+	doc.unread[path] = true
+	doc.add(at, path, format, args...)
+}
+
+func (doc *Document) add(at position, path, format string, args ...any) {
+	doc.problems = append(doc.problems, Problem{Path: path, Message: fmt.Sprintf(format, args...), at: at})
+}
+
+// decoded tells whether the values at a path and above it could be decoded.
+func (doc *Document) decoded(path string) bool {
+	for ; path != ""; path = Parent(path) {
+		if doc.unread[path] {
+			return false
+		}
+	}
+	return !doc.unread[""]
+}
+
+// position returns the place of a path. A path that the file does not name has the place of its
+// nearest named ancestor.
+func (doc *Document) position(path string) position {
+	for {
+		if at, ok := doc.positions[path]; ok {
+			return at
+		}
+		path = Parent(path)
+	}
+}
+
+// Parent returns the path above a path.
+func Parent(path string) string { return path[:max(0, strings.LastIndexByte(path, '.'))] }
+
+// Join returns the path of what is below a path.
+func Join(path string, keys ...string) string {
+	if path == "" {
+		return strings.Join(keys, ".")
+	}
+	return strings.Join(append([]string{path}, keys...), ".")
+}
