@@ -8,12 +8,18 @@ import (
 // A restore is of the database's version and protected, unless the file says otherwise.
 func TestRestoreStartsFromTheDatabasesVersion(t *testing.T) {
 	t.Parallel()
-	restores := parse(t, "dev", minimal+"database: {version: '16', restores: {one: {snapshot: x}, two: {snapshot: y, version: '15', protected: false}}}\n").Database.Restores
+	cfg := parse(t, "dev", minimal+`
+database:
+  version: '16'
+  restores:
+    one: {snapshot: x}
+    two: {snapshot: y, version: '15', protected: false}
+`)
 	want := map[string]Restore{
 		"one": {Snapshot: "x", Version: "16", Protected: true},
 		"two": {Snapshot: "y", Version: "15", Protected: false},
 	}
-	if !reflect.DeepEqual(restores, want) {
-		t.Errorf("are %+v, want %+v", restores, want)
+	if got := cfg.Database.Restores; !reflect.DeepEqual(got, want) {
+		t.Errorf("are %+v, want %+v", got, want)
 	}
 }

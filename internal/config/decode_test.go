@@ -58,7 +58,8 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 			want: func(c *Config) (any, any) { return c.Stack(), "shop-test" },
 		},
 		"comments and empty lines": {
-			text: "# which\n\nname: shop # ours\n\nregion: eu-central-1 # Frankfurt\nnetwork: # here\n  # and\n  nat: per-zone\n",
+			text: "# which\n\nname: shop # ours\n\nregion: eu-central-1 # Frankfurt\n" +
+				"network: # here\n  # and\n  nat: per-zone\n",
 			want: func(c *Config) (any, any) { return c.Network.NAT, "per-zone" },
 		},
 		"a Document's start and end": {
@@ -115,7 +116,9 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 		},
 		"booleans in capitals": {
 			text: minimal + "protected: True\nservices: {web: {spot: FALSE}}\n",
-			want: func(c *Config) (any, any) { return []bool{c.Protected, c.Services["web"].Spot}, []bool{true, false} },
+			want: func(c *Config) (any, any) {
+				return []bool{c.Protected, c.Services["web"].Spot}, []bool{true, false}
+			},
 		},
 		"words that are booleans elsewhere, as text": {
 			text: minimal + "tags: {owner: no, on: off}\n",
@@ -132,14 +135,17 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 			},
 		},
 		"a text over several lines": {
-			text: minimal + "services:\n  web:\n    environment:\n      A: |\n        one\n        two\n      B: >-\n        one\n        two\n",
+			text: minimal + "services:\n  web:\n    environment:\n" +
+				"      A: |\n        one\n        two\n      B: >-\n        one\n        two\n",
 			want: func(c *Config) (any, any) {
 				return c.Services["web"].Environment, map[string]string{"A": "one\ntwo\n", "B": "one two"}
 			},
 		},
 		"an empty text": {
 			text: minimal + "services: {web: {environment: {A: '', B: \"\"}}}\n",
-			want: func(c *Config) (any, any) { return c.Services["web"].Environment, map[string]string{"A": "", "B": ""} },
+			want: func(c *Config) (any, any) {
+				return c.Services["web"].Environment, map[string]string{"A": "", "B": ""}
+			},
 		},
 		"letters of all sorts": {
 			text: minimal + "services: {web: {environment: {A: 'für 日本 🙂'}}}\n",
@@ -148,7 +154,8 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.want == nil {
-				wantProblems(t, c.text, "5:3: network.nat_: unknown key, did you mean nat? want one of allow_public_cidr, cidr, endpoints, nat, zones")
+				wantProblems(t, c.text, "5:3: network.nat_: unknown key, did you mean nat? "+
+					"want one of allow_public_cidr, cidr, endpoints, nat, zones")
 				return
 			}
 			if got, want := c.want(parse(t, "test", c.text)); !reflect.DeepEqual(got, want) {

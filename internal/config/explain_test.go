@@ -65,7 +65,8 @@ func TestSummaryKnowsEveryChoice(t *testing.T) {
 			want: "network 2 NAT gateways",
 		},
 		{
-			text: minimal + "load_balancer: {certificate_arn: 'arn:aws:acm:eu-central-1:123456789012:certificate/0a-1'}\n",
+			text: minimal + "load_balancer: {certificate_arn: " +
+				"'arn:aws:acm:eu-central-1:123456789012:certificate/0a-1'}\n",
 			want: "balancer HTTPS with a certificate of your own",
 		},
 		{
@@ -89,7 +90,8 @@ func TestSummaryKnowsEveryChoice(t *testing.T) {
 			want: "stack shop-test in eu-central-1, protected",
 		},
 		{
-			text: minimal + "services: {web: {tasks: 1, scaling: {max: 3}, route: {hosts: [a.example.com]}}}\nmonitoring: {emails: [a@example.com, b@c.net]}\n",
+			text: minimal + "services: {web: {tasks: 1, scaling: {max: 3}, route: {hosts: [a.example.com]}}}\n" +
+				"monitoring: {emails: [a@example.com, b@c.net]}\n",
 			want: "service gets requests for a.example.com, /*",
 		},
 	} {

@@ -44,8 +44,11 @@ func TestMissingEnvironmentListsThoseThereAre(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		"some": {map[string]string{"prod.yaml": minimal, "dev.yaml": minimal, "README.md": "", "old.yml": minimal}, "dev, prod"},
-		"none": {nil, "none"},
+		"some": {
+			files: map[string]string{"prod.yaml": minimal, "dev.yaml": minimal, "README.md": "", "old.yml": minimal},
+			want:  "dev, prod",
+		},
+		"none": {want: "none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := Load(folder(t, c.files), "test", nil)
@@ -63,9 +66,13 @@ func TestEnvironmentIsAName(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "secret.yaml"), []byte(minimal), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, environment := range []string{"", "../secret", "..", ".", "/etc/passwd", "dev/../dev", "dev.yaml", `..\secret`, "Dev", "a b", "dev\n", "dev\x00", "-dev", "dev-", "d--v", "2dev", "dév"} {
+	for _, environment := range []string{
+		"", "../secret", "..", ".", "/etc/passwd", "dev/../dev", "dev.yaml", `..\secret`,
+		"Dev", "a b", "dev\n", "dev\x00", "-dev", "dev-", "d--v", "2dev", "dév",
+	} {
 		_, _, err := Load(root, environment, nil)
-		want := fmt.Sprintf("ENVIRONMENT=%q: want a name of lower-case letters, digits and dashes, such as dev", environment)
+		want := fmt.Sprintf("ENVIRONMENT=%q: "+
+			"want a name of lower-case letters, digits and dashes, such as dev", environment)
 		if fmt.Sprint(err) != want {
 			t.Errorf("says\n%v\nwant\n%s", err, want)
 		}
@@ -79,8 +86,9 @@ func TestFileThatCannotBeReadIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, err := Load(root, "dev", nil)
-	if err == nil || !strings.HasPrefix(err.Error(), "config/dev.yaml: cannot be read: ") || strings.Contains(err.Error(), root) {
-		t.Errorf("says %v", err)
+	got := fmt.Sprint(err)
+	if !strings.HasPrefix(got, "config/dev.yaml: cannot be read: ") || strings.Contains(got, root) {
+		t.Errorf("says %s", got)
 	}
 }
 
@@ -88,9 +96,12 @@ func TestStrictMakesWarningsProblems(t *testing.T) {
 	t.Parallel()
 	root := folder(t, map[string]string{"dev.yaml": minimal + "network: {zones: [a, g]}\n"})
 	for value, want := range map[string]string{
-		"INFRA_STRICT=true":  "config/dev.yaml:3:22: network.zones.1: warning: eu-central-1 has had zones a, b, c; which letters an account has differs, and the plan will tell",
-		"INFRA_STRICT=false": "", "INFRA_STRICT=": "", "OTHER=true": "",
-		"INFRA_STRICT=yes": `INFRA_STRICT: want true or false, have "yes"`,
+		"INFRA_STRICT=true": "config/dev.yaml:3:22: network.zones.1: warning: " +
+			"eu-central-1 has had zones a, b, c; which letters an account has differs, and the plan will tell",
+		"INFRA_STRICT=false": "",
+		"INFRA_STRICT=":      "",
+		"OTHER=true":         "",
+		"INFRA_STRICT=yes":   `INFRA_STRICT: want true or false, have "yes"`,
 	} {
 		_, _, err := Load(root, "dev", []string{"PATH=/bin", value})
 		if got := ""; err != nil || want != "" {

@@ -26,7 +26,8 @@ func TestProfilePicksTheDefaults(t *testing.T) {
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", *got, want)
 	}
-	if development := defaultConfig(ProfileDevelopment); development.Protected || !want.Protected || development.Network.NAT == want.Network.NAT {
+	development := defaultConfig(ProfileDevelopment)
+	if development.Protected || !want.Protected || development.Network.NAT == want.Network.NAT {
 		t.Error("the profiles do not differ")
 	}
 }
@@ -78,7 +79,10 @@ func TestDefaultsAreNotShared(t *testing.T) {
 	if len(seen) < 8 {
 		t.Errorf("looked at %d lists and mappings only", len(seen))
 	}
-	cfg := parse(t, "dev", minimal+"services:\n  web:\n  api: {image: 'quay.io/x/y:1', route: {priority: 1, paths: [/api]}}\n")
+	cfg := parse(t, "dev", minimal+`services:
+  web:
+  api: {image: 'quay.io/x/y:1', route: {priority: 1, paths: [/api]}}
+`)
 	walk("parsed", reflect.ValueOf(*cfg))
 }
 

@@ -11,6 +11,11 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
+var (
+	settingLine = regexp.MustCompile(`^config/dev\.yaml:[0-9]+:[0-9]+: ([a-z_]+[A-Za-z0-9._ <>:/-]*): .`)
+	element     = regexp.MustCompile(`\.(web|api|job)\b|\.[0-9]+\b`) // of a map or a list
+)
+
 // Whatever somebody writes is a configuration that an editor's schema takes too, or a list of
 // problems that each name a setting.
 func TestRandomConfigurationsAreTakenOrRefusedWithReasons(t *testing.T) {
@@ -23,12 +28,12 @@ func TestRandomConfigurationsAreTakenOrRefusedWithReasons(t *testing.T) {
 		if err != nil {
 			invalid++
 			for _, line := range strings.Split(err.Error(), "\n") {
-				parts := regexp.MustCompile(`^config/dev\.yaml:[0-9]+:[0-9]+: ([a-z_]+[A-Za-z0-9._ <>:/-]*): .`).FindStringSubmatch(line)
+				parts := settingLine.FindStringSubmatch(line)
 				if parts == nil {
 					t.Errorf("seed %d: a line names no setting: %s\n%s", g.Seed, line, text)
 					continue
 				}
-				named[regexp.MustCompile(`\.(web|api|job)\b|\.[0-9]+\b`).ReplaceAllString(parts[1], "")] = true
+				named[element.ReplaceAllString(parts[1], "")] = true
 			}
 			continue
 		}

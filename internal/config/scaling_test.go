@@ -14,7 +14,8 @@ func TestScalingMaximumFollowsTheTasks(t *testing.T) {
 		"no task at all":       {"{tasks: 0, scaling: {max: 0}}", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := parse(t, "dev", minimal+"services: {web: "+c.service+"}\n").Services["web"].Scaling.Max; got != c.want {
+			cfg := parse(t, "dev", minimal+"services: {web: "+c.service+"}\n")
+			if got := cfg.Services["web"].Scaling.Max; got != c.want {
 				t.Errorf("is %d, want %d", got, c.want)
 			}
 		})

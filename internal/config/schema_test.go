@@ -139,7 +139,8 @@ func table(t *testing.T) string {
 				walk(s.Children)
 				continue
 			}
-			development, production := defaultAt(config.ProfileDevelopment, s.Path), defaultAt(config.ProfileProduction, s.Path)
+			development := defaultAt(config.ProfileDevelopment, s.Path)
+			production := defaultAt(config.ProfileProduction, s.Path)
 			if production == development {
 				production = map[bool]string{true: "-", false: "the same"}[development == "-"]
 			}
@@ -180,9 +181,11 @@ func schemaOf(all []configtest.Setting) tree {
 		switch element := configtest.ElementOf(s.Kind); {
 		case s.Kind.Kind() == reflect.Map && element.Kind() == reflect.Struct:
 			// Of a service `web:` alone is enough.
-			node = tree{"type": "object", "additionalProperties": tree{"anyOf": []any{schemaOf(s.Children), tree{"type": "null"}}}}
+			service := tree{"anyOf": []any{schemaOf(s.Children), tree{"type": "null"}}}
+			node = tree{"type": "object", "additionalProperties": service}
 		case s.Kind.Kind() == reflect.Map && element.Kind() == reflect.Slice:
-			node = tree{"type": "object", "additionalProperties": tree{"type": "array", "items": scalarOf(s, element.Elem())}}
+			list := tree{"type": "array", "items": scalarOf(s, element.Elem())}
+			node = tree{"type": "object", "additionalProperties": list}
 		case s.Kind.Kind() == reflect.Map:
 			node = tree{"type": "object", "additionalProperties": scalarOf(s, element)}
 		case s.Kind.Kind() == reflect.Slice && element.Kind() == reflect.Struct:
@@ -261,7 +264,7 @@ func TestSchemaIsMadeFromTheTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := golden.FirstDifference(string(want), string(got)); diff != "" {
-		t.Errorf("%s is not what config.go says; run make golden:\n%s", schemaFile, diff)
+		t.Errorf("%s does not follow from the types; run make golden:\n%s", schemaFile, diff)
 	}
 }
 
@@ -286,7 +289,7 @@ func TestTableIsMadeFromTheTypes(t *testing.T) {
 		return
 	}
 	if diff := golden.FirstDifference(want, got); diff != "" {
-		t.Errorf("the README's table is not what config.go says; run make golden:\n%s", diff)
+		t.Errorf("the README's table does not follow from the types; run make golden:\n%s", diff)
 	}
 }
 
@@ -298,7 +301,7 @@ func TestEverySettingIsDescribed(t *testing.T) {
 			// Of a few the name says it all.
 			clear := regexp.MustCompile(`\.(path|interval|min|max|image|initial|scrape_interval)$`).MatchString(s.Path)
 			if s.Description == "" && !clear {
-				t.Errorf("config.go says nothing of %s", s.Path)
+				t.Errorf("%s has no comment", s.Path)
 			}
 			walk(s.Children)
 		}
@@ -312,9 +315,17 @@ func TestSchemaRefusesOnlyWhatTheProgramRefuses(t *testing.T) {
 	t.Parallel()
 	compiled := configtest.CompiledSchema(t, schemaFile)
 	for _, text := range []string{
-		"name: shop\n", config.Minimal + "nat: none\n", config.Minimal + "network: {nat: both}\n", config.Minimal + "network: {zones: [a, i]}\n", config.Minimal + "log_retention: 2\n",
-		config.Minimal + "services: {web: {port: 80}}\n", config.Minimal + "services: {web: {route: {slow_start: 29}}}\n", config.Minimal + "services: {web: {secrets: {A: hunter2}}}\n",
-		config.Minimal + "database: {version: 17}\n", config.Minimal + "protected: 'true'\n", config.Minimal + "services: {web: {permissions: [{action: x}]}}\n",
+		"name: shop\n",
+		config.Minimal + "nat: none\n",
+		config.Minimal + "network: {nat: both}\n",
+		config.Minimal + "network: {zones: [a, i]}\n",
+		config.Minimal + "log_retention: 2\n",
+		config.Minimal + "services: {web: {port: 80}}\n",
+		config.Minimal + "services: {web: {route: {slow_start: 29}}}\n",
+		config.Minimal + "services: {web: {secrets: {A: hunter2}}}\n",
+		config.Minimal + "database: {version: 17}\n",
+		config.Minimal + "protected: 'true'\n",
+		config.Minimal + "services: {web: {permissions: [{action: x}]}}\n",
 	} {
 		if configtest.Fits(compiled, []byte(text)) == nil {
 			t.Errorf("an editor takes\n%s", text)
