@@ -232,8 +232,7 @@ func TestDecoderKnowsAllTypesOfTheConfiguration(t *testing.T) {
 			}
 			walk(path+"{}", kind.Elem())
 		case reflect.Struct:
-			for i := range kind.NumField() {
-				field := kind.Field(i)
+			for field := range kind.Fields() {
 				key := field.Tag.Get("yaml")
 				if !regexp.MustCompile(`^(-|[a-z][a-z_]*)$`).MatchString(key) {
 					t.Errorf("%s.%s: is called %q in the file", path, field.Name, key)

@@ -48,32 +48,24 @@ func TestEnvironmentsNamePicksNothing(t *testing.T) {
 func TestDefaultsAreNotShared(t *testing.T) {
 	t.Parallel()
 	seen := map[uintptr]string{}
-	var walk func(path string, v reflect.Value)
-	walk = func(path string, v reflect.Value) {
-		switch v.Kind() {
-		case reflect.Struct:
-			for i := range v.NumField() {
-				walk(path+"."+v.Type().Field(i).Name, v.Field(i))
+	look := func(name string, cfg Config) {
+		walk(&cfg, func(n node) bool {
+			kind := n.value.Kind()
+			if kind != reflect.Map && kind != reflect.Slice || n.value.Len() == 0 {
+				return true
 			}
-		case reflect.Map, reflect.Slice:
-			if v.Len() == 0 {
-				return
+			if other, shared := seen[n.value.Pointer()]; shared {
+				t.Errorf("%s of %s is %s", n.path, name, other)
 			}
-			if other, shared := seen[v.Pointer()]; shared {
-				t.Errorf("%s is %s", path, other)
-			}
-			seen[v.Pointer()] = path
-			if v.Kind() == reflect.Map {
-				for _, key := range v.MapKeys() {
-					walk(path+"."+key.String(), v.MapIndex(key))
-				}
-			}
-		}
+			seen[n.value.Pointer()] = n.path + " of " + name
+			return true
+		})
 	}
 	for _, p := range []profile{ProfileDevelopment, ProfileProduction} {
 		for _, name := range []string{"one", "other"} {
-			walk(string(p)+" "+name, reflect.ValueOf(defaultConfig(p)))
-			walk(string(p)+" "+name+" service", reflect.ValueOf(serviceDefaults("web", p)))
+			look(name+" "+string(p), defaultConfig(p))
+			service := serviceDefaults("web", p)
+			look(name+" service of "+string(p), Config{Services: map[string]Service{"web": service}})
 		}
 	}
 	if len(seen) < 8 {
@@ -83,7 +75,7 @@ func TestDefaultsAreNotShared(t *testing.T) {
   web:
   api: {image: 'quay.io/x/y:1', route: {priority: 1, paths: [/api]}}
 `)
-	walk("parsed", reflect.ValueOf(*cfg))
+	look("a file", *cfg)
 }
 
 func TestStatesRegionIsTheStacksUnlessGiven(t *testing.T) {
@@ -99,4 +91,34 @@ func TestStatesRegionIsTheStacksUnlessGiven(t *testing.T) {
 	// A wrong region is one problem, though the state's follows from it.
 	wantProblems(t, "name: shop\nregion: here\nstate: {backend: s3, bucket: states}\n",
 		`2:1: region: want an AWS region of the commercial partition, such as eu-central-1, have "here"`)
+}
+
+func TestNamesHaveWhatMakesThemUnique(t *testing.T) {
+	t.Parallel()
+	cfg := parse(t, "dev", minimal)
+	for got, want := range map[string]string{
+		cfg.Stack():             "shop-dev",
+		cfg.ResourceName("web"): "shop-dev-web",
+		cfg.IAMName("web"):      "shop-dev-eu-central-1-web",
+		cfg.StateFile():         "terraform.shop-dev.tfstate",
+	} {
+		if got != want {
+			t.Errorf("is %s, want %s", got, want)
+		}
+	}
+}
+
+// The data of production is kept in any case; the data of development, if it is protected.
+func TestDataIsKept(t *testing.T) {
+	t.Parallel()
+	const production = "profile: production\nstate: {backend: local}\nload_balancer: {allow_http: true}\n"
+	for text, want := range map[string]bool{
+		"protected: false\n":              false,
+		"protected: true\n":               true,
+		production + "protected: false\n": true,
+	} {
+		if got := parse(t, "dev", minimal+text).KeepsData(); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
 }

@@ -27,7 +27,7 @@ func TestRandomConfigurationsAreTakenOrRefusedWithReasons(t *testing.T) {
 		cfg, err := config.Parse("config/dev.yaml", "dev", text)
 		if err != nil {
 			invalid++
-			for _, line := range strings.Split(err.Error(), "\n") {
+			for line := range strings.SplitSeq(err.Error(), "\n") {
 				parts := settingLine.FindStringSubmatch(line)
 				if parts == nil {
 					t.Errorf("seed %d: a line names no setting: %s\n%s", g.Seed, line, text)

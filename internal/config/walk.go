@@ -37,10 +37,9 @@ func (n node) walk(visit func(node) bool) {
 	}
 	switch n.value.Kind() {
 	case reflect.Struct:
-		for i := range n.value.NumField() {
-			field := n.value.Type().Field(i)
+		for field, value := range n.value.Fields() {
 			if key := field.Tag.Get("yaml"); key != "-" {
-				node{path: yaml.Join(n.path, key), tag: field.Tag, value: n.value.Field(i), keep: n.keep}.walk(visit)
+				node{path: yaml.Join(n.path, key), tag: field.Tag, value: value, keep: n.keep}.walk(visit)
 			}
 		}
 	case reflect.Map:

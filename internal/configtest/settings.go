@@ -18,8 +18,7 @@ type Setting struct {
 // SettingsOf returns the fields of a type below a path, in the order in which they are declared.
 // The texts describe them, by Type.Field.
 func SettingsOf(texts map[string]string, path string, kind reflect.Type) (all []Setting) {
-	for i := range kind.NumField() {
-		field := kind.Field(i)
+	for field := range kind.Fields() {
 		key := field.Tag.Get("yaml")
 		if key == "-" {
 			continue

@@ -87,10 +87,10 @@ func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
 		d.wrongType(path, node, into.Type())
 		return
 	}
-	fields := map[string]int{}
-	for i := range into.NumField() {
-		if key := into.Type().Field(i).Tag.Get("yaml"); key != "-" {
-			fields[key] = i
+	fields := map[string]reflect.Value{}
+	for field, value := range into.Fields() {
+		if key := field.Tag.Get("yaml"); key != "-" {
+			fields[key] = value
 		}
 	}
 	seen := map[string]position{}
@@ -99,14 +99,14 @@ func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
 		if !ok {
 			continue
 		}
-		i, known := fields[key]
+		field, known := fields[key]
 		if !known {
 			names := slices.Sorted(maps.Keys(fields))
 			d.doc.Refuse(at, "unknown key, %swant one of %s", d.hint(key, names), strings.Join(names, ", "))
 			d.doc.hide(pair.Value)
 			continue
 		}
-		d.value(at, pair.Value, into.Field(i))
+		d.value(at, pair.Value, field)
 	}
 }
 

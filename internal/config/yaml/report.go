@@ -42,8 +42,7 @@ func (doc *Document) Warnings() []string { return doc.report(doc.warnings, true)
 // Explained returns an error's text for a person: after each problem of a file comes the line that
 // it is about.
 func Explained(err error) string {
-	var refused *refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
 		return strings.Join(refused.doc.report(refused.problems, true), "\n")
 	}
 	return err.Error()
