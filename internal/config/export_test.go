@@ -5,6 +5,8 @@ package config
 var (
 	InYAML  = inYAML
 	Shipped = shipped
+	IsCron  = isCron
+	IsRate  = isRate
 )
 
 const Minimal = minimal

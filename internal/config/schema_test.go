@@ -268,7 +268,7 @@ func TestSchemaIsMadeFromTheTypes(t *testing.T) {
 	}
 }
 
-const tableBegins, tableEnds = "<!-- made from config.go by make golden -->\n", "<!-- end -->\n"
+const tableBegins, tableEnds = "<!-- made from internal/config by make golden -->\n", "<!-- end -->\n"
 
 func TestTableIsMadeFromTheTypes(t *testing.T) {
 	t.Parallel()

@@ -419,8 +419,8 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 	fakes := map[string]func(good string) string{
 		"exchanged": func(good string) string {
 			line := func(name string) string {
-		return regexp.MustCompile(name + ` (\d+ \d+)`).FindStringSubmatch(good)[1]
-	}
+				return regexp.MustCompile(name + ` (\d+ \d+)`).FindStringSubmatch(good)[1]
+			}
 			return sealed(strings.Replace(rest(good), "m7.T7 "+line("m7.T7"), "m7.T7 "+line("m8.T8"), 1))
 		},
 		"missing": func(good string) string { return sealed(strings.Replace(rest(good), ".m7.T7 ", ".m7.S7 ", 1)) },

@@ -6,22 +6,17 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -334,60 +329,6 @@ func (s *Server) Connect(ctx context.Context, u User, database string) (*pgx.Con
 	config.User, config.Password = u.Name, u.Password
 	config.TLSConfig = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
 	return pgx.ConnectConfig(ctx, config)
-}
-
-// writeCertificates makes an authority and a certificate of its for the server, in ca.pem,
-// server.pem and server.key.
-func writeCertificates(folder string, names []string) error {
-	now := time.Now()
-	authority := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "authority of this test"},
-		NotBefore:             now.Add(-time.Hour),
-		NotAfter:              now.AddDate(1, 0, 0),
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-		KeyUsage:              x509.KeyUsageCertSign,
-	}
-	authorityKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	server := &x509.Certificate{
-		SerialNumber: big.NewInt(2),
-		Subject:      pkix.Name{CommonName: "database"},
-		NotBefore:    authority.NotBefore,
-		NotAfter:     authority.NotAfter,
-		DNSNames:     names,
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	authorityDER, err := x509.CreateCertificate(rand.Reader, authority, authority, authorityKey.Public(), authorityKey)
-	if err != nil {
-		return err
-	}
-	serverDER, err := x509.CreateCertificate(rand.Reader, server, authority, key.Public(), authorityKey)
-	if err != nil {
-		return err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	for name, block := range map[string]*pem.Block{
-		"ca.pem":     {Type: "CERTIFICATE", Bytes: authorityDER},
-		"server.pem": {Type: "CERTIFICATE", Bytes: serverDER},
-		"server.key": {Type: "PRIVATE KEY", Bytes: keyDER},
-	} {
-		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // own gives a folder and all that is in it to nobody, who is to take it away.
