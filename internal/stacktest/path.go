@@ -1,0 +1,105 @@
+package stacktest
+
+import (
+	"fmt"
+	"strings"
+)
+
+// step is one part of a path: an argument, and if it is a list, the field that chooses an element.
+type step struct{ name, field, value string }
+
+// steps reads a path such as policy.Statement[Sid=Prune].Action. A value may contain dots.
+func steps(path string) []step {
+	var all []step
+	for rest := path; rest != ""; {
+		end := strings.IndexAny(rest, ".[")
+		if end < 0 {
+			return append(all, step{name: rest})
+		}
+		s := step{name: rest[:end]}
+		if rest[end] == '[' {
+			closing := strings.IndexByte(rest, ']')
+			if closing < 0 {
+				panic("no ] in path " + path)
+			}
+			s.field, s.value, _ = strings.Cut(rest[end+1:closing], "=")
+			end = closing + 1
+		}
+		all = append(all, s)
+		rest = strings.TrimPrefix(rest[end:], ".")
+	}
+	return all
+}
+
+// at follows a path. A list without a selector is followed if it has one element, since Terraform's
+// JSON writes a single block as a list too.
+func at(value any, path string) any {
+	for _, s := range steps(path) {
+		if list, ok := value.([]any); ok && len(list) == 1 {
+			value = list[0]
+		}
+		mapping, ok := value.(map[string]any)
+		if !ok {
+			return nil
+		}
+		value = mapping[s.name]
+		if s.field != "" {
+			if value = choose(value, s); value == nil {
+				return nil
+			}
+		}
+	}
+	return value
+}
+
+// choose finds the element that a step selects; nil if there is none, or more than one.
+func choose(value any, s step) any {
+	list, _ := value.([]any)
+	var found any
+	for _, item := range list {
+		if element, ok := item.(map[string]any); ok && fmt.Sprint(element[s.field]) == s.value {
+			if found != nil {
+				return nil
+			}
+			found = item
+		}
+	}
+	return found
+}
+
+// parentOf splits a path before its last argument. A path that ends in a selector has no last
+// argument: an element is not replaced as a whole.
+func parentOf(path string) (parent, last string) {
+	depth := 0
+	for i := len(path) - 1; i >= 0; i-- {
+		switch path[i] {
+		case ']':
+			depth++
+		case '[':
+			depth--
+		case '.':
+			if depth == 0 {
+				return path[:i], path[i+1:]
+			}
+		}
+	}
+	return "", path
+}
+
+// set replaces what is at a path below a body.
+func set(body map[string]any, path string, value any) error {
+	parent, last := parentOf(path)
+	holder := any(body)
+	if parent != "" {
+		holder = at(body, parent)
+	}
+	if list, ok := holder.([]any); ok && len(list) == 1 {
+		holder = list[0]
+	}
+	mapping, ok := holder.(map[string]any)
+	if !ok || strings.HasSuffix(last, "]") {
+		return fmt.Errorf("no argument %s", path)
+	}
+	mapping[last] = value
+	return nil
+}

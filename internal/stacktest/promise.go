@@ -1,0 +1,170 @@
+package stacktest
+
+import (
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Promise is what holds in every stack that the program writes, whatever its configuration. Goldens
+// show that something changed and are rewritten when the change is meant; a promise says what must
+// never change.
+//
+// Each promise brings the ways to break it, so that none can stop finding anything unnoticed.
+type Promise struct {
+	Name     string // a sentence that makes sense alone
+	Check    func(Stack, *Violations)
+	Shipped  bool // about what config/ asks for; another configuration may ask for something else
+	BrokenBy []Break
+}
+
+// Break is one way to break a promise.
+type Break struct {
+	Name  string // what somebody did
+	Stack string // the name of the stack that is broken
+	By    Mutation
+	Found string // what a violation must name
+}
+
+// Violations collects how a promise is broken, a line for each: the address, and what is wrong.
+type Violations struct {
+	found   []string
+	denials *denials
+}
+
+// Want adds a violation if something is not as it should be.
+func (v *Violations) Want(ok bool, address, format string, args ...any) {
+	v.WantFor(2, ok, address, format, args...)
+}
+
+// WantFor is Want for a helper: level 2 is the line that called the helper.
+func (v *Violations) WantFor(level int, ok bool, address, format string, args ...any) {
+	_, file, line, _ := runtime.Caller(level)
+	v.denials.note(fmt.Sprintf("%s:%d", filepath.Base(file), line), !ok)
+	if !ok {
+		v.found = append(v.found, address+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+// WantBefore adds a violation for each of the resources that r does not depend on.
+func (v *Violations) WantBefore(o Order, r Resource, needed []Resource, why string) {
+	before := o.Before(r.Address)
+	for _, n := range needed {
+		v.WantFor(2, before[n.Address], r.Address, "does not depend on %s: %s", n.Address, why)
+	}
+}
+
+// Check returns the violations of a promise in a stack, sorted.
+func Check(p Promise, s Stack) []string { return check(p, s, &denials{}) }
+
+func check(p Promise, s Stack, d *denials) []string {
+	v := &Violations{denials: d}
+	p.Check(s, v)
+	slices.Sort(v.found)
+	return v.found
+}
+
+// denials tell, for each place in the code that wants something, whether it was ever denied.
+type denials struct {
+	sync.Mutex
+	at map[string]bool
+}
+
+func (d *denials) note(place string, denied bool) {
+	d.Lock()
+	defer d.Unlock()
+	if d.at == nil {
+		d.at = map[string]bool{}
+	}
+	d.at[place] = d.at[place] || denied
+}
+
+// Hold tests that every promise holds in every stack; those about what was shipped, only in the
+// stacks whose names are listed.
+func Hold(t *testing.T, promises []Promise, stacks map[string]Stack, shipped []string) {
+	for _, p := range promises {
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel() // no promise changes a stack
+			for name, s := range stacks {
+				if p.Shipped && !slices.Contains(shipped, name) {
+					continue
+				}
+				for _, violation := range Check(p, s) {
+					t.Errorf("%s: %s", name, violation)
+				}
+			}
+		})
+	}
+}
+
+// FindBreaks tests that every promise finds each of its breaks. At the end each condition in a check
+// must have failed once: one that no break reaches may be written so that nothing can fail it.
+func FindBreaks(t *testing.T, promises []Promise, stacks map[string]Stack) {
+	d, cases, done := &denials{}, 0, atomic.Int64{}
+	for _, p := range promises {
+		cases += len(p.BrokenBy)
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel() // each break changes a copy
+			if len(p.BrokenBy) == 0 {
+				t.Fatal("no break shows that this finds anything")
+			}
+			for _, b := range p.BrokenBy {
+				t.Run(b.Name, func(t *testing.T) {
+					done.Add(1)
+					findBreak(t, p, b, stacks, d)
+				})
+			}
+		})
+	}
+	t.Cleanup(func() { // when the parallel tests have ended
+		if int(done.Load()) < cases {
+			return // -run chose some
+		}
+		for place, denied := range d.at {
+			if !denied {
+				t.Errorf("%s: no break shows that this finds anything", place)
+			}
+		}
+	})
+}
+
+func findBreak(t *testing.T, p Promise, b Break, stacks map[string]Stack, d *denials) {
+	whole, ok := stacks[b.Stack]
+	if !ok {
+		t.Fatalf("no stack is called %q", b.Stack)
+	}
+	broken := whole.Copy()
+	if err := b.By(broken); err != nil {
+		t.Fatalf("there is nothing to break: %v", err)
+	}
+	before, after := check(p, whole, d), check(p, broken, d)
+	isNew := func(violation string) bool {
+		return !slices.Contains(before, violation) && strings.Contains(violation, b.Found)
+	}
+	if !slices.ContainsFunc(after, isNew) {
+		t.Errorf("no new violation names %s; found: %q", b.Found, after)
+	}
+}
+
+// Unambiguous tests that no two promises, and no two breaks of a promise, have the same name.
+func Unambiguous(t *testing.T, promises []Promise) {
+	names := map[string]bool{}
+	for _, p := range promises {
+		if names[p.Name] {
+			t.Errorf("two promises are called %q", p.Name)
+		}
+		names[p.Name] = true
+		breaks := map[string]bool{}
+		for _, b := range p.BrokenBy {
+			if breaks[b.Name] {
+				t.Errorf("two breaks of %q are called %q", p.Name, b.Name)
+			}
+			breaks[b.Name] = true
+		}
+	}
+}
