@@ -10,26 +10,6 @@ import (
 
 var databaseInvariants = []invariant{
 	{
-		promise: "the database speaks TLS only, and is told so by whoever asks it",
-		check:   databaseSpeaksTLS,
-		broken: []damage{
-			{name: "it need not", stack: "prod",
-				breaks: change(parameters, "parameter.4.value", "0"), found: parameters},
-			{name: "it says nothing", stack: "prod",
-				breaks: change(parameters, "parameter", []any{}), found: parameters},
-			{name: "a service does not ask for it", stack: "prod",
-				breaks: replace(webDefinition, "container_definitions",
-					`"PGSSLMODE","value":"verify-full"`, `"PGSSLMODE","value":"prefer"`),
-				found: webDefinition},
-			{name: "it verifies by an authority that the image has not", stack: "prod",
-				breaks: replace(webDefinition, "container_definitions",
-					`"PGSSLROOTCERT","value":"/certificates/rds.pem"`, `"PGSSLROOTCERT","value":"system"`),
-				found: webDefinition},
-			{name: "an authority that has expired", stack: "prod",
-				breaks: change(database, "ca_cert_identifier", "rds-ca-2019"), found: database},
-		},
-	},
-	{
 		promise: "database parameters are what the engine takes, when it takes them",
 		check:   parametersFit,
 		broken: []damage{
@@ -179,54 +159,6 @@ var databaseInvariants = []invariant{
 				breaks: drop(database), found: "aws_db_instance.database_restored_yesterday"},
 		},
 	},
-}
-
-func databaseSpeaksTLS(stack tree) (v violations) {
-	for _, d := range things(stack, "aws_db_instance") {
-		authorities := []string{"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"}
-		v.want(slices.Contains(authorities, d.text("ca_cert_identifier")),
-			d.address, "has a certificate of %v", d.at("ca_cert_identifier"))
-		group := get(stack, d.ref("parameter_group_name"))
-		v.want(parametersOf(group)["rds.force_ssl"].is("value", "1"),
-			group.address, "lets %s speak without TLS", d.address)
-	}
-	for _, t := range tasks(stack) {
-		for _, c := range t.containers {
-			told := variables(c, "environment", "value")
-			if _, uses := told["PGHOST"]; !uses {
-				continue
-			}
-			// No stock image holds RDS' authority, and the system's do not include it: verify-full
-			// takes a file of our own.
-			v.want(told["PGSSLMODE"] == "verify-full" && deliversCertificates(t, c, told["PGSSLROOTCERT"]),
-				c.address, "asks for TLS %q with authorities from %q", told["PGSSLMODE"], told["PGSSLROOTCERT"])
-		}
-	}
-	return v
-}
-
-// deliversCertificates tells whether another container of a task has written certificates to a file
-// before a container starts that reads it.
-func deliversCertificates(t runningTask, to thing, file string) bool {
-	volume := func(c thing) string {
-		for _, m := range c.parts("mountPoints") {
-			if strings.HasPrefix(file, m.text("containerPath")+"/") {
-				return m.text("sourceVolume")
-			}
-		}
-		return ""
-	}
-	for _, needed := range to.parts("dependsOn") {
-		for _, c := range t.containers {
-			writes := strings.HasSuffix(strings.Join(c.strings("command"), " "), "> "+file) &&
-				strings.HasPrefix(variables(c, "environment", "value")["CERTIFICATES"], "-----BEGIN CERTIFICATE-----")
-			first := needed.is("condition", "SUCCESS") && needed.is("containerName", c.text("name"))
-			if first && writes && volume(c) != "" && volume(c) == volume(to) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func parametersOf(group thing) map[string]thing {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"platform/internal/configtest"
+	"platform/internal/stacktest"
 	"testing"
 )
 
@@ -14,6 +15,15 @@ func TestRandomConfigurationsKeepTheirPromises(t *testing.T) {
 	for range randomStacks {
 		cfg, text := g.Valid(t)
 		stack := synth(t, cfg, placeholder(t))
+		read := parsed(t, stack)
+		for _, promise := range promises() {
+			if promise.Shipped {
+				continue
+			}
+			for _, violation := range stacktest.Check(promise, read) {
+				t.Errorf("seed %d: %s: %s\n%s", g.Seed, promise.Name, violation, text)
+			}
+		}
 		readPolicies(t, stack)
 		for _, promise := range invariants() {
 			if promise.shipped {

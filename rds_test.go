@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"platform/internal/config"
+	"platform/internal/stacktest"
 	"slices"
 	"strings"
 	"testing"
@@ -82,4 +83,86 @@ func TestDatabaseParameters(t *testing.T) {
 			}
 		})
 	}
+}
+
+const (
+	databaseInstance = "aws_db_instance.database"
+	parameterGroup   = "aws_db_parameter_group.database_parameter_group"
+	webTask          = "aws_ecs_task_definition.service_web_task_definition"
+	webVariables     = "container_definitions[name=web].environment"
+)
+
+var databaseTLSPromises = []stacktest.Promise{{
+	Name:  "the database accepts TLS connections only, and every service verifies its certificate",
+	Check: databaseRequiresTLS,
+	BrokenBy: []stacktest.Break{{
+		Name:  "rds.force_ssl is off",
+		Stack: "prod",
+		By:    stacktest.Set(parameterGroup, "parameter[name=rds.force_ssl].value", "0"),
+		Found: parameterGroup,
+	}, {
+		Name:  "the parameter group has no parameters",
+		Stack: "prod",
+		By:    stacktest.Set(parameterGroup, "parameter", []any{}),
+		Found: parameterGroup,
+	}, {
+		Name:  "a service does not require TLS",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, webVariables+"[name=PGSSLMODE].value", "prefer"),
+		Found: webTask,
+	}, {
+		Name:  "a service verifies with the authorities of its image, which do not include RDS's",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, webVariables+"[name=PGSSLROOTCERT].value", "system"),
+		Found: webTask,
+	}, {
+		Name:  "the instance has a certificate of an expired authority",
+		Stack: "prod",
+		By:    stacktest.Set(databaseInstance, "ca_cert_identifier", "rds-ca-2019"),
+		Found: databaseInstance,
+	}},
+}}
+
+func databaseRequiresTLS(s stacktest.Stack, v *stacktest.Violations) {
+	for _, db := range s.Resources("aws_db_instance") {
+		authorities := []string{"rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"}
+		v.Want(slices.Contains(authorities, db.String("ca_cert_identifier")),
+			db.Address, "has a certificate of %v", db.At("ca_cert_identifier"))
+		group := s.Resource(db.Reference("parameter_group_name"))
+		v.Want(group.Is("parameter[name=rds.force_ssl].value", "1"),
+			group.Address, "lets %s accept connections without TLS", db.Address)
+	}
+	for _, definition := range s.Resources("aws_ecs_task_definition") {
+		for _, c := range definition.Containers() {
+			if !c.Has("environment[name=PGHOST]") {
+				continue
+			}
+			mode := c.String("environment[name=PGSSLMODE].value")
+			file := c.String("environment[name=PGSSLROOTCERT].value")
+			v.Want(mode == "verify-full" && certificatesAreDelivered(definition, c, file),
+				c.Address, "connects with sslmode %q and certificates from %q", mode, file)
+		}
+	}
+}
+
+// certificatesAreDelivered tells whether another container of the task has written certificates to
+// a file before a container starts that reads it.
+func certificatesAreDelivered(definition, reader stacktest.Resource, file string) bool {
+	volume := func(c stacktest.Resource) string {
+		for _, m := range c.Blocks("mountPoints") {
+			if strings.HasPrefix(file, m.String("containerPath")+"/") {
+				return m.String("sourceVolume")
+			}
+		}
+		return ""
+	}
+	for _, c := range definition.Containers() {
+		first := reader.Is("dependsOn[containerName="+c.String("name")+"].condition", "SUCCESS")
+		writes := strings.HasSuffix(strings.Join(c.Strings("command"), " "), "> "+file) &&
+			strings.HasPrefix(c.String("environment[name=CERTIFICATES].value"), "-----BEGIN CERTIFICATE-----")
+		if first && writes && volume(c) != "" && volume(c) == volume(reader) {
+			return true
+		}
+	}
+	return false
 }
