@@ -117,7 +117,7 @@ func newContainer(name, image string, log containerLog) *container {
 	}
 }
 
-// listen declares a port once, however often it is asked for.
+// listen declares a port, once even if it is declared again.
 func (c *container) listen(port int) {
 	for _, p := range c.PortMappings {
 		if p.ContainerPort == port {
@@ -154,7 +154,7 @@ func (c *container) setSecrets(references map[string]string) {
 	}
 }
 
-// mount makes a volume of the task a folder of the container.
+// mount mounts a volume of the task in a folder of the container.
 func (c *container) mount(volume, folder string, readOnly bool) {
 	c.MountPoints = append(c.MountPoints, mountPoint{volume, folder, readOnly})
 }
@@ -174,9 +174,9 @@ func (c *container) startAfter(other *container) {
 	c.DependsOn = append(c.DependsOn, containerDependency{other.Name, "SUCCESS"})
 }
 
-// allowExec makes room for the agent behind ECS exec, which writes to three folders that a
-// read-only root lacks, and returns the names of the volumes that it mounts there. The agent is
-// root in the container whoever the application is, so it needs its capabilities.
+// allowExec mounts volumes in the three folders that the agent behind ECS exec writes to, since the
+// root file system is read-only, and returns the volumes' names. The agent runs as root, whatever
+// user the application has, so the container keeps its capabilities.
 func (c *container) allowExec() (volumes []string) {
 	c.LinuxParameters.Capabilities = nil
 	for _, v := range []struct{ volume, folder string }{

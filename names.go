@@ -15,15 +15,15 @@ type part struct{ id, name string }
 // dashed turns an id's underscores into dashes, as AWS names have them.
 func dashed(id string) string { return strings.ReplaceAll(id, "_", "-") }
 
-// underscored makes part of a construct id of an AWS name such as ecr.api. cdktf would drop a dot
-// silently.
+// underscored turns an AWS name such as ecr.api into a part of a construct id. cdktf would drop the
+// dot without an error.
 func underscored(name string) string {
 	return strings.NewReplacer(".", "_", "-", "_").Replace(name)
 }
 
-// digestedName is an AWS name of at most limit characters (10 or more) that changes whenever one of
-// the parts does, so that a replacement can be made before the old one is gone. It begins with as
-// much of name as fits.
+// digestedName returns an AWS name of at most limit characters (10 or more) that changes whenever
+// one of the parts does, so that a replacement can be created before the old resource is deleted. It
+// begins with as much of name as fits.
 func digestedName(limit int, name string, parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(append([]string{name}, parts...), "\x00")))
 	suffix := "-" + hex.EncodeToString(sum[:4])
@@ -33,15 +33,15 @@ func digestedName(limit int, name string, parts ...string) string {
 	return name + suffix
 }
 
-// cidrID makes part of a construct id of a CIDR block.
+// cidrID turns a CIDR block into a part of a construct id.
 func cidrID(block string) string { return strings.NewReplacer(".", "_", "/", "_").Replace(block) }
 
-// literal escapes what Terraform would take for an expression.
+// literal escapes what Terraform would evaluate as an expression.
 func literal(text string) string {
 	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(text)
 }
 
-// escaped is literal for every value of a map.
+// escaped returns a copy of a map with every value escaped by literal.
 func escaped(values map[string]string) map[string]string {
 	out := map[string]string{}
 	for key, value := range values {
@@ -50,14 +50,13 @@ func escaped(values map[string]string) map[string]string {
 	return out
 }
 
-// marshal is JSON as Terraform is to see it, with < and > left alone: some of AWS's placeholders
-// contain them.
+// marshal returns JSON in one line, with < and > unescaped: some of AWS's placeholders contain them.
 func marshal(value any) string {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		panic(err) // only for types that JSON has no form for, which is a fault of this program
+		panic(err) // only for types that JSON does not have, which is a fault of this program
 	}
 	return strings.TrimSpace(text.String())
 }
@@ -70,7 +69,7 @@ func choose[T any](condition bool, yes, no T) T {
 	return no
 }
 
-// unique is a list without repetitions; the first of each stays.
+// unique returns a list without its repetitions; the first of equal elements stays.
 func unique(list []string) []string {
 	var out []string
 	for _, item := range list {
