@@ -144,12 +144,12 @@ func newDeploymentAlarms(s *scope, p part, route *Route) *ecsservice.EcsServiceA
 			period: 60, datapoints: 2, periods: 3, missing: missingIsFine,
 		}
 	}
-	errors := watched("errors", "More than ten answers of "+p.name+" a minute are errors (5xx).")
-	errors.metric, errors.statistic, errors.threshold = "HTTPCode_Target_5XX_Count", "Sum", 10
+	failures := watched("errors", "More than ten answers of "+p.name+" a minute are errors (5xx).")
+	failures.metric, failures.statistic, failures.threshold = "HTTPCode_Target_5XX_Count", "Sum", 10
 	latency := watched("latency", "One answer of "+p.name+" in a hundred takes longer than three seconds.")
 	latency.metric, latency.statistic, latency.threshold = "TargetResponseTime", "p99", 3
 	return &ecsservice.EcsServiceAlarms{
-		Enable: true, Rollback: true, AlarmNames: &[]*string{newSilentAlarm(s, errors), newSilentAlarm(s, latency)},
+		Enable: true, Rollback: true, AlarmNames: &[]*string{newSilentAlarm(s, failures), newSilentAlarm(s, latency)},
 	}
 }
 

@@ -92,8 +92,7 @@ func newStack(app cdktf.App, cfg *config.Config, functions functionBundles) cdkt
 
 	newEvents(s, p.Monitoring.Topic, p.Cluster, p.Database)
 	alarms := newAlarms(s, p.Monitoring.Topic, p.alarms(s))
-	dashboard := newDashboard(s, p, alarms)
-	newOutputs(s, append(p.outputs(), dashboard))
+	newOutputs(s, append(p.outputs(), newDashboard(s, p, alarms)))
 	return s.stack
 }
 
