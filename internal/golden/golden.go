@@ -1,5 +1,5 @@
-// Package golden compares what a test made with a file that people review, and rewrites the file
-// with -update.
+// Package golden compares what a test made with files that people review, and rewrites the files with
+// -update. A stack is split into a folder of them: see Layout.
 package golden
 
 import (
