@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -317,7 +316,7 @@ monitoring:
 // parallel read it only: it is filled before they begin.
 var synthesised = map[string]tree{}
 
-// stackOf gives a stack by name: a golden as it stands, another configuration synthesised.
+// stackOf synthesises a stack by name: a shipped environment, or one of otherStacks.
 func stackOf(t *testing.T, name string) tree {
 	t.Helper()
 	if stack, ok := synthesised[name]; ok {
@@ -332,13 +331,7 @@ func stackOf(t *testing.T, name string) tree {
 		}
 		stack = synth(t, parse(t, other.environment, config), placeholder(t))
 	} else {
-		golden, err := os.ReadFile(filepath.Join("testdata", name+".json"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(golden, &stack); err != nil {
-			t.Fatal(err)
-		}
+		stack = cloned(shippedStack(t, name)).(tree)
 	}
 	readPolicies(t, stack)
 	synthesised[name] = stack

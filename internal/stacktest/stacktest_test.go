@@ -1,9 +1,11 @@
 package stacktest
 
 import (
-	"os"
+	"encoding/json"
 	"slices"
 	"testing"
+
+	"platform/internal/golden"
 )
 
 const (
@@ -13,9 +15,18 @@ const (
 	webService     = "aws_ecs_service.service_web_service"
 )
 
+// prod is a production stack reduced to what these tests read.
 func prod(t *testing.T) Stack {
 	t.Helper()
-	text, err := os.ReadFile("../../testdata/prod.json")
+	files, err := golden.Read("testdata/prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined, err := golden.Join(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(joined)
 	if err != nil {
 		t.Fatal(err)
 	}
