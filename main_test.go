@@ -106,8 +106,7 @@ func withoutNotes(value any) {
 	}
 }
 
-// text is a stack as it stands in a golden: indented, keys sorted, nothing escaped
-// that need not be.
+// text is a stack to be compared: indented, keys sorted, nothing escaped that need not be.
 func text(t *testing.T, stack tree) []byte {
 	t.Helper()
 	var out bytes.Buffer
@@ -147,7 +146,7 @@ func shipped(t *testing.T) []string {
 	return names
 }
 
-// shippedStacks keeps the stacks of the environments in config/, which two tests look at and none
+// shippedStacks keeps the stacks of the environments in config/, which many tests look at and none
 // changes.
 var shippedStacks = map[string]tree{}
 
@@ -164,28 +163,6 @@ func shippedStack(t *testing.T, environment string) tree {
 	stack := synth(t, load(t, environment), functions)
 	shippedStacks[environment] = stack
 	return stack
-}
-
-func TestShippedEnvironmentsSynthesiseToTheirGoldens(t *testing.T) {
-	for _, environment := range shipped(t) {
-		t.Run(environment, func(t *testing.T) {
-			got := text(t, shippedStack(t, environment))
-			goldenFile := filepath.Join("testdata", environment+".json")
-			if *golden.Update {
-				if err := os.WriteFile(goldenFile, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(goldenFile)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := golden.FirstDifference(string(want), string(got)); diff != "" {
-				t.Errorf("%s is not what is synthesised now; "+
-					"if the change is meant, run `make golden` and look at the diff\n%s", goldenFile, diff)
-			}
-		})
-	}
 }
 
 // An address that disappears is a resource that the next deployment destroys. It may, if the stack

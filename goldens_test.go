@@ -1,0 +1,112 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+
+	"platform/internal/golden"
+)
+
+// layout splits a stack into the files of testdata/<environment>. A new resource that matches no
+// module is an error: decide where a reviewer would look for it.
+var layout = golden.Layout{
+	// The first that matches holds the resource, so what has a file whatever its id comes first.
+	Modules: []golden.Module{
+		{File: "terraform.json", Address: regexp.MustCompile(`^(terraform|provider|data|moved)$`)},
+		{File: "outputs.json", Address: regexp.MustCompile(`^output$`)},
+
+		{File: "keys.json", Address: regexp.MustCompile(`^aws_kms_`)},
+		{File: "alarms.json", Address: regexp.MustCompile(`^aws_cloudwatch_metric_alarm\.`)},
+		{File: "network.json", Address: regexp.MustCompile(`^aws_(vpc|vpc_endpoint\w*|subnet|route|route_table\w*|eip|` +
+			`nat_gateway|internet_gateway|default_security_group)\.|\.(flow_log|endpoint)`)},
+
+		{File: "monitoring.json", Address: regexp.MustCompile(
+			`\.(alerts_|dashboard$|database_events$|deployment_failed_)`)},
+		{File: "database.json", Address: regexp.MustCompile(`\.database|^aws_secretsmanager_`)},
+		{File: "service_$1.json", Address: regexp.MustCompile(`\.service_([a-z0-9]+)_`)},
+		{File: "load_balancer.json", Address: regexp.MustCompile(
+			`\.(load_balancer|https?_listener|certificate|firewall|access_logs_bucket)`)},
+		{File: "cluster.json", Address: regexp.MustCompile(`\.(cluster|namespace$|exec_|container_insights_)`)},
+		{File: "prometheus.json", Address: regexp.MustCompile(`\.prometheus_`)},
+		{File: "backup.json", Address: regexp.MustCompile(`\.backup_`)},
+	},
+	Documents: []golden.Document{
+		{Kind: "aws_iam_role", Argument: "assume_role_policy", ID: "*", File: "policies/*_trust.json"},
+		{Kind: "aws_iam_role_policy", Argument: "policy", ID: "*_policy", File: "policies/*.json"},
+		{Kind: "aws_kms_key", Argument: "policy", ID: "*", File: "policies/*.json"},
+		{Kind: "aws_s3_bucket_policy", Argument: "policy", ID: "*_policy", File: "policies/*.json"},
+		{Kind: "aws_sns_topic_policy", Argument: "policy", ID: "*_policy", File: "policies/*.json"},
+		{Kind: "aws_ecr_lifecycle_policy", Argument: "policy", ID: "*", File: "policies/*.json"},
+		{
+			Kind: "aws_ecs_task_definition", Argument: "container_definitions",
+			ID: "*_task_definition", File: "containers/*.json",
+		},
+		{Kind: "aws_cloudwatch_event_rule", Argument: "event_pattern", ID: "*_rule", File: "events/*.json"},
+		{Kind: "aws_cloudwatch_dashboard", Argument: "dashboard_body", ID: "*", File: "dashboards/*.json"},
+		{Kind: "aws_lambda_invocation", Argument: "input", ID: "*", File: "inputs/*.json"},
+		{Kind: "aws_scheduler_schedule", Argument: "target.input", ID: "*", File: "inputs/*.json"},
+		{
+			Kind: "aws_s3_object", Argument: "content",
+			ID: "prometheus_configuration", File: "objects/prometheus.yml",
+		},
+	},
+}
+
+func TestShippedEnvironmentsSynthesiseToTheirGoldens(t *testing.T) {
+	for _, environment := range shipped(t) {
+		t.Run(environment, func(t *testing.T) {
+			files, err := golden.Split(shippedStack(t, environment), layout)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden.Check(t, filepath.Join("testdata", environment), files)
+		})
+	}
+}
+
+// What the files do not hold could change unnoticed.
+func TestGoldensHoldTheWholeStack(t *testing.T) {
+	for _, environment := range shipped(t) {
+		t.Run(environment, func(t *testing.T) {
+			stack := shippedStack(t, environment)
+			files, err := golden.Split(stack, layout)
+			if err != nil {
+				t.Fatal(err)
+			}
+			joined, err := golden.Join(files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got := string(text(t, stack)), string(text(t, joined))
+			if diff := golden.FirstDifference(want, got); diff != "" {
+				t.Errorf("the files join to another stack:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEveryGoldenIsOfAShippedEnvironment(t *testing.T) {
+	entries, err := os.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if entry.IsDir() && !slices.Contains(shipped(t), entry.Name()) {
+			t.Errorf("testdata/%s: config/%s.yaml does not exist; delete the folder", entry.Name(), entry.Name())
+		}
+	}
+}
+
+// An environment that ships later has a file for each of its resources already.
+func TestEveryResourceHasAFile(t *testing.T) {
+	for name, stack := range allStacks(t) {
+		for _, r := range stack.Resources() {
+			if _, err := layout.File(r.Address); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
