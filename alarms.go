@@ -12,6 +12,7 @@ type alarm struct {
 	id          string
 	name        string // in AWS, after the stack's; the id with dashes, if empty
 	description string // what is wrong, and what to do first
+	runbook     string // page#section in docs/runbooks; alarms of one kind share a section
 
 	namespace, metric string
 	dimensions        map[string]*string
@@ -37,6 +38,11 @@ const (
 	missingIsBad  = "breaching"    // what should report does not
 	missingIsMute = "missing"      // AWS is late: keep the state
 )
+
+// described is the alarm's description in AWS: it ends with where to read on.
+func (a alarm) described() string {
+	return a.description + " Runbook: docs/runbooks/" + a.runbook + "."
+}
 
 // newAlarms declares alarms that publish to the topic, and returns their ARNs in the same order.
 func newAlarms(s *scope, topic *Topic, alarms []alarm) (arns []*string) {
@@ -68,7 +74,7 @@ func (a alarm) arguments(s *scope) *cloudwatchmetricalarm.CloudwatchMetricAlarmC
 	name := choose(a.name == "", dashed(a.id), a.name)
 	arguments := &cloudwatchmetricalarm.CloudwatchMetricAlarmConfig{
 		AlarmName:          jsii.String(s.named(name)),
-		AlarmDescription:   jsii.String(a.description),
+		AlarmDescription:   jsii.String(a.described()),
 		ComparisonOperator: jsii.String(choose(a.below, "LessThanThreshold", "GreaterThanThreshold")),
 		Threshold:          jsii.Number(a.threshold),
 		DatapointsToAlarm:  number(a.datapoints),
@@ -112,24 +118,23 @@ func (a alarm) metricQueries() *[]*cloudwatchmetricalarm.CloudwatchMetricAlarmMe
 	return &queries
 }
 
-// tooFewTasks is the alarm of an ECS service of which fewer tasks run than should. Its id begins
-// with id.
-func tooFewTasks(id string, dimensions map[string]*string, least int) alarm {
+// tooFewTasks is the alarm of an ECS service that runs fewer tasks than it should. Its id begins
+// with id; the dimensions are those of the service's metrics.
+func tooFewTasks(id string, dimensions map[string]*string, least int, runbook string) alarm {
 	return alarm{
-		id: id + "_too_few_tasks",
-		description: fmt.Sprintf("Fewer than %d tasks have run for ten minutes. See the service's events: no "+
-			"capacity, an image that cannot be pulled, or a container that ends.", least),
+		id:      id + "_too_few_tasks",
+		runbook: runbook,
+		description: fmt.Sprintf("Fewer than %d tasks have been running for ten minutes. See the service's events for "+
+			"the reason: no Fargate capacity, an image that cannot be pulled, or a container that exits.", least),
 		namespace: "ECS/ContainerInsights", metric: "RunningTaskCount", statistic: "Minimum", dimensions: dimensions,
 		below: true, threshold: float64(least), period: 60, datapoints: 10, periods: 10, missing: missingIsBad,
 	}
 }
 
-// functionErrors is the alarm of a Lambda function that failed.
-func functionErrors(id, description string, function *string) alarm {
-	return alarm{
-		id: id, description: description,
-		namespace: "AWS/Lambda", metric: "Errors", statistic: "Sum",
-		dimensions: map[string]*string{"FunctionName": function},
-		threshold:  0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,
-	}
+// onErrors makes an alarm fire when a Lambda function fails.
+func (a alarm) onErrors(function *string) alarm {
+	a.namespace, a.metric, a.statistic = "AWS/Lambda", "Errors", "Sum"
+	a.dimensions = map[string]*string{"FunctionName": function}
+	a.threshold, a.period, a.datapoints, a.periods, a.missing = 0, 300, 1, 1, missingIsFine
+	return a
 }

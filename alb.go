@@ -211,9 +211,11 @@ func (balancer *LoadBalancer) outputs() []output {
 
 func (balancer *LoadBalancer) alarms() []alarm {
 	return []alarm{{
-		id: "load_balancer_errors",
-		description: "More than one request in twenty fails (5xx). See the dashboard for which service, then its log " +
-			"group; errors of the balancer itself (ELB 5xx) mean that no task could be reached.",
+		id:      "load_balancer_errors",
+		runbook: "load-balancer.md#load_balancer_errors",
+		description: "More than 5% of the requests fail with a 5xx error. See the dashboard: errors of the services " +
+			"are explained in their log groups; errors of the load balancer itself (ELB 5xx) mean that no task " +
+			"answered.",
 		namespace:  "AWS/ApplicationELB",
 		dimensions: map[string]*string{"LoadBalancer": balancer.ARNSuffix},
 		queries: []query{

@@ -193,18 +193,24 @@ func (b *Backup) outputs() []output {
 
 func (b *Backup) alarms(s *scope) []alarm {
 	return []alarm{{
-		id: "backup_age",
-		description: fmt.Sprintf("The newest snapshot is older than %d hours, or nobody knows how old it is. See the "+
-			"backup function's log group. On the day a stack is made it rings until the first snapshot.",
-			s.cfg.Backup.MaxAge),
+		id:      "backup_age",
+		runbook: "backup.md#backup_age",
+		description: fmt.Sprintf("The newest snapshot is older than %d hours, or its age is not being reported. See "+
+			"the backup function's log group. After a stack is created, this alarm fires until the first snapshot "+
+			"exists.", s.cfg.Backup.MaxAge),
 		namespace: backupNamespace(s), metric: "NewestBackupAge", statistic: "Minimum",
 		dimensions: map[string]*string{"DBInstanceIdentifier": b.database},
 		threshold:  float64(s.cfg.Backup.MaxAge) * 3600, period: 3600, datapoints: 3, periods: 3, missing: missingIsBad,
-	}, functionErrors("backup_errors",
-		"The backup function failed. It is retried twice by itself; its log group says why.", b.FunctionName), {
-		id: "backup_schedule_dropped",
-		description: "The scheduler gave up calling the backup function. See the schedule's role and the function's " +
-			"state, and start a backup by hand.",
+	}, alarm{
+		id:      "backup_errors",
+		runbook: "backup.md#backup_errors",
+		description: "The backup function failed. Lambda retries it twice. See the function's log group for the " +
+			"reason.",
+	}.onErrors(b.FunctionName), {
+		id:      "backup_schedule_dropped",
+		runbook: "backup.md#backup_schedule_dropped",
+		description: "EventBridge Scheduler gave up calling the backup function. See the schedule's role and the " +
+			"function's state, and start a backup by hand.",
 		namespace: "AWS/Scheduler", metric: "InvocationDroppedCount", statistic: "Sum",
 		dimensions: map[string]*string{"ScheduleGroup": b.scheduleGroup},
 		threshold:  0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,

@@ -206,9 +206,13 @@ func (users *DatabaseUsers) outputs() []output {
 }
 
 func (users *DatabaseUsers) alarms() []alarm {
-	return []alarm{functionErrors("database_function_errors",
-		"The database function failed: a password was not rotated, or a deployment could not make the roles. The "+
-			"passwords in use still work; Secrets Manager tries again. Its log group says why.", users.FunctionName)}
+	return []alarm{alarm{
+		id:      "database_function_errors",
+		runbook: "database.md#database_function_errors",
+		description: "The database function failed: a password was not rotated, or a deployment could not create the " +
+			"services' database users. The current passwords still work, and Secrets Manager retries a rotation. See " +
+			"the function's log group for the reason.",
+	}.onErrors(users.FunctionName)}
 }
 
 // ---- What a container gets --------------------------------------------------------------------

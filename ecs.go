@@ -138,15 +138,16 @@ func newDeploymentAlarms(s *scope, p part, route *Route) *ecsservice.EcsServiceA
 		return alarm{
 			id:   p.id + "_deployment_" + noun,
 			name: p.name + "-deployment-" + noun,
-			description: description + " While a deployment runs, ECS goes back to the version before; at other " +
-				"times see the alarms of the load balancer.",
+			description: description + " During a deployment, ECS rolls back to the previous version; see the " +
+				"service's events. At other times this alarm notifies nobody.",
+			runbook:   "services.md#service_deployment_" + noun,
 			namespace: "AWS/ApplicationELB", dimensions: route.Dimensions,
 			period: 60, datapoints: 2, periods: 3, missing: missingIsFine,
 		}
 	}
-	failures := watched("errors", "More than ten answers of "+p.name+" a minute are errors (5xx).")
+	failures := watched("errors", "More than ten responses of "+p.name+" a minute are 5xx errors.")
 	failures.metric, failures.statistic, failures.threshold = "HTTPCode_Target_5XX_Count", "Sum", 10
-	latency := watched("latency", "One answer of "+p.name+" in a hundred takes longer than three seconds.")
+	latency := watched("latency", "The slowest 1% of the responses of "+p.name+" take longer than three seconds.")
 	latency.metric, latency.statistic, latency.threshold = "TargetResponseTime", "p99", 3
 	return &ecsservice.EcsServiceAlarms{
 		Enable: true, Rollback: true, AlarmNames: &[]*string{newSilentAlarm(s, failures), newSilentAlarm(s, latency)},
@@ -181,36 +182,40 @@ func (svc *Service) alarms() (alarms []alarm) {
 		alarms = append(alarms, svc.routeAlarms(id)...)
 	}
 	alarms = append(alarms, alarm{
-		id: id + "_cpu",
+		id:      id + "_cpu",
+		runbook: "services.md#service_cpu",
 		description: "Tasks of " + svc.Name + " have used more than 90% of their CPU for 15 minutes. Raise tasks, " +
 			"scaling.max or cpu in the configuration.",
 		namespace: "AWS/ECS", metric: "CPUUtilization", dimensions: svc.dimensions, statistic: "Average",
 		threshold: 90, period: 300, datapoints: 3, periods: 3, missing: missingIsFine,
 	}, alarm{
-		id: id + "_memory",
-		description: "Tasks of " + svc.Name + " have used more than 90% of their memory for 15 minutes; at 100% they " +
-			"are killed. Raise memory in the configuration, or look for a leak.",
+		id:      id + "_memory",
+		runbook: "services.md#service_memory",
+		description: "Tasks of " + svc.Name + " have used more than 90% of their memory for 15 minutes. At 100%, ECS " +
+			"stops the task. Raise memory in the configuration, or look for a memory leak.",
 		namespace: "AWS/ECS", metric: "MemoryUtilization", dimensions: svc.dimensions, statistic: "Average",
 		threshold: 90, period: 300, datapoints: 3, periods: 3, missing: missingIsFine,
 	})
 	if svc.tasks > 0 {
-		alarms = append(alarms, tooFewTasks(id, svc.dimensions, svc.tasks))
+		alarms = append(alarms, tooFewTasks(id, svc.dimensions, svc.tasks, "services.md#service_too_few_tasks"))
 	}
 	return alarms
 }
 
 func (svc *Service) routeAlarms(id string) []alarm {
 	return []alarm{{
-		id: id + "_unhealthy_tasks",
-		description: "A task of " + svc.Name + " has failed its health check for five minutes. See the service's " +
-			"events and its log group.",
+		id:      id + "_unhealthy_tasks",
+		runbook: "services.md#service_unhealthy_tasks",
+		description: "A task of " + svc.Name + " has failed the load balancer's health check for five minutes. See " +
+			"the service's events and its log group.",
 		namespace: "AWS/ApplicationELB", metric: "UnHealthyHostCount", statistic: "Maximum",
 		dimensions: svc.Route.Dimensions,
 		threshold:  0, period: 60, datapoints: 5, periods: 5, missing: missingIsFine,
 	}, {
-		id: id + "_latency",
-		description: "One answer of " + svc.Name + " in a hundred takes longer than three seconds. Compare with the " +
-			"database's CPU and latency on the dashboard, and with the last deployment.",
+		id:      id + "_latency",
+		runbook: "services.md#service_latency",
+		description: "The slowest 1% of the responses of " + svc.Name + " take longer than three seconds. Compare " +
+			"with the database's CPU and latency on the dashboard, and with the time of the last deployment.",
 		namespace: "AWS/ApplicationELB", metric: "TargetResponseTime", statistic: "p99",
 		dimensions: svc.Route.Dimensions,
 		threshold:  3, period: 60, datapoints: 10, periods: 15, missing: missingIsFine,

@@ -284,16 +284,18 @@ func (n *Network) alarms() (alarms []alarm) {
 
 func natAlarms(zone string, gateway *string) []alarm {
 	return []alarm{{
-		id: "nat_ports_" + zone,
-		description: "The NAT gateway of zone " + zone + " has no port left for new connections. Something opens " +
-			"very many to one address: use network.endpoints for AWS services, or find it in the flow logs.",
+		id:      "nat_ports_" + zone,
+		runbook: "network.md#nat_ports",
+		description: "The NAT gateway of zone " + zone + " has no free port for new connections, because too many " +
+			"are open to one destination. See the flow logs for the source; for AWS services, use network.endpoints.",
 		namespace: "AWS/NATGateway", metric: "ErrorPortAllocation", statistic: "Sum",
 		dimensions: map[string]*string{"NatGatewayId": gateway},
 		threshold:  0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,
 	}, {
-		id: "nat_drops_" + zone,
-		description: "The NAT gateway of zone " + zone + " drops packets. If it goes on for an hour, see AWS Health: " +
-			"it is AWS's to mend.",
+		id:      "nat_drops_" + zone,
+		runbook: "network.md#nat_drops",
+		description: "The NAT gateway of zone " + zone + " drops packets. If it continues for an hour, see AWS " +
+			"Health: AWS has to fix it; open a support case.",
 		namespace: "AWS/NATGateway", metric: "PacketsDropCount", statistic: "Sum",
 		dimensions: map[string]*string{"NatGatewayId": gateway},
 		threshold:  100, period: 300, datapoints: 3, periods: 3, missing: missingIsFine,

@@ -141,7 +141,9 @@ func (p *Prometheus) outputs() []output {
 	}}
 }
 
-func (p *Prometheus) alarms() []alarm { return []alarm{tooFewTasks("prometheus", p.dimensions, 1)} }
+func (p *Prometheus) alarms() []alarm {
+	return []alarm{tooFewTasks("prometheus", p.dimensions, 1, "services.md#prometheus_too_few_tasks")}
+}
 
 // discoveryStatements are what Prometheus' discovery of tasks calls, according to its source
 // (discovery/aws/ecs.go of v3.16.0).

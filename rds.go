@@ -306,33 +306,33 @@ func (db *Database) alarms(d config.Database) []alarm {
 	const gib = 1 << 30
 	average := func(noun, metric string, threshold float64, description string) alarm {
 		return alarm{
-			id: "database_" + noun, description: description,
+			id: "database_" + noun, description: description, runbook: "database.md#database_" + noun,
 			namespace: "AWS/RDS", metric: metric, statistic: "Average",
 			dimensions: map[string]*string{"DBInstanceIdentifier": db.Identifier},
 			threshold:  threshold, period: 300, datapoints: 3, periods: 3, missing: missingIsMute,
 		}
 	}
 	storage := average("storage", "FreeStorageSpace", float64(d.Storage.Initial)*gib/10,
-		"Less than a tenth of the database's first storage is free. Autoscaling should have grown it: see "+
-			"database.storage.max and the instance's events. A full disk stops the database.")
+		"Free storage of the database is below a tenth of database.storage.initial. RDS should have added storage: "+
+			"see database.storage.max and the instance's events. A full disk stops the database.")
 	storage.below = true
 	free := average("memory", "FreeableMemory", float64(memory)*gib/20,
-		"Less than a twentieth of the database's memory is free. See connections and slow statements, then consider a "+
-			"larger database.instance_class.")
+		"Less than 5% of the database's memory is free. See the number of connections and the slow statements, then "+
+			"consider a larger database.instance_class.")
 	free.below = true
 	connections := average("connections", "DatabaseConnections", float64(config.MaxConnections(memory)*4/5),
-		"More than four fifths of the connections that the database allows are open. Look for a service that leaks "+
-			"them, or pool them.")
+		"More than 80% of the connections that the database allows are open. Look for a service that leaks "+
+			"connections, or use a connection pool.")
 	connections.statistic = "Maximum"
 	return []alarm{
 		average("cpu", "CPUUtilization", 90,
-			"The database has used more than 90% of its CPU for 15 minutes. See Database Insights for the statements, "+
-				"then consider a larger database.instance_class."),
+			"The database has used more than 90% of its CPU for 15 minutes. See Database Insights for the statements "+
+				"that use it, then consider a larger database.instance_class."),
 		storage, free, connections,
-		average("read_latency", "ReadLatency", 0.1, "Reading from"+slowDisk),
-		average("write_latency", "WriteLatency", 0.1, "Writing to"+slowDisk),
+		average("read_latency", "ReadLatency", 0.1, "A read from"+slowDisk),
+		average("write_latency", "WriteLatency", 0.1, "A write to"+slowDisk),
 	}
 }
 
-const slowDisk = " the database's disk has taken more than 100 ms on average for 15 minutes. See IOPS and " +
-	"throughput, and the statements in Database Insights."
+const slowDisk = " the database's disk has taken more than 100 ms on average for 15 minutes. See the instance's " +
+	"IOPS and throughput, and the statements in Database Insights."
