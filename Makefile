@@ -13,7 +13,7 @@ out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help synth explain deploy diff destroy local local-down test lint bench golden clean program need-go need-node need-npm
+.PHONY: help synth explain deploy diff destroy local local-down test check lint bench golden clean program need-go need-node need-npm
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +45,13 @@ local-down: .build/bin/local ## take it away again
 
 test: need-node node_modules/.package-lock.json .build/bin/.tools ## run every check and every test
 	@sh tools/test.sh
+
+# The checks to run before each commit; CI runs test. -count=1: see tests in tools/test.sh.
+check: need-node .build/bin/.tools ## check format, style, unit tests and goldens: under two minutes, once built
+	@unformatted=$$(find . \( -name node_modules -o -name cdktf.out -o -name '.?*' \) -prune -o -name '*.go' \
+		-exec gofmt -l {} +); [ -z "$$unformatted" ] || { printf 'run gofmt -w on\n%s\n' "$$unformatted"; exit 1; }
+	@.build/bin/golangci-lint run ./...
+	@go test -count=1 ./...
 
 lint: .build/bin/.tools ## check the code's style with golangci-lint, as test does
 	@.build/bin/golangci-lint run ./... $(ARGS)
