@@ -118,7 +118,7 @@ func checkState(cfg *config.Config, outdir string) error {
 	if err != nil || errBefore != nil || now.Size() > 0 || before.Size() == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: is empty: Terraform was killed while it wrote it. %s.backup holds the state from before "+
-		"that deployment: copy it over, and see \"When a deployment is interrupted\" in README.md; or remove both, if "+
-		"nothing stands any more", state, filepath.Base(state))
+	return fmt.Errorf("%s: is empty: Terraform was killed while it wrote the file. %s.backup holds the state from "+
+		"before that deployment: copy it over this file, and see \"When a deployment is interrupted\" in "+
+		"docs/operations.md; or delete both files, if the stack no longer exists", state, filepath.Base(state))
 }

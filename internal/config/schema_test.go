@@ -3,7 +3,6 @@ package config_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -54,107 +53,6 @@ func fieldComments(texts map[string]string, typeName string, fields []*ast.Field
 			texts[typeName+"."+name.Name] = strings.Join(strings.Fields(text), " ")
 		}
 	}
-}
-
-// limits are what may stand there, for a person.
-func limits(s configtest.Setting) string {
-	a := s.Allowed
-	switch {
-	case a.Numbered:
-		limits := fmt.Sprintf("%d to %d", a.Low, a.High)
-		if a.OrZero {
-			limits = "0, " + limits
-		}
-		return limits
-	case len(a.Values) > 6:
-		return "[these](config/schema.json)"
-	case len(a.Values) > 0:
-		return "`" + strings.Join(a.Values, "`, `") + "`"
-	}
-	return ""
-}
-
-// kindInFile is how the type is called where a file is written.
-func kindInFile(kind reflect.Type) string {
-	switch kind.Kind() {
-	case reflect.Int:
-		return "number"
-	case reflect.Bool:
-		return "true/false"
-	case reflect.Slice:
-		return "list"
-	case reflect.Map:
-		return "map"
-	}
-	return "text"
-}
-
-// defaultAt is what a profile has at a path, as it would stand in a file.
-func defaultAt(profile, path string) string {
-	cfg := config.DefaultConfig(profile)
-	value := reflect.ValueOf(cfg)
-	parts := strings.Split(path, ".")
-	for i, part := range parts {
-		if part == "<name>" {
-			switch strings.Join(parts[:i], ".") {
-			case "services":
-				value = reflect.ValueOf(config.DefaultService("", profile))
-			case "database.restores":
-				value = reflect.ValueOf(config.Restore{Protected: true})
-			default:
-				value = reflect.Zero(value.Type().Elem())
-			}
-			continue
-		}
-		if value.Kind() == reflect.Slice {
-			return ""
-		}
-		for j := range value.NumField() {
-			if value.Type().Field(j).Tag.Get("yaml") == part {
-				value = value.Field(j)
-				break
-			}
-		}
-	}
-	text := config.InYAML(value)
-	if i := strings.IndexByte(text, '@'); i > 0 {
-		text = text[strings.LastIndexByte(text[:i], '/')+1 : i] // an image without its digest
-	}
-	return text
-}
-
-// table is the README's list of settings.
-func table(t *testing.T) string {
-	var out strings.Builder
-	row := func(cells ...string) {
-		for i := range cells {
-			cells[i] = strings.ReplaceAll(cells[i], "|", "\\|")
-		}
-		out.WriteString("| " + strings.Join(cells, " | ") + " |\n")
-	}
-	var walk func(all []configtest.Setting)
-	walk = func(all []configtest.Setting) {
-		for _, s := range all {
-			if s.Children != nil {
-				walk(s.Children)
-				continue
-			}
-			development := defaultAt(config.ProfileDevelopment, s.Path)
-			production := defaultAt(config.ProfileProduction, s.Path)
-			if production == development {
-				production = map[bool]string{true: "-", false: "the same"}[development == "-"]
-			}
-			kind := kindInFile(s.Kind)
-			if s.Allowed.Unit != "" {
-				kind = s.Allowed.Unit
-			}
-			row("`"+s.Path+"`", s.Description, kind, limits(s), development, production)
-		}
-	}
-	row("setting", "what it is", "type or unit", "allowed", "development", "production")
-	row("---", "---", "---", "---", "---", "---")
-	walk(configtest.SettingsOf(comments(t), "", reflect.TypeFor[config.Config]()))
-	return out.String()
 }
 
 // schema is a JSON schema of the file, for editors: https://json-schema.org/draft-07
@@ -265,31 +163,6 @@ func TestSchemaIsMadeFromTheTypes(t *testing.T) {
 	}
 	if diff := golden.FirstDifference(string(want), string(got)); diff != "" {
 		t.Errorf("%s does not follow from the types; run make golden:\n%s", schemaFile, diff)
-	}
-}
-
-const tableBegins, tableEnds = "<!-- made from internal/config by make golden -->\n", "<!-- end -->\n"
-
-func TestTableIsMadeFromTheTypes(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, begins := strings.Cut(string(readme), tableBegins)
-	got, after, ends := strings.Cut(rest, tableEnds)
-	if !begins || !ends {
-		t.Fatalf("README.md has no %s and %s", tableBegins, tableEnds)
-	}
-	want := table(t)
-	if *golden.Update && got != want {
-		if err := os.WriteFile("../../README.md", []byte(before+tableBegins+want+tableEnds+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if diff := golden.FirstDifference(want, got); diff != "" {
-		t.Errorf("the README's table does not follow from the types; run make golden:\n%s", diff)
 	}
 }
 

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	codeBlock    = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	markdownLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading      = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notInAnchor  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// A link in the documentation leads to a file of the repository and, with #, to one of its
+// headings.
+func TestLinksInTheDocumentationLeadSomewhere(t *testing.T) {
+	t.Parallel()
+	for _, page := range documentation(t) {
+		for _, link := range markdownLink.FindAllStringSubmatch(prose(t, page), -1) {
+			path, anchor, _ := strings.Cut(link[1], "#")
+			if strings.Contains(path, "://") {
+				continue
+			}
+			target := page
+			if path != "" {
+				target = filepath.Join(filepath.Dir(page), path)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: the link %s leads to no file", page, link[1])
+				continue
+			}
+			if anchor != "" && !slices.Contains(anchors(prose(t, target)), anchor) {
+				t.Errorf("%s: the link %s leads to no heading", page, link[1])
+			}
+		}
+	}
+}
+
+// documentation lists the Markdown files of the repository.
+func documentation(t *testing.T) (pages []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/runbooks/*.md", ".github/*.md", ".github/*/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	if len(pages) < 10 {
+		t.Fatalf("want at least 10 pages, found %q", pages)
+	}
+	return pages
+}
+
+// prose is a page without its code blocks, in which # begins a comment.
+func prose(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return codeBlock.ReplaceAllString(string(text), "")
+}
+
+// anchors are the fragments that GitHub gives the headings of a page.
+func anchors(text string) (all []string) {
+	for _, found := range heading.FindAllStringSubmatch(text, -1) {
+		anchor := notInAnchor.ReplaceAllString(strings.ToLower(found[1]), "")
+		all = append(all, strings.ReplaceAll(anchor, " ", "-"))
+	}
+	return all
+}
+
+func TestReadmeIsShort(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(string(text), "\n"); lines > 150 {
+		t.Errorf("README.md has %d lines, want at most 150: move details to docs/", lines)
+	}
+}
