@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Setting is one field of a configuration, for the README's table and the schema.
+// Setting is one field of a configuration, for docs/settings.md and the schema.
 type Setting struct {
 	Path        string // with <name> for the key of a map and nothing for the place in a list
 	Kind        reflect.Type
