@@ -15,10 +15,10 @@ const (
 	webService     = "aws_ecs_service.service_web_service"
 )
 
-// prod is a production stack reduced to what these tests read.
+// prod is the production environment as it is shipped.
 func prod(t *testing.T) Stack {
 	t.Helper()
-	files, err := golden.Read("testdata/prod")
+	files, err := golden.Read("../../testdata/prod")
 	if err != nil {
 		t.Fatal(err)
 	}
