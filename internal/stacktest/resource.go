@@ -84,12 +84,3 @@ func (r Resource) Containers() []Resource {
 	}
 	return containers
 }
-
-// Statements returns the statements of a policy. Their addresses name the Sid too.
-func (r Resource) Statements(policy string) []Resource {
-	statements := r.Blocks(policy + ".Statement")
-	for i, s := range statements {
-		statements[i].Address = r.Address + " statement " + s.String("Sid")
-	}
-	return statements
-}

@@ -35,7 +35,9 @@ type Resource struct {
 }
 
 // encoded are the arguments that hold JSON in a string, by the kind of resource. The lists in a
-// policy's statements may be written as their only element; they are lists once decoded.
+// policy's statements may be written as their only element; they are lists once decoded. What a
+// schedule sends stays a string: EventBridge replaces placeholders in the text, however it is
+// escaped, so the text itself matters.
 var encoded = map[string][]string{
 	"aws_iam_role":              {"assume_role_policy"},
 	"aws_iam_role_policy":       {"policy"},
@@ -47,7 +49,6 @@ var encoded = map[string][]string{
 	"aws_cloudwatch_event_rule": {"event_pattern"},
 	"aws_cloudwatch_dashboard":  {"dashboard_body"},
 	"aws_lambda_invocation":     {"input"},
-	"aws_scheduler_schedule":    {"target.input"},
 }
 
 // Parse reads what cdktf wrote to cdk.tf.json.
@@ -85,43 +86,6 @@ func (r Resource) decode(path string) error {
 		}
 	}
 	return set(r.body, path, value)
-}
-
-// normalisePolicy writes the only element of a statement's list as a list, as IAM reads it.
-func normalisePolicy(policy map[string]any) error {
-	statements, ok := policy["Statement"].([]any)
-	if !ok {
-		return fmt.Errorf("want a list of statements, have %v", policy["Statement"])
-	}
-	for _, one := range statements {
-		statement, ok := one.(map[string]any)
-		if !ok {
-			return fmt.Errorf("want a statement, have %v", one)
-		}
-		for _, element := range []string{"Action", "NotAction", "Resource", "NotResource"} {
-			if text, ok := statement[element].(string); ok {
-				statement[element] = []any{text}
-			}
-		}
-		for _, element := range []string{"Principal", "NotPrincipal"} {
-			listed(statement[element])
-		}
-		conditions, _ := statement["Condition"].(map[string]any)
-		for _, keys := range conditions {
-			listed(keys)
-		}
-	}
-	return nil
-}
-
-// listed makes a list of each value of a mapping that is not one.
-func listed(value any) {
-	mapping, _ := value.(map[string]any)
-	for key, one := range mapping {
-		if _, ok := one.([]any); !ok {
-			mapping[key] = []any{one}
-		}
-	}
 }
 
 // Copy returns a stack that can be changed without changing this one.

@@ -161,3 +161,47 @@ func TestDenialsAreNoted(t *testing.T) {
 		t.Errorf("noted %v", d.at)
 	}
 }
+
+func TestStatementsSayForWhomAndWhen(t *testing.T) {
+	s := prod(t)
+	for _, c := range []struct {
+		statement  Resource
+		principals []string
+		conditions []string
+	}{
+		{
+			s.Resource("aws_iam_role.service_web_execution_role").Statements("assume_role_policy")[0],
+			[]string{"Service:ecs-tasks.amazonaws.com"},
+			[]string{
+				"StringEquals aws:SourceAccount ${data.aws_caller_identity.caller.account_id}",
+				"ArnLike aws:SourceArn arn:aws:ecs:eu-central-1:${data.aws_caller_identity.caller.account_id}:*",
+			},
+		},
+		{s.Resource("aws_s3_bucket_policy.backup_bucket_policy").Statements("policy")[0],
+			[]string{"AWS:*"}, []string{"Bool aws:SecureTransport false"}},
+		{s.Resource(functionPolicy).Statements("policy")[0], nil, nil},
+		{Resource{body: map[string]any{"Principal": "*"}}, []string{"*"}, nil},
+	} {
+		if got := c.statement.Principals(); !slices.Equal(got, c.principals) {
+			t.Errorf("%s is for %q, want %q", c.statement.Address, got, c.principals)
+		}
+		if got := c.statement.Conditions(); !slices.Equal(got, c.conditions) {
+			t.Errorf("%s is on %q, want %q", c.statement.Address, got, c.conditions)
+		}
+	}
+}
+
+func TestPoliciesOfAnotherFormAreRefused(t *testing.T) {
+	for name, policy := range map[string]string{
+		"an old version":       `{"Version": "2008-10-17", "Statement": []}`,
+		"no version":           `{"Statement": []}`,
+		"one statement":        `{"Version": "2012-10-17", "Statement": {"Effect": "Allow"}}`,
+		"a misspelled element": `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Actions": "s3:*"}]}`,
+		"an unknown element":   `{"Version": "2012-10-17", "Statements": [], "Statement": []}`,
+	} {
+		r := Resource{"aws_kms_key.key", map[string]any{"policy": policy}}
+		if r.decode("policy") == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
