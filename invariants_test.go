@@ -93,7 +93,7 @@ func invariants() []invariant {
 		reachInvariants, balancerInvariants, // network, balancer
 		roleInvariants, keyInvariants, secretInvariants, // iam
 		policyInvariants,
-		orderInvariants, taskInvariants, databaseInvariants, alarmInvariants, backupInvariants,
+		orderInvariants, taskInvariants, alarmInvariants, backupInvariants,
 		storeInvariants, nameInvariants, lifeInvariants, // house
 	)
 }

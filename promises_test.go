@@ -15,6 +15,7 @@ import (
 func promises() []stacktest.Promise {
 	return slices.Concat(
 		databaseTLSPromises,
+		databasePromises,
 	)
 }
 
