@@ -91,8 +91,6 @@ func (d *denials) never() []string {
 func invariants() []invariant {
 	return slices.Concat(
 		reachInvariants, balancerInvariants, // network, balancer
-		roleInvariants, keyInvariants, secretInvariants, // iam
-		policyInvariants,
 		orderInvariants, taskInvariants, alarmInvariants, backupInvariants,
 		storeInvariants, nameInvariants, lifeInvariants, // house
 	)
@@ -826,9 +824,6 @@ const (
 	backupBucket = "aws_s3_bucket.backup_bucket"
 	logsBucket   = "aws_s3_bucket.access_logs_bucket"
 	execLogs     = "aws_cloudwatch_log_group.exec_log_group"
-
-	executionRole  = "aws_iam_role.service_web_execution_role"
-	prometheusRole = "aws_iam_role.prometheus_task_role"
 
 	// Policy documents.
 	functionDocument   = "data.aws_iam_policy_document.backup_function_role_permissions"

@@ -16,6 +16,13 @@ func promises() []stacktest.Promise {
 	return slices.Concat(
 		databaseTLSPromises,
 		databasePromises,
+		rolePromises,
+		permissionPromises,
+		keyPromises,
+		encryptionPromises,
+		topicPromises,
+		secretPromises,
+		policyPromises,
 	)
 }
 

@@ -528,7 +528,8 @@ func databaseNamesAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
 		if d.Has("snapshot_identifier") || d.Has("restore_to_point_in_time") {
 			continue // the names come with the snapshot
 		}
-		v.Want(accepted(d.String("username"), 16), d.Address, "has a user name that RDS rejects: %q", d.String("username"))
+		v.Want(accepted(d.String("username"), 16),
+			d.Address, "has a user name that RDS rejects: %q", d.String("username"))
 		v.Want(accepted(d.String("db_name"), 63),
 			d.Address, "has a database name that RDS rejects: %q", d.String("db_name"))
 	}

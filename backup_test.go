@@ -1,0 +1,5 @@
+package main
+
+const (
+	backupFunction = "aws_lambda_function.backup_function"
+)
