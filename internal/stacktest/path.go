@@ -6,6 +6,7 @@ import (
 )
 
 // step is one part of a path: an argument, and if it is a list, the field that chooses an element.
+// The field may be a path too, such as properties.title of a dashboard's widgets.
 type step struct{ name, field, value string }
 
 // steps reads a path such as policy.Statement[Sid=Prune].Action. A value may contain dots.
@@ -57,7 +58,7 @@ func choose(value any, s step) any {
 	list, _ := value.([]any)
 	var found any
 	for _, item := range list {
-		if element, ok := item.(map[string]any); ok && fmt.Sprint(element[s.field]) == s.value {
+		if element, ok := item.(map[string]any); ok && fmt.Sprint(at(element, s.field)) == s.value {
 			if found != nil {
 				return nil
 			}

@@ -13,6 +13,7 @@ const (
 	webDefinition  = "aws_ecs_task_definition.service_web_task_definition"
 	parameterGroup = "aws_db_parameter_group.database_parameter_group"
 	webService     = "aws_ecs_service.service_web_service"
+	dashboard      = "aws_cloudwatch_dashboard.dashboard"
 )
 
 // prod is the production environment as it is shipped.
@@ -46,6 +47,7 @@ func TestPathsSelectByField(t *testing.T) {
 		"policy.Statement[Sid=Prune].Effect":                                    {functionPolicy, "Allow"},
 		"container_definitions[name=web].environment[name=PGSSLMODE].value":     {webDefinition, "verify-full"},
 		"parameter[name=rds.force_ssl].value":                                   {parameterGroup, "1"},
+		"dashboard_body.widgets[properties.title=Running tasks].type":           {dashboard, "metric"},
 		"lifecycle.create_before_destroy":                                       {parameterGroup, true},
 		"network_configuration.assign_public_ip":                                {webService, false},
 		"parameter[name=missing].value":                                         {parameterGroup, nil},
