@@ -38,7 +38,7 @@ func TestSchedulesAreReadAsAWSReadsThem(t *testing.T) {
 		if have := err == nil; have != want {
 			t.Errorf("the configuration may say %s: %v", text, err)
 		}
-		if have := readable(text); have != want {
+		if have := isSchedule(text); have != want {
 			t.Errorf("a stack may have %s: %v", text, have)
 		}
 	}

@@ -206,6 +206,13 @@ func allows(statement stacktest.Resource, action string) bool {
 	return isAllow(statement) && slices.Contains(statement.Strings("Action"), action)
 }
 
+// roleAllows tells whether a role allows an action on a resource of the stack.
+func roleAllows(s stacktest.Stack, role, action, address string) bool {
+	return slices.ContainsFunc(rolePermissions(s, role), func(st stacktest.Resource) bool {
+		return allows(st, action) && slices.Contains(st.References("Resource"), address)
+	})
+}
+
 // isConfigured tells whether a statement comes from the configuration (services.<name>.permissions).
 func isConfigured(statement stacktest.Resource) bool {
 	return strings.HasPrefix(statement.String("Sid"), "Configured")

@@ -1,9 +1,5 @@
 package main
 
-import (
-	"slices"
-)
-
 // What the invariants that are not yet written with stacktest use of converted files. It is deleted
 // with the last of them.
 
@@ -95,8 +91,6 @@ func asTree(value any) tree {
 	t, _ := value.(tree)
 	return t
 }
-
-func (g grant) allows(action string) bool { return g.allow && slices.Contains(g.actions, action) }
 
 // execLogging is where a cluster says how the sessions of ECS Exec are logged.
 const execLogging = "configuration.execute_command_configuration.log_configuration."

@@ -399,18 +399,12 @@ func rolesAllowUsingKeys(s stacktest.Stack, v *stacktest.Violations) {
 		"secretsmanager:GetSecretValue": read,
 	}
 	for _, role := range s.Resources("aws_iam_role") {
-		statements := rolePermissions(s, role.Address)
-		may := func(action, key string) bool {
-			return slices.ContainsFunc(statements, func(st stacktest.Resource) bool {
-				return allows(st, action) && slices.Contains(stacktest.References(st.Strings("Resource")), key)
-			})
-		}
-		for _, st := range statements {
+		for _, st := range rolePermissions(s, role.Address) {
 			for _, action := range st.Strings("Action") {
 				for _, kms := range needs[action] {
-					for _, locked := range stacktest.References(st.Strings("Resource")) {
+					for _, locked := range st.References("Resource") {
 						if key := encryptionKey(s, locked); key != "" {
-							v.Want(may(kms, key),
+							v.Want(roleAllows(s, role.Address, kms, key),
 								role.Address, "allows %s on %s, but not %s with %s", action, locked, kms, key)
 						}
 					}
@@ -419,7 +413,7 @@ func rolesAllowUsingKeys(s stacktest.Stack, v *stacktest.Violations) {
 		}
 		for _, u := range roleUses(s, role.Address) {
 			if key := u.by.Reference("kms_key_arn"); key != "" && u.by.Has("environment") {
-				v.Want(may("kms:Decrypt", key),
+				v.Want(roleAllows(s, role.Address, "kms:Decrypt", key),
 					role.Address, "does not allow decrypting the environment of %s", u.by.Address)
 			}
 		}

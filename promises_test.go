@@ -23,6 +23,7 @@ func promises() []stacktest.Promise {
 		topicPromises,
 		secretPromises,
 		policyPromises,
+		backupPromises,
 	)
 }
 

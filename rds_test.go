@@ -625,3 +625,17 @@ func restoresAreAdditional(s stacktest.Stack, v *stacktest.Violations) {
 		v.Want(s.Resource(databaseInstance).Exists(), d.Address, "is restored, but there is no main database beside it")
 	}
 }
+
+// usedDatabases returns the databases that services connect to.
+func usedDatabases(s stacktest.Stack) []string {
+	var used []string
+	for _, t := range serviceTasks(s) {
+		for _, c := range t.containers() {
+			if c.Has("environment[name=PGHOST]") {
+				used = append(used, c.Reference("environment[name=PGHOST].value"))
+			}
+		}
+	}
+	slices.Sort(used)
+	return slices.Compact(used)
+}
