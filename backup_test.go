@@ -383,8 +383,8 @@ func cronList(value string, steps bool) string {
 	return `(` + part + `(,` + part + `)*)`
 }
 
-// isSchedule tells whether an expression is a rate or a cron expression. One of cron's two days must
-// be "?".
+// isSchedule tells whether an expression is a rate or a cron expression. One of cron's two days
+// must be "?".
 func isSchedule(expression string) bool {
 	day := strings.Count(expression, "?")
 	return rateExpression.MatchString(expression) || cronExpression.MatchString(expression) && day == 1

@@ -213,7 +213,8 @@ func roleAllows(s stacktest.Stack, role, action, address string) bool {
 	})
 }
 
-// isConfigured tells whether a statement comes from the configuration (services.<name>.permissions).
+// isConfigured tells whether a statement comes from the configuration
+// (services.<name>.permissions).
 func isConfigured(statement stacktest.Resource) bool {
 	return strings.HasPrefix(statement.String("Sid"), "Configured")
 }

@@ -102,3 +102,14 @@ var sessions = []string{
 	"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel",
 	"ssmmessages:OpenDataChannel",
 }
+
+// deploymentAlarms are the alarms that a service's deployments are watched by.
+func deploymentAlarms(stack tree, service thing) []thing {
+	var alarms []thing
+	for _, address := range service.refs("alarms.alarm_names") {
+		if alarm := get(stack, address); alarm.exists() {
+			alarms = append(alarms, alarm)
+		}
+	}
+	return alarms
+}

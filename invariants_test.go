@@ -91,7 +91,7 @@ func (d *denials) never() []string {
 func invariants() []invariant {
 	return slices.Concat(
 		reachInvariants, balancerInvariants, // network, balancer
-		orderInvariants, taskInvariants, alarmInvariants,
+		orderInvariants, taskInvariants,
 		storeInvariants, nameInvariants, lifeInvariants, // house
 	)
 }

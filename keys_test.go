@@ -190,8 +190,8 @@ var encryptionPromises = []stacktest.Promise{{
 const accountPrincipal = "AWS:arn:aws:iam::" + callerAccount + ":root"
 
 // keyPrincipals returns the principals that a key policy may name, and on which conditions.
-// EventBridge and RDS events send KMS no source account: a condition on it would deny them, and drop
-// their messages silently.
+// EventBridge and RDS events send KMS no source account: a condition on it would deny them, and
+// drop their messages silently.
 // https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
 func keyPrincipals(s stacktest.Stack) map[string][]string {
 	logGroups := "arn:aws:logs:" + s.Region() + ":" + callerAccount + ":log-group:*"
@@ -260,8 +260,8 @@ func keysAreMaintained(s stacktest.Stack, v *stacktest.Violations) {
 	}
 }
 
-// keyArguments are the arguments that name a key, by kind. Buckets have a promise of their own, because
-// the bucket of access logs cannot have a key.
+// keyArguments are the arguments that name a key, by kind. Buckets have a promise of their own,
+// because the bucket of access logs cannot have a key.
 var keyArguments = map[string][]string{
 	"aws_cloudwatch_log_group":  {"kms_key_id"},
 	"aws_db_instance":           {"kms_key_id", "master_user_secret_kms_key_id", "performance_insights_kms_key_id"},

@@ -351,8 +351,8 @@ func rolesWriteToTheirLogGroups(s stacktest.Stack, v *stacktest.Violations) {
 	}
 }
 
-// taskSecrets returns the secrets of a task's containers, without the JSON key, stage and version that
-// may follow a secret's ARN.
+// taskSecrets returns the secrets of a task's containers, without the JSON key, stage and version
+// that may follow a secret's ARN.
 func taskSecrets(t serviceTask) []string {
 	var secrets []string
 	for _, c := range t.containers() {
@@ -388,8 +388,8 @@ func rolesReadTheirSecrets(s stacktest.Stack, v *stacktest.Violations) {
 	}
 }
 
-// Writers need kms:Decrypt too: S3 decrypts the data key of a multipart upload for each of its parts.
-// So do publishers.
+// Writers need kms:Decrypt too: S3 decrypts the data key of a multipart upload for each of its
+// parts. So do publishers.
 func rolesAllowUsingKeys(s stacktest.Stack, v *stacktest.Violations) {
 	read, write := []string{"kms:Decrypt"}, []string{"kms:Decrypt", "kms:GenerateDataKey"}
 	needs := map[string][]string{
@@ -420,8 +420,8 @@ func rolesAllowUsingKeys(s stacktest.Stack, v *stacktest.Violations) {
 	}
 }
 
-// encryptionKey returns the key of a bucket, a topic or a secret, the master user's included; empty if
-// it is not in this stack.
+// encryptionKey returns the key of a bucket, a topic or a secret, the master user's included; empty
+// if it is not in this stack.
 func encryptionKey(s stacktest.Stack, address string) string {
 	switch r := s.Resource(address); r.Kind() {
 	case "aws_s3_bucket":

@@ -353,8 +353,8 @@ func conditionKey(key string) (keyReference, bool) {
 	return known, ok
 }
 
-// knownActions returns the actions of the reference that an action of a policy matches: itself, or a
-// family such as kms:ReEncrypt*.
+// knownActions returns the actions of the reference that an action of a policy matches: itself, or
+// a family such as kms:ReEncrypt*.
 func knownActions(action string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(authorization().Actions)), func(known string) bool {
 		return !bothMatch(action, known)
@@ -524,8 +524,8 @@ func wantValueFits(v *stacktest.Violations, address, key, operator, value string
 		address, "has the wildcard %q, but %s takes it literally", value, operator)
 }
 
-// servicePrincipals returns the service principals that the policies may name. A new one is looked up
-// in the guide of its service: AWS publishes no list.
+// servicePrincipals returns the service principals that the policies may name. A new one is looked
+// up in the guide of its service: AWS publishes no list.
 //
 //	cloudwatch, events, events.rds:
 //	https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
@@ -572,8 +572,8 @@ func policyPrincipalsExist(s stacktest.Stack, v *stacktest.Violations) {
 
 var anyARN = regexp.MustCompile(`arn:[^"'\s,\\\]]*`)
 
-// arnResources are the resource parts of ARNs by service, from the pages that testdata/iam.json names.
-// Those of events, scheduler and cloudwatch are from
+// arnResources are the resource parts of ARNs by service, from the pages that testdata/iam.json
+// names. Those of events, scheduler and cloudwatch are from
 // https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
 var arnResources = map[string]*regexp.Regexp{
 	"acm":            regexp.MustCompile(`^certificate/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`),

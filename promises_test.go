@@ -23,6 +23,8 @@ func promises() []stacktest.Promise {
 		topicPromises,
 		secretPromises,
 		policyPromises,
+		alarmPromises,
+		dashboardPromises,
 		backupPromises,
 	)
 }

@@ -460,8 +460,8 @@ var databasePromises = []stacktest.Promise{{
 	}},
 }}
 
-// staticParameters are parameters that need a restart: RDS rejects "immediate" for them. The list has
-// those that are likely to be set here.
+// staticParameters are parameters that need a restart: RDS rejects "immediate" for them. The list
+// has those that are likely to be set here.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Parameters.html
 var staticParameters = []string{
 	"autovacuum_max_workers", "max_connections", "max_locks_per_transaction", "max_prepared_transactions",
@@ -474,8 +474,8 @@ var staticParameters = []string{
 const connectionStage = `(receipt|authentication|authorization|setup_durations)`
 
 // parameterValues are the values that RDS accepts for the parameters in use: the AllowedValues of
-// `aws rds describe-engine-default-parameters`. RDS has 0 and 1 where PostgreSQL has on and off. See
-// also PostgreSQL's manual:
+// `aws rds describe-engine-default-parameters`. RDS has 0 and 1 where PostgreSQL has on and off.
+// See also PostgreSQL's manual:
 // https://www.postgresql.org/docs/current/runtime-config-logging.html
 var parameterValues = map[string]*regexp.Regexp{
 	"log_connections":    regexp.MustCompile(`^([01]|all|` + connectionStage + `(,` + connectionStage + `)*)$`),

@@ -70,7 +70,8 @@ var topicPromises = []stacktest.Promise{{
 	}},
 }}
 
-// topicPublishers returns the services that publish to a topic, with the resources they publish for.
+// topicPublishers returns the services that publish to a topic, with the resources they publish
+// for.
 func topicPublishers(s stacktest.Stack, topic string) map[string][]stacktest.Resource {
 	publishers := map[string][]stacktest.Resource{}
 	for _, a := range s.Resources("aws_cloudwatch_metric_alarm", "aws_cloudwatch_composite_alarm") {
