@@ -157,7 +157,7 @@ var backupPromises = []stacktest.Promise{{
 		Found: nightSchedule,
 	}},
 }, {
-	Name:  "functions have the runtime, the limits and the callers that they are built for",
+	Name:  "Lambda accepts the functions and deploys their changes, and no other account can call them",
 	Check: functionsAreAccepted,
 	BrokenBy: []stacktest.Break{{
 		Name:  "a function has the x86_64 architecture",
@@ -470,17 +470,17 @@ func functionsAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
 }
 
 func functionDeletesOwnSnapshots(s stacktest.Stack, v *stacktest.Violations) {
-	ours := "arn:aws:rds:" + s.Region() + ":" + callerAccount + ":snapshot:" + s.Name() + "-scheduled-*"
+	ownSnapshots := "arn:aws:rds:" + s.Region() + ":" + callerAccount + ":snapshot:" + s.Name() + "-scheduled-*"
 	for _, f := range s.Resources("aws_lambda_function") {
 		for _, st := range rolePermissions(s, f.Reference("role")) {
 			if allows(st, "rds:DeleteDBSnapshot") {
-				v.Want(slices.Equal(st.Strings("Resource"), []string{ours}),
+				v.Want(slices.Equal(st.Strings("Resource"), []string{ownSnapshots}),
 					st.Address, "allows deleting %v", st.Strings("Resource"))
 				v.Want(slices.Equal(st.Conditions(), []string{"StringEquals aws:ResourceTag/BackupOf " + s.Name()}),
 					st.Address, "allows deleting on the conditions %q", st.Conditions())
 			}
 			if allows(st, "rds:AddTagsToResource") {
-				v.Want(slices.Equal(st.Strings("Resource"), []string{ours}),
+				v.Want(slices.Equal(st.Strings("Resource"), []string{ownSnapshots}),
 					st.Address, "allows tagging %v, which can then be deleted", st.Strings("Resource"))
 			}
 		}

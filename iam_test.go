@@ -102,7 +102,7 @@ var rolePromises = []stacktest.Promise{{
 		Found: webExecutionRole,
 	}},
 }, {
-	Name:  "a role allows exactly the actions that its user calls",
+	Name:  "a role allows exactly the actions that are called with it",
 	Check: rolesAllowWhatIsCalled,
 	BrokenBy: []stacktest.Break{{
 		Name:  "the backup function's role allows deleting instances",
@@ -450,8 +450,8 @@ func rolesAllowWhatIsCalled(s stacktest.Stack, v *stacktest.Violations) {
 		required, optional := calledActions(s, role.Address)
 		var allowed []string
 		for _, st := range rolePermissions(s, role.Address) {
-			ours := !isConfigured(st) || !strings.HasPrefix(role.ID(), "service_")
-			if isAllow(st) && ours {
+			fromModules := !isConfigured(st) || !strings.HasPrefix(role.ID(), "service_")
+			if isAllow(st) && fromModules {
 				allowed = append(allowed, st.Strings("Action")...)
 			}
 		}
@@ -475,6 +475,6 @@ func rolesAllowWhatIsCalled(s stacktest.Stack, v *stacktest.Violations) {
 		"aws_iam_role_policy_attachment", "aws_iam_policy", "aws_iam_user", "aws_iam_access_key", "aws_iam_group",
 	}
 	for _, other := range s.Resources(unchecked...) {
-		v.Want(false, other.Address, "statements permissions that no test checks")
+		v.Want(false, other.Address, "grants permissions that no test checks")
 	}
 }

@@ -162,7 +162,7 @@ var encryptionPromises = []stacktest.Promise{{
 		By:    stacktest.Remove(databaseInstance, "master_user_secret_kms_key_id"),
 		Found: databaseInstance,
 	}, {
-		Name:  "the repository has the key of ECR",
+		Name:  "a repository is encrypted with the key of ECR",
 		Stack: "a service with everything",
 		By: stacktest.Set(
 			"aws_ecr_repository.service_web_repository", "encryption_configuration.encryption_type",
@@ -221,7 +221,7 @@ func keyPoliciesAreNarrow(s stacktest.Stack, v *stacktest.Violations) {
 			v.Want(slices.Equal(st.Strings("Resource"), []string{"*"}),
 				key.Address, "want the resource *, which is the key itself, have %v", st.Strings("Resource"))
 		}
-		v.Want(root, key.Address, "does not allow the account everything, so only its other users could administer it")
+		v.Want(root, key.Address, "want kms:* for the account, without which a lost role makes the key unmanageable")
 	}
 }
 

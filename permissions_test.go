@@ -17,7 +17,7 @@ var permissionPromises = []stacktest.Promise{{
 		By:    stacktest.Set(backupFunctionPolicy, "policy.Statement[Sid=Create].Action", []any{"rds:*"}),
 		Found: backupFunctionPolicy,
 	}, {
-		Name:  "the backup function's role allows a family of actions",
+		Name:  "the backup function's role allows a family of actions with a wildcard",
 		Stack: "prod",
 		By:    stacktest.Set(backupFunctionPolicy, "policy.Statement[Sid=List].Action", []any{"rds:Describe*"}),
 		Found: backupFunctionPolicy,
@@ -69,7 +69,7 @@ var permissionPromises = []stacktest.Promise{{
 		Found: logsKey,
 	}},
 }, {
-	Name:  "no policy allows everyone something",
+	Name:  "no policy allows access to everyone",
 	Check: noPolicyAllowsEveryone,
 	BrokenBy: []stacktest.Break{{
 		Name:  "the bucket policy allows everyone to read the backups",
@@ -82,7 +82,7 @@ var permissionPromises = []stacktest.Promise{{
 		By:    stacktest.Set(alertsKey, "policy.Statement[Sid=Account].Principal.AWS", []any{"*"}),
 		Found: alertsKey,
 	}, {
-		Name:  "a statement names a principal that it does not apply to",
+		Name:  "a statement has a NotPrincipal",
 		Stack: "prod",
 		By: stacktest.Add(
 			backupBucketPolicy, "policy.Statement[Sid=TLSOnly].NotPrincipal",
@@ -91,7 +91,7 @@ var permissionPromises = []stacktest.Promise{{
 		Found: backupBucketPolicy,
 	}},
 }, {
-	Name:  "a role can write to its user's log groups only, and creates none",
+	Name:  "a role allows writing only to the log groups of the resource that uses it, and creating none",
 	Check: rolesWriteToTheirLogGroups,
 	BrokenBy: []stacktest.Break{{
 		Name:  "the backup function's role allows writing to a service's log group",
@@ -281,7 +281,7 @@ func permissionsAreNarrow(s stacktest.Stack, v *stacktest.Violations) {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_notprincipal.html
 func noPolicyAllowsEveryone(s stacktest.Stack, v *stacktest.Violations) {
 	for _, st := range allStatements(s) {
-		v.Want(!st.Has("NotPrincipal"), st.Address, "names principals that it does not apply to")
+		v.Want(!st.Has("NotPrincipal"), st.Address, "has a NotPrincipal, which does not except the sessions of a role")
 		for _, principal := range st.Principals() {
 			v.Want(!isAllow(st) || !strings.HasSuffix(principal, "*"), st.Address, "allows everyone")
 		}
@@ -343,8 +343,8 @@ func rolesWriteToTheirLogGroups(s stacktest.Stack, v *stacktest.Violations) {
 				groups := slices.DeleteFunc(stacktest.References(resource), func(address string) bool {
 					return !strings.HasPrefix(address, "aws_cloudwatch_log_group.")
 				})
-				mine := len(groups) == 1 && slices.Contains(own, groups[0])
-				v.Want(mine && !monitoring || rds && monitoring,
+				isOwn := len(groups) == 1 && slices.Contains(own, groups[0])
+				v.Want(isOwn && !monitoring || rds && monitoring,
 					st.Address, "allows %s, but the log groups of %s are %v", resource, role.Address, own)
 			}
 		}
@@ -378,8 +378,9 @@ func rolesReadTheirSecrets(s stacktest.Stack, v *stacktest.Violations) {
 			if allows(st, "secretsmanager:GetSecretValue") || allows(st, "ssm:GetParameters") {
 				readable = append(readable, st.Strings("Resource")...)
 			}
-			bound := len(st.Conditions()) > 0 && strings.HasPrefix(st.Conditions()[0], "StringEquals kms:ViaService ")
-			v.Want(!allows(st, "kms:Decrypt") || bound,
+			viaService := len(st.Conditions()) > 0 &&
+				strings.HasPrefix(st.Conditions()[0], "StringEquals kms:ViaService ")
+			v.Want(!allows(st, "kms:Decrypt") || viaService,
 				st.Address, "allows decrypting in any service; want a condition on kms:ViaService")
 		}
 		slices.Sort(readable)
@@ -402,10 +403,10 @@ func rolesAllowUsingKeys(s stacktest.Stack, v *stacktest.Violations) {
 		for _, st := range rolePermissions(s, role.Address) {
 			for _, action := range st.Strings("Action") {
 				for _, kms := range needs[action] {
-					for _, locked := range st.References("Resource") {
-						if key := encryptionKey(s, locked); key != "" {
+					for _, encrypted := range st.References("Resource") {
+						if key := encryptionKey(s, encrypted); key != "" {
 							v.Want(roleAllows(s, role.Address, kms, key),
-								role.Address, "allows %s on %s, but not %s with %s", action, locked, kms, key)
+								role.Address, "allows %s on %s, but not %s with %s", action, encrypted, kms, key)
 						}
 					}
 				}

@@ -614,12 +614,12 @@ func isWellFormed(arn string) bool {
 	if len(parts) < 6 || parts[1] != "aws" {
 		return false
 	}
-	service, region, callerAccount, resource := parts[2], parts[3], parts[4], parts[5]
+	service, region, accountID, resource := parts[2], parts[3], parts[4], parts[5]
 	shape := arnResources[service]
-	number := len(callerAccount) == 12 && strings.Trim(callerAccount, "0123456789") == ""
+	number := len(accountID) == 12 && strings.Trim(accountID, "0123456789") == ""
 	return shape != nil && shape.MatchString(resource) &&
 		(region == "") == (service == "iam" || service == "s3") &&
 		(region == "" || regionName.MatchString(region)) &&
-		(callerAccount == "") == (service == "s3") &&
-		(callerAccount == "" || number)
+		(accountID == "") == (service == "s3") &&
+		(accountID == "" || number)
 }

@@ -87,8 +87,8 @@ var secretPromises = []stacktest.Promise{{
 		Found: databaseInstance,
 	}},
 }, {
-	// RDS rotates it every seven days, and ECS reads secrets only when a task starts: within a week
-	// a running service would lose its database.
+	// RDS rotates the password every seven days, and ECS reads secrets only when a task starts:
+	// within a week, a running service would lose its database.
 	// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
 	Name:  "no task gets the master user's password",
 	Check: masterPasswordIsNotInTasks,
