@@ -1,14 +1,14 @@
-# `make synth` and `make test` are the two commands. Each does its own set-up; a bare `make` lists the others.
+# The main commands are `make synth` and `make test`. Each does its own set-up. `make` lists all commands.
 
 ENVIRONMENT ?= dev
 
-# Neither cdktf nor terraform asks HashiCorp for news.
+# cdktf and terraform do not check for new versions.
 export CHECKPOINT_DISABLE := 1
 
-# Without version control in the binaries, a copy of the files builds as well as a clone.
+# Without version control information in the binaries, a copy of the files builds as well as a clone.
 build := go build -buildvcs=false
 cdktf := .build/bin/tf node_modules/.bin/cdktf
-# cdktf does not know the variable that tells the program where to write.
+# cdktf does not read CDKTF_OUTDIR, which sets the output folder of the program.
 out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
 .NOTPARALLEL:
@@ -18,32 +18,32 @@ out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ENVIRONMENT=prod chooses config/prod.yaml; without it, config/dev.yaml.'
-	@echo 'ARGS=... goes to cdktf: make deploy ARGS=--auto-approve'
+	@echo 'ENVIRONMENT=prod uses config/prod.yaml; the default is config/dev.yaml.'
+	@echo 'ARGS=... adds arguments for cdktf: make deploy ARGS=--auto-approve'
 
-synth: program ## write the Terraform of ENVIRONMENT to cdktf.out
+synth: program ## write the Terraform JSON of ENVIRONMENT to cdktf.out
 	@echo 'synthesising $(ENVIRONMENT) into cdktf.out ...'
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/platform
 
-explain: program ## print the settings of ENVIRONMENT, where each is from, and what they come to
+explain: program ## print the settings of ENVIRONMENT, their origins and a summary of the platform
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/platform explain
 
 diff: synth node_modules/.package-lock.json .build/bin/tf ## show what deploy would change
 	@$(cdktf) diff --skip-synth --skip-provider-lock $(out) $(ARGS)
 
-deploy: synth node_modules/.package-lock.json .build/bin/tf ## create or change ENVIRONMENT in AWS, after asking
+deploy: synth node_modules/.package-lock.json .build/bin/tf ## create or update ENVIRONMENT in AWS, after confirmation
 	@$(cdktf) deploy --skip-synth --skip-provider-lock $(out) $(ARGS)
 
-destroy: synth node_modules/.package-lock.json .build/bin/tf ## remove ENVIRONMENT from AWS, after asking
+destroy: synth node_modules/.package-lock.json .build/bin/tf ## delete ENVIRONMENT from AWS, after confirmation
 	@$(cdktf) destroy --skip-synth --skip-provider-lock $(out) $(ARGS)
 
 local: program node_modules/.package-lock.json .build/bin/local ## deploy ENVIRONMENT to an emulator of AWS on this machine
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/local up
 
-local-down: .build/bin/local ## take it away again
+local-down: .build/bin/local ## delete the local deployment and stop the emulator
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/local down
 
-test: need-node node_modules/.package-lock.json .build/bin/.tools ## run every check and every test
+test: need-node node_modules/.package-lock.json .build/bin/.tools ## run all checks and tests
 	@sh tools/test.sh
 
 # The checks to run before each commit; CI runs test. -count=1: see tests in tools/test.sh.
@@ -54,20 +54,20 @@ check: need-node .build/bin/.tools ## check format, style, unit tests and golden
 	@.build/bin/golangci-lint run ./...
 	@go test -count=1 ./...
 
-lint: .build/bin/.tools ## check the code's style with golangci-lint, as test does
+lint: .build/bin/.tools ## check the code's style and language, as test does
 	@.build/bin/golangci-lint run ./... $(ARGS)
 
-bench: program .build/bench/node_modules/.package-lock.json ## measure the fast start against a slow one and TypeScript (ten minutes)
+bench: program .build/bench/node_modules/.package-lock.json ## compare the fast start with the normal one and with TypeScript (ten minutes)
 	@go run -buildvcs=false ./bench $(ARGS)
 
-golden: need-go need-node ## rewrite testdata, the schema and the table of settings from what is there now
+golden: need-go need-node ## regenerate testdata, the schema and the tables of settings
 	@echo 'rewriting testdata ...'
 	@go test . ./internal/config -count=1 -update
 
-clean: ## remove all that can be made again; state stays
+clean: ## remove all generated files, but not the state
 	rm -rf .build cdktf.out node_modules
 
-# The program is Go's to rebuild or not; synthesising it takes Node, but none of its packages.
+# Go decides whether to rebuild the program. The program needs Node.js, but no npm packages.
 program: need-go need-node
 	@echo 'building the program (some minutes the first time) ...'
 	@$(build) -o .build/bin/platform .
@@ -85,21 +85,21 @@ program: need-go need-node
 	@$(build) -o .build/bin/ ./cmd/testcount
 	@touch $@
 
-# npm writes this file last, so it is a stamp: npm runs again when the lock file is newer, or after it was interrupted.
+# npm writes this file last, so it is a stamp: npm runs again if the lock file is newer or npm was interrupted.
 node_modules/.package-lock.json: package.json package-lock.json .npmrc | need-npm
 	@echo 'installing cdktf ...'
 	@npm ci
 	@touch $@
 
-# Only the benchmark needs the packages for TypeScript, so that they have a folder of their own.
+# Only the benchmark needs the packages for TypeScript, so they have a separate folder.
 .build/bench/node_modules/.package-lock.json: bench/package.json bench/package-lock.json bench/.npmrc | need-npm
-	@echo 'installing what the benchmark compares with (400 MB) ...'
+	@echo 'installing the TypeScript packages of the benchmark (400 MB) ...'
 	@mkdir -p .build/bench
 	@cp bench/package.json bench/package-lock.json bench/.npmrc .build/bench/
 	@cd .build/bench && npm ci
 	@touch $@
 
-# What is missing is said in one sentence, and not by a shell or by jsii.
+# Report a missing program in one sentence, before a shell or jsii fails because of it.
 need = $(if $(shell command -v $(1) 2>/dev/null),,$(error $(1) is not on PATH: install $(2)))
 
 need-go:

@@ -43,7 +43,7 @@ func main() {
 // setting, where its value comes from, and a summary of the platform.
 func run(args []string) error {
 	if len(args) > 1 || len(args) == 1 && args[0] != "explain" {
-		return fmt.Errorf("want no argument, or explain, have %q", args)
+		return fmt.Errorf("want no argument or \"explain\", have %q", args)
 	}
 	cfg, doc, err := config.Load(".", cmp.Or(os.Getenv("ENVIRONMENT"), "dev"), os.Environ())
 	if err != nil {

@@ -27,7 +27,7 @@ func replaceOutput(outdir string, write func(folder string) error) error {
 	}
 	parent := filepath.Dir(filepath.Clean(outdir))
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return fmt.Errorf("%s: cannot be made: %w", parent, fileerror.Reason(err))
+		return fmt.Errorf("%s: cannot be created: %w", parent, fileerror.Reason(err))
 	}
 	scratch, err := os.MkdirTemp(parent, ".cdktf.out-")
 	if err != nil {

@@ -273,7 +273,7 @@ func TestFolderThatCannotBeMadeIsNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := synthesise(parse(t, "dev", minimal), placeholder(t), filepath.Join(parent, "out"))
 			text := fmt.Sprint(err)
-			if !strings.HasPrefix(text, parent+": cannot be made: ") || strings.Contains(text, "\n") {
+			if !strings.HasPrefix(text, parent+": cannot be created: ") || strings.Contains(text, "\n") {
 				t.Fatalf("says %v", err)
 			}
 			if strings.Count(text, root) != 1 {
@@ -428,7 +428,7 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 	}{
 		"an unknown environment": {
 			environment: []string{"ENVIRONMENT=staging"},
-			want:        "config/staging.yaml: there is no such file: ENVIRONMENT=staging names it, and there is dev\n",
+			want:        "config/staging.yaml: file not found for ENVIRONMENT=staging; environments in config/: dev\n",
 		},
 		"an environment that is a path": {
 			environment: []string{"ENVIRONMENT=../dev"},
@@ -458,9 +458,9 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 			withoutNode: true,
 			want:        "node is not on PATH: install Node.js 20 or later\n",
 		},
-		"a folder that cannot be made": {
+		"a folder that cannot be created": {
 			environment: []string{"CDKTF_OUTDIR=config/dev.yaml/out"},
-			want:        "config/dev.yaml: cannot be made: not a directory\n",
+			want:        "config/dev.yaml: cannot be created: not a directory\n",
 		},
 		"a folder that is a file": {
 			environment: []string{"CDKTF_OUTDIR=config/dev.yaml"},

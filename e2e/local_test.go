@@ -54,7 +54,7 @@ func TestLocal(t *testing.T) {
 	if after := filesBeside(t, folder); strings.Join(after, " ") != strings.Join(before, " ") {
 		t.Errorf("local leaves %v, where %v was", after, before)
 	}
-	if out := run("down"); !strings.Contains(out, "nothing stands here") {
+	if out := run("down"); !strings.Contains(out, "there is no local deployment") {
 		t.Errorf("a second local down says %q", out)
 	}
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every check that the project has, the quick ones first; it ends at the first that fails, and names it. `make test` calls it, having
-# built the tools. With CI=true a skipped test is a failure too: there, whatever can run has to.
+# Runs all checks and tests, the fast ones first, and stops at the first that fails. `make test` builds the tools and runs
+# this script. With CI=true, a skipped test is a failure too.
 set -eu
 cd "$(dirname "$0")/.."
 results=.build/tests.json
@@ -14,22 +14,23 @@ formatted() {
 }
 
 tests() {
-	# -count=1: Go would keep the result of a test whose files it does not know, such as those that the built program reads.
+	# -count=1 because Go would cache results although files change that it does not track, such as those that the built
+	# program reads.
 	.build/bin/gotestsum --format pkgname-and-test-fails --jsonfile "$results" -- -count=1 -timeout 10m ./...
 }
 
-# What `go test` tries a little of: hundreds of random configurations, and that the fast start writes what jsii alone does.
+# The long form of two tests: hundreds of random configurations, and that the output is the same without the fast start.
 random() {
 	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.random" -- -tags e2e -count=1 -timeout 10m -run '^TestRandom|^TestFastStart' . ./internal/config
 }
 
-# A real PostgreSQL, and the function that makes the roles in it.
+# The function that creates database users, with a real PostgreSQL.
 roles() {
 	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.roles" -- -tags e2e -count=1 -timeout 10m ./functions/database ./internal/postgres
 }
 
-# Each test waits for AWS's provider most of the time, so they run all at once. What each part took and was expected to take goes to the
-# output as it ends. All of it is expected to take 25 minutes; the limit is there for what hangs, and allows for a machine that does more.
+# The tests run in parallel, because they mostly wait for the AWS provider. Each step prints its time and its expected time.
+# All of them take about 25 minutes. The time limit is for tests that hang, and allows for a busy machine.
 end_to_end() {
 	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.e2e" -- -tags e2e -count=1 -timeout 40m -parallel 12 ./e2e
 }
@@ -50,7 +51,7 @@ step() {
 }
 
 step gofmt formatted
-# golangci-lint runs go vet and staticcheck, too.
+# golangci-lint includes go vet and staticcheck.
 step golangci-lint .build/bin/golangci-lint run ./...
 
 rm -f "$results" "$results.random" "$results.roles" "$results.e2e"

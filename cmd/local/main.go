@@ -1,12 +1,11 @@
-// Local deploys the platform to an AWS of one's own on this machine, an emulator, and takes it away
-// again:
+// Local deploys the platform to an emulator of AWS on this machine, and deletes it:
 //
 //	local up      # again after a change of the configuration: deploys what changed
 //	local down
 //
-// It is run in the project's folder, after `make program`; ENVIRONMENT names the configuration
-// (dev). All that it makes lies below .build/local/<environment>, state included: it knows nothing
-// of what is deployed to AWS and cannot touch it.
+// Run it in the project's folder, after `make program`. ENVIRONMENT names the configuration
+// (default: dev). All of its files, including the state, are below .build/local/<environment>, so
+// it cannot change a stack that is deployed to AWS.
 package main
 
 import (
@@ -47,7 +46,7 @@ func run(args []string) error {
 	return errors.New("usage: local up | local down")
 }
 
-// running is what is known of an emulator that was started earlier.
+// running describes an emulator that was started earlier.
 type running struct {
 	URL string
 	PID int
@@ -74,7 +73,7 @@ func up(ctx context.Context, environment, folder string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("deploying to the emulator at %s (some minutes: the AWS provider waits as it would for AWS) ...\n",
+	fmt.Printf("deploying to the emulator at %s (takes some minutes, because the AWS provider waits as for AWS) ...\n",
 		server.URL)
 	env = append(emulator.Environ(env, server.URL), tf.Env...)
 	cdktf := filepath.Join("node_modules", ".bin", "cdktf")
@@ -82,14 +81,14 @@ func up(ctx context.Context, environment, folder string) error {
 	if err := attached(env, cdktf, append([]string{"deploy"}, flags...)...); err != nil {
 		return fmt.Errorf("the deployment failed: %w", err)
 	}
-	fmt.Printf("\nIt stands at %s until `make local-down`. To look at it:\n\n", server.URL)
+	fmt.Printf("\nThe stack is deployed at %s until `make local-down`. To inspect it:\n\n", server.URL)
 	fmt.Printf("  export AWS_ENDPOINT_URL=%s AWS_ACCESS_KEY_ID=emulator AWS_SECRET_ACCESS_KEY=emulator\n", server.URL)
 	fmt.Println("  aws ecs list-services --cluster ... --region ...")
 	return nil
 }
 
-// ensure returns the emulator that runs for a folder, or starts one. Where the earlier one is gone,
-// so is all that stood in it: then the folder begins anew too.
+// ensure returns the running emulator of a folder, or starts one. A new emulator is empty, so the
+// folder, with the state, is emptied first.
 func ensure(ctx context.Context, folder string) (*running, error) {
 	if server := find(folder); server != nil {
 		return server, nil
@@ -164,17 +163,17 @@ func down(folder string) error {
 		}
 	}
 	if _, err := os.Stat(folder); errors.Is(err, os.ErrNotExist) {
-		fmt.Println("nothing stands here")
+		fmt.Println("there is no local deployment")
 		return nil
 	}
 	if err := os.RemoveAll(folder); err != nil {
 		return err
 	}
-	fmt.Println("the emulator is stopped, and all that stood in it is gone")
+	fmt.Println("stopped the emulator and deleted its resources and the state")
 	return nil
 }
 
-// attached runs a command as if the user had, interrupts included.
+// attached runs a command with the terminal of the user, who can interrupt it.
 func attached(env []string, path string, args ...string) error {
 	cmd := exec.Command(path, args...)
 	cmd.Env = env

@@ -1,11 +1,10 @@
-// Testcount reads what `go test -json` wrote, and says on its last line how many tests passed,
-// failed and were skipped. It fails if one failed, and if something was not tested that should have
-// been:
+// Testcount reads the output of `go test -json` and prints, on its last line, how many tests
+// passed, failed and were skipped. It fails if a test failed, and in these cases:
 //
-//   - a package in which no test ran, of those named by -need;
-//   - with -noskip, any test that was skipped.
+//   - no test ran in one of the packages of -need;
+//   - with -noskip, a test was skipped.
 //
-// A test with subtests is not counted beside them.
+// A test with subtests is not counted, only its subtests are.
 package main
 
 import (
@@ -43,12 +42,12 @@ func main() {
 	}
 }
 
-// count is what became of the tests, each named PACKAGE TEST, or PACKAGE where it failed outside of
-// any test.
+// count has the results of the tests, each named PACKAGE TEST, or PACKAGE if the package failed
+// outside its tests.
 type count struct {
 	passed, failed, skipped []string
 
-	// ran are the packages in which a test passed or failed.
+	// ran has the packages in which a test passed or failed.
 	ran map[string]bool
 }
 
@@ -56,7 +55,7 @@ func (c *count) String() string {
 	return fmt.Sprintf("%d passed, %d failed, %d skipped", len(c.passed), len(c.failed), len(c.skipped))
 }
 
-// problems returns why the run is not good enough, a sentence each.
+// problems returns the reasons for which testcount fails.
 func (c *count) problems(need []string, noSkip bool) []string {
 	var problems []string
 	for _, name := range c.failed {
@@ -69,7 +68,7 @@ func (c *count) problems(need []string, noSkip bool) []string {
 	}
 	if noSkip {
 		for _, name := range c.skipped {
-			problems = append(problems, "skipped, and here nothing may be: "+name)
+			problems = append(problems, "skipped, which -noskip forbids: "+name)
 		}
 	}
 	if len(c.passed)+len(c.failed) == 0 {
@@ -90,12 +89,12 @@ func countFile(name string) (*count, error) {
 	return c, nil
 }
 
-// event is what we read of a line of `go test -json`.
+// event has the fields of a line of `go test -json` that are used.
 type event struct {
 	Action, Package, Test string
 }
 
-// key names a test, or a package where test is empty.
+// key names a test, or a package if test is empty.
 type key struct{ pkg, test string }
 
 func countTests(r io.Reader) (*count, error) {
@@ -114,7 +113,7 @@ func countTests(r io.Reader) (*count, error) {
 		case result == "fail" && !explained[k]:
 			c.failed = append(c.failed, name)
 		case k.test == "" || parents[k]:
-			// counted with what is inside
+			// its subtests are counted
 		case result == "pass":
 			c.passed = append(c.passed, name)
 		case result == "skip":
@@ -150,7 +149,7 @@ func readResults(r io.Reader) (map[key]string, error) {
 			results[k] = e.Action
 		}
 	}
-	// A test that began and came to no end was cut off: by a panic, a time limit or os.Exit.
+	// A test without a result was cut off by a panic, a time limit or os.Exit.
 	for k := range begun {
 		if results[k] == "" {
 			results[k] = "fail"
@@ -159,8 +158,8 @@ func readResults(r io.Reader) (map[key]string, error) {
 	return results, nil
 }
 
-// enclosing returns the tests and packages that have tests inside of them, and those of these whose
-// failure is explained by that of a test inside.
+// enclosing returns the tests and packages that contain tests, and those that contain a failed
+// test, which explains their own failure.
 func enclosing(results map[key]string) (parents, explained map[key]bool) {
 	parents, explained = map[key]bool{}, map[key]bool{}
 	for k, result := range results {

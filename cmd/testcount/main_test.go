@@ -63,7 +63,7 @@ func TestCount(t *testing.T) {
 		lines:  []string{"run p A", "run p A/x", "skip p A/x", "pass p A", "run p B", "pass p B", "pass p", "skip q"},
 		noSkip: true,
 		want:   "1 passed, 0 failed, 1 skipped",
-		says:   []string{"skipped, and here nothing may be: p A/x"},
+		says:   []string{"skipped, which -noskip forbids: p A/x"},
 	}, {
 		name:  "a package that ran",
 		lines: []string{"run p A", "pass p A", "pass p"},

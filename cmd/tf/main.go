@@ -1,10 +1,10 @@
-// Tf executes a command that is terraform or runs terraform (cdktf, say) so that terraform is found
-// and finds its provider:
+// Tf executes terraform, or a command that runs terraform, such as cdktf, with an environment in
+// which terraform and its provider are found:
 //
 //	go run ./cmd/tf node_modules/.bin/cdktf diff
 //	go run ./cmd/tf terraform -chdir=cdktf.out/stacks/NAME state list
 //
-// "terraform" means the one that package terraform finds, wherever it is.
+// The command "terraform" is the program that internal/terraform finds.
 package main
 
 import (
@@ -41,11 +41,11 @@ func run(args []string) error {
 	}
 	fmt.Fprintln(os.Stderr, tf.Source)
 
-	// Cmd knows how to drop all but the last value of a name.
+	// Cmd.Environ removes all but the last value of each name.
 	env := (&exec.Cmd{Env: append(os.Environ(), tf.Env...)}).Environ()
 
-	// The command takes our place instead of becoming a child: signals, the terminal and the exit
-	// code are then its own, and one Ctrl-C is one interrupt, on which terraform ends in good
-	// order; a second one would make it drop everything.
+	// The command replaces this process instead of becoming its child, so it has the signals, the
+	// terminal and the exit code. One Ctrl-C is then one interrupt, after which terraform shuts
+	// down gracefully; a second interrupt would make it exit at once.
 	return fmt.Errorf("cannot run %s: %w", path, syscall.Exec(path, args, env))
 }

@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// Allowed is what a setting may hold, as the allowed tag of its field says it:
+// Allowed describes the valid values of a setting, as the allowed tag of its field does:
 //
 //	1..35 days          a number from 1 to 35, in days
 //	0 or 30..900        or 0
 //	none|single         one of these
 //	@endpoints          one of the list of that name
-//	~email              a text of the form of that name
+//	~email              a text that matches the pattern of that name
 //	within 512..2048    a necessary condition, for the schema; the section has the exact check
 //
-// The tag of a list or a map is about each element.
+// The tag of a list or a map applies to each element.
 type Allowed struct {
 	Numbered  bool // a number from Low to High
 	Low, High int
@@ -30,8 +30,8 @@ type Allowed struct {
 
 var allowedRange = regexp.MustCompile(`^(0 or )?([0-9]+)\.\.([0-9]+)(?: (.+))?$`)
 
-// ReadAllowed reads the allowed tag of a field. It panics on a tag that is not in this language,
-// which is a mistake in this package.
+// ReadAllowed reads the allowed tag of a field. It panics on an invalid tag, which is a mistake in
+// this package.
 func ReadAllowed(tag reflect.StructTag) (a Allowed) {
 	text, within := strings.CutPrefix(tag.Get("allowed"), "within ")
 	a.Within = within
@@ -54,19 +54,19 @@ func ReadAllowed(tag reflect.StructTag) (a Allowed) {
 	return a
 }
 
-// lists and forms are what a tag may name.
+// lists and forms are the names that a tag may use.
 var (
 	lists = map[string][]string{}
 	forms = map[string]*regexp.Regexp{}
 )
 
-// list makes values known to tags as @name.
+// list lets tags refer to values as @name.
 func list(name string, values ...string) []string {
 	lists[name] = values
 	return values
 }
 
-// numberList makes numbers known to tags as @name.
+// numberList lets tags refer to numbers as @name.
 func numberList(name string, values ...int) []int {
 	for _, n := range values {
 		lists[name] = append(lists[name], strconv.Itoa(n))
@@ -74,14 +74,14 @@ func numberList(name string, values ...int) []int {
 	return values
 }
 
-// form makes a pattern known to tags as ~name. It goes into the schema, and is no check by itself:
-// the section reports a text that does not match, with what is wanted there.
+// form lets tags refer to a pattern as ~name. The pattern is part of the schema only: the checks of
+// the section report a text that does not match, because they have a better message.
 func form(name, pattern string) *regexp.Regexp {
 	forms[name] = regexp.MustCompile(pattern)
 	return forms[name]
 }
 
-// allowed checks each setting by itself.
+// allowed checks each setting against its allowed tag.
 func (c checker) allowed() {
 	eachScalar(c.cfg, func(n node) {
 		a := ReadAllowed(n.tag)

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// What AWS offers and refuses. Each list was taken over from its source on 2026-11-25.
+// What AWS offers and rejects. Each list was copied from its source on 2026-11-25.
 
 // retentions are the days for which CloudWatch Logs can keep a log group.
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
 var retentions = numberList("retentions",
 	1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
-// zoneLetters returns the letters of the zones that a region has in most accounts.
+// zoneLetters returns the letters of the zones that most accounts have in a region.
 // https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-availability-zones.html
 func zoneLetters(region string) string {
 	switch region {
@@ -34,15 +34,15 @@ func zoneLetters(region string) string {
 	return "abc"
 }
 
-// InterfaceEndpoints are the interface endpoints that something in this platform may need. S3
-// always has a gateway endpoint.
+// InterfaceEndpoints are the interface endpoints that a part of the platform may need. S3 always
+// has a gateway endpoint.
 // https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
 var InterfaceEndpoints = list("endpoints",
 	"aps-workspaces", "ec2", "ecr.api", "ecr.dkr", "ecs", "kms", "lambda", "logs", "monitoring", "rds",
 	"secretsmanager", "sns", "sqs", "ssm", "ssmmessages", "sts", "tagging",
 )
 
-// The rules of AWSManagedRulesCommonRuleSet. WAF refuses any other name.
+// The rules of AWSManagedRulesCommonRuleSet. AWS WAF rejects any other name.
 // https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-baseline.html
 var _ = list("common_rules",
 	"CrossSiteScripting_BODY", "CrossSiteScripting_COOKIE",
@@ -70,7 +70,7 @@ var fargateMemory = map[int]memorySizes{
 
 var _ = numberList("cpu", slices.Sorted(maps.Keys(fargateMemory))...)
 
-// memorySizes are sizes in MiB; without a step, each is twice the one before.
+// memorySizes are sizes in MiB. Without a step, each size is twice the previous one.
 type memorySizes struct{ low, high, step int }
 
 func (m memorySizes) include(memory int) bool {
@@ -80,7 +80,7 @@ func (m memorySizes) include(memory int) bool {
 	return memory >= m.low && memory <= m.high && memory%m.step == 0
 }
 
-// String returns the sizes as a message says them.
+// String returns the sizes for a message.
 func (m memorySizes) String() string {
 	if m.step == 0 {
 		return fmt.Sprintf("%d, %d or %d MiB", m.low, 2*m.low, m.high)
@@ -92,8 +92,8 @@ func (m memorySizes) String() string {
 // https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-release-calendar.html
 var postgresVersions = list("versions", "14", "15", "16", "17", "18")
 
-// DatabaseWords cannot be a database's name nor, postgres apart, its user's: RDS refuses names of
-// its own and the words that PostgreSQL reserves in any of these versions.
+// DatabaseWords are invalid as the name of a database and, except for postgres, of its user. RDS
+// rejects its own names and the words that PostgreSQL reserves in any of these versions.
 // https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
 // https://www.postgresql.org/docs/current/sql-keywords-appendix.html
 var DatabaseWords = strings.Fields(`
@@ -129,12 +129,12 @@ var smallMemory = map[string]int{"micro": 1, "small": 2, "medium": 4}
 // largeMemory holds the GiB of the size large, by the family's first letter.
 var largeMemory = map[byte]int{'t': 8, 'm': 8, 'r': 16, 'x': 32}
 
-// xlargeCounts are what there may be before xlarge.
+// xlargeCounts are the valid prefixes of xlarge.
 var xlargeCounts = []string{"", "2", "4", "8", "12", "16", "24", "32", "48"}
 
 var instanceClass = form("class", `^db\.([a-z]+[0-9]+[a-z]*)\.(micro|small|medium|large|xlarge|[0-9]+xlarge)$`)
 
-// ClassMemory returns an instance class's memory in GiB. The error says which classes there are.
+// ClassMemory returns an instance class's memory in GiB. The error lists the valid classes.
 func ClassMemory(class string) (gib int, err error) {
 	parts := instanceClass.FindStringSubmatch(class)
 	if parts == nil || !slices.Contains(classFamilies, parts[1]) {
@@ -155,7 +155,7 @@ func ClassMemory(class string) (gib int, err error) {
 	count := strings.TrimSuffix(size, "xlarge")
 	number, _ := strconv.Atoi(cmp.Or(count, "1"))
 	if !slices.Contains(xlargeCounts, count) || family[0] == 't' && number > 2 {
-		return 0, fmt.Errorf("want a size that db.%s has, have %q", family, class)
+		return 0, fmt.Errorf("want a size that the family db.%s offers, have %q", family, class)
 	}
 	return large * 2 * number, nil
 }

@@ -1,14 +1,15 @@
 package config
 
-// Backup is the second layer, after point-in-time recovery: snapshots that the platform takes and
-// keeps itself.
+// Backup configures scheduled snapshots, which the platform takes and deletes itself. They are the
+// second layer, after the point-in-time recovery of RDS.
 type Backup struct {
-	Schedule  string `yaml:"schedule" allowed:"~schedule"`     // cron(...) or rate(...) of the snapshots
-	Timezone  string `yaml:"timezone"`                         // of schedule
-	Retention int    `yaml:"retention" allowed:"1..3650 days"` // of snapshots
-	Minimum   int    `yaml:"minimum" allowed:"1..100"`         // snapshots that are kept whatever their age
-	MaxAge    int    `yaml:"max_age" allowed:"1..744 hours"`   // of the newest snapshot, after which an alarm rings
-	// in which nobody can delete an object of the backup bucket; 0: off, and once on never off
+	Schedule  string `yaml:"schedule" allowed:"~schedule"`     // when a snapshot is taken: cron(...) or rate(...)
+	Timezone  string `yaml:"timezone"`                         // time zone of schedule
+	Retention int    `yaml:"retention" allowed:"1..3650 days"` // age at which a snapshot is deleted
+	Minimum   int    `yaml:"minimum" allowed:"1..100"`         // number of snapshots kept regardless of their age
+	MaxAge    int    `yaml:"max_age" allowed:"1..744 hours"`   // age of the newest snapshot at which an alarm fires
+	// S3 Object Lock retention of the backup bucket, in which nobody can delete an object; 0: off;
+	// it cannot be turned off again
 	ObjectLock int `yaml:"object_lock" allowed:"0..3650 days"`
 }
 
@@ -35,13 +36,14 @@ func (c checker) backup() {
 	}
 	hours := hoursBetween(b.Schedule)
 	c.want(hours <= b.MaxAge, "max_age",
-		"want at least %d, the hours from one snapshot to the next by backup.schedule, have %d", hours, b.MaxAge)
+		"want at least %d, the hours between two snapshots of backup.schedule, have %d", hours, b.MaxAge)
 	c.want(!c.duringBackupWindow(b), "schedule", "want a time outside database.backup_window (%s), "+
-		"since RDS refuses a snapshot while it takes its own, have %q", c.cfg.Database.BackupWindow, b.Schedule)
+		"when RDS takes its automated backup and rejects other snapshots, have %q",
+		c.cfg.Database.BackupWindow, b.Schedule)
 }
 
-// duringBackupWindow tells whether a snapshot at a fixed time of day falls into RDS's own window.
-// Time zones other than UTC move against it twice a year, so they are left to the reader.
+// duringBackupWindow tells whether a snapshot at a fixed time of day falls into the backup window
+// of RDS. It checks UTC only: other time zones shift against the window twice a year.
 func (c checker) duringBackupWindow(b Backup) bool {
 	minute, fixed := cronMinute(b.Schedule)
 	daily, valid := parseDaily(c.cfg.Database.BackupWindow)

@@ -28,7 +28,7 @@ func TestSnapshotIsOutsideTheBackupWindow(t *testing.T) {
 			got := problems(t, minimal+"backup: {schedule: '"+c.schedule+"'}\n"+
 				"database: {maintenance_window: 'sun:08:00-sun:09:00', backup_window: '"+c.window+"'}\n")
 			want := `config/test.yaml:3:10: backup.schedule: want a time outside database.backup_window (` + c.window +
-				`), since RDS refuses a snapshot while it takes its own, have "` + c.schedule + `"`
+				`), when RDS takes its automated backup and rejects other snapshots, have "` + c.schedule + `"`
 			if slices.Contains(got, want) != c.refused {
 				t.Errorf("says %q", got)
 			}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// check reports what is wrong with a configuration: all that keeps the modules from making what AWS
-// accepts.
+// check reports the problems of a configuration: every setting from which the modules would create
+// a stack that AWS rejects.
 func check(cfg *Config, doc *Document) {
 	c := checker{newPlace(cfg, doc)}
 	c.allowed()
@@ -22,8 +22,8 @@ func check(cfg *Config, doc *Document) {
 	c.templates()
 }
 
-// warn reports what AWS accepts and a person would want to know before paying for it or relying on
-// it.
+// warn reports settings that AWS accepts but that were probably not intended, because of their cost
+// or their risk.
 func warn(cfg *Config, doc *Document) {
 	w := warner{newPlace(cfg, doc)}
 	w.platform()
@@ -67,7 +67,7 @@ func (p place) full(key string) string {
 	return path
 }
 
-// below returns the place of what is below.
+// below returns the place of a key below this one.
 func (p place) below(keys []string) place {
 	p.path = p.full(yaml.Join("", keys...))
 	return p
@@ -76,7 +76,7 @@ func (p place) below(keys []string) place {
 // checker reports problems.
 type checker struct{ place }
 
-// at returns a checker of what is below.
+// at returns a checker of a key below this one.
 func (c checker) at(keys ...string) checker { return checker{c.below(keys)} }
 
 // want reports a problem of a key unless ok.
@@ -94,35 +94,35 @@ func (c checker) each(key string, values []string, check func(c checker, value s
 	}
 }
 
-// unique wants no text in a list twice. The noun says what the texts are.
+// unique reports duplicates in a list. The noun names an element in the message.
 func (c checker) unique(key string, values []string, noun string) {
 	for i, value := range values {
 		first := !slices.Contains(values[:i], value)
-		c.at(key, strconv.Itoa(i)).want(first, "", "want each %s once, %q is there already", noun, value)
+		c.at(key, strconv.Itoa(i)).want(first, "", "duplicate %s %q", noun, value)
 	}
 }
 
-// between wants a number from low to high.
+// between reports a number that is not from low to high.
 func (c checker) between(key string, value, low, high int) {
 	c.want(value >= low && value <= high, key, "want %d to %d, have %d", low, high, value)
 }
 
-// templates refuses what Terraform would evaluate. Environment variables may hold it: they are
-// escaped.
+// templates reports texts that Terraform would evaluate. Environment variables may contain them,
+// because the platform escapes those.
 func (c checker) templates() {
 	eachText(c.cfg, func(path, text string) {
 		ok := environmentValue.MatchString(path) || !strings.Contains(text, "${") && !strings.Contains(text, "%{")
-		c.want(ok, path, "may not contain ${ or %%{, which Terraform takes for an expression")
+		c.want(ok, path, "must not contain ${ or %%{: Terraform would evaluate it as a template")
 	})
 }
 
 // warner reports warnings.
 type warner struct{ place }
 
-// at returns a warner of what is below.
+// at returns a warner of a key below this one.
 func (w warner) at(keys ...string) warner { return warner{w.below(keys)} }
 
-// warn reports a warning of a key on a condition.
+// warn reports a warning for a key if the condition is true.
 func (w warner) warn(condition bool, key, format string, args ...any) {
 	path := w.full(key)
 	if condition {
@@ -130,8 +130,8 @@ func (w warner) warn(condition bool, key, format string, args ...any) {
 	}
 }
 
-// idle warns of keys that the file sets to no effect, unless they are active. The reason completes
-// the sentence.
+// idle warns of keys that the file sets although they have no effect. The reason completes the
+// sentence "has no effect".
 func (w warner) idle(active bool, reason string, keys ...string) {
 	for _, key := range keys {
 		set := w.doc.Names(w.full(key))

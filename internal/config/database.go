@@ -7,56 +7,60 @@ import (
 	"time"
 )
 
-// Database shapes PostgreSQL.
+// Database configures PostgreSQL on RDS.
 type Database struct {
-	// major version, in quotes
+	// PostgreSQL major version, in quotes
 	Version string `yaml:"version" allowed:"within @versions"`
-	// such as db.t4g.micro
+	// RDS instance class, such as db.t4g.micro
 	InstanceClass string `yaml:"instance_class" allowed:"~class"`
-	// grows by itself
+	// allocated storage, with autoscaling
 	Storage Storage `yaml:"storage"`
 	// a standby in another zone
 	MultiAZ bool `yaml:"multi_az"`
-	// of the first database
+	// name of the first database
 	Name string `yaml:"name" allowed:"~database"`
-	// PostgreSQL's own, over the platform's
+	// PostgreSQL parameters, which replace the platform's
 	Parameters map[string]string `yaml:"parameters"`
-	// of point-in-time recovery
+	// retention of automated backups, for point-in-time recovery
 	Retention int `yaml:"retention" allowed:"1..35 days"`
-	// UTC, 30 minutes or more
+	// daily, in UTC, at least 30 minutes
 	BackupWindow string `yaml:"backup_window" allowed:"~backup_window"`
-	// UTC, 30 minutes to a day
+	// weekly, in UTC, 30 minutes to a day
 	MaintenanceWindow string `yaml:"maintenance_window" allowed:"~maintenance_window"`
-	// changes that restart it do not wait for the window
+	// apply changes that restart the instance at once, not in the maintenance window
 	ApplyImmediately bool `yaml:"apply_immediately"`
-	// from which a statement is logged
+	// statements that take at least this long are logged
 	SlowQuery int `yaml:"slow_query" allowed:"0..3600000 milliseconds"`
-	// of the services' passwords
+	// interval between rotations of the services' passwords
 	Rotation int `yaml:"rotation" allowed:"1..1000 days"`
-	// has a shell; hands RDS's certificates to a service's container before it starts;
-	// monitoring.prometheus.config_image, if not given
+	// image with a shell; copies the RDS certificates into a service's container before it starts;
+	// default: monitoring.prometheus.config_image
 	CertificateImage string `yaml:"certificate_image" allowed:"~image"`
-	// instances restored beside the main one, by name
+	// additional instances, restored from a snapshot or a point in time, by name
 	Restores map[string]Restore `yaml:"restores"`
-	// main, or a key of restores: which one is used
+	// instance that the services use: main, or a key of restores
 	Active string `yaml:"active"`
 }
 
-// Storage is in GiB.
+// Storage configures the size of an instance's storage.
 type Storage struct {
 	Initial int `yaml:"initial" allowed:"20..65536 GiB"`
-	Max     int `yaml:"max" allowed:"20..65536 GiB"` // as initial, or a tenth more at the least
+	// limit of storage autoscaling: at least 10% more than initial; the same: off
+	Max int `yaml:"max" allowed:"20..65536 GiB"`
 }
 
-// Restore says what a new instance is made from: a snapshot, or the main instance at a time.
+// Restore configures an instance that is restored from a snapshot, or from the main instance at a
+// point in time.
 type Restore struct {
-	Snapshot  string `yaml:"snapshot" allowed:"~snapshot"`       // identifier or ARN of what it is made from
-	Time      string `yaml:"time" allowed:"~time"`               // or: of the main instance, RFC 3339 in UTC
-	Version   string `yaml:"version" allowed:"within @versions"` // major version; database.version, if not given
-	Protected bool   `yaml:"protected"`                          // refuses to be destroyed, where the stack does
+	Snapshot string `yaml:"snapshot" allowed:"~snapshot"` // identifier or ARN of the snapshot to restore
+	// or: point in time of the main instance to restore, RFC 3339 in UTC
+	Time    string `yaml:"time" allowed:"~time"`
+	Version string `yaml:"version" allowed:"within @versions"` // PostgreSQL major version; default: database.version
+	// prevents its destruction while the stack is protected
+	Protected bool `yaml:"protected"`
 }
 
-// MainDatabase is the name of the instance that is not restored from anything.
+// MainDatabase is the name of the instance that is not restored.
 const MainDatabase = "main"
 
 func databaseDefaults(p profile) Database {
@@ -76,10 +80,10 @@ func databaseDefaults(p profile) Database {
 	}
 }
 
-// restoreDefaults returns what a restore starts from.
+// restoreDefaults returns the defaults of a restored instance.
 func restoreDefaults() Restore { return Restore{Protected: true} }
 
-// deriveDatabase fills what follows from other settings, unless the file says otherwise.
+// deriveDatabase sets the defaults that depend on other settings.
 func (c *Config) deriveDatabase() {
 	for name, restore := range c.Database.Restores {
 		if restore.Version == "" {
@@ -121,8 +125,8 @@ func (c checker) database() {
 	}
 	c.at("storage").storage(d.Storage)
 	c.want(databaseName.MatchString(d.Name) && !slices.Contains(DatabaseWords, d.Name), "name",
-		"want lower-case letters, digits and underscores, a letter first, and no name that PostgreSQL or RDS uses, "+
-			"have %q", d.Name)
+		"want lower-case letters, digits and underscores, starting with a letter, and no word that PostgreSQL "+
+			"or RDS reserves, have %q", d.Name)
 	c.windows(d)
 	for name, restore := range inOrder(d.Restores) {
 		c.at("restores", name).restore(name, restore)
@@ -138,27 +142,27 @@ func (c checker) database() {
 		"want main or a key of database.restores, have %q", d.Active)
 }
 
-// databaseCertificates wants the certificates of the region, once.
+// databaseCertificates checks that the RDS certificates of the region are in the repository.
 func (c checker) databaseCertificates() {
 	region, services := c.cfg.Region, c.cfg.DatabaseServices()
 	if len(services) == 0 || !regionName.MatchString(region) {
 		return
 	}
 	c.at("services", services[0]).want(slices.Contains(certificateRegions, region), "database",
-		"RDS's certificates of %s are not in functions/database/certificates: "+
-			"put https://truststore.pki.rds.amazonaws.com/%[1]s/%[1]s-bundle.pem there as %[1]s.pem", region)
+		"functions/database/certificates lacks the RDS certificates of %s: "+
+			"save https://truststore.pki.rds.amazonaws.com/%[1]s/%[1]s-bundle.pem there as %[1]s.pem", region)
 }
 
 func (c checker) postgresVersion(version string) {
 	c.want(slices.Contains(postgresVersions, version), "version",
-		"want a major version that RDS offers, one of %s in quotes, have %q",
+		"want a major version that RDS supports, one of %s, in quotes, have %q",
 		strings.Join(postgresVersions, ", "), version)
 }
 
 func (c checker) storage(s Storage) {
 	c.want(s.Max >= s.Initial, "max", "want at least %d (%s), have %d", s.Initial, c.full("initial"), s.Max)
-	c.want(s.Max <= s.Initial || s.Max*10 >= s.Initial*11, "max", "want at least a tenth more than %s (%d) "+
-		"for autoscaling, or the same for none, have %d", c.full("initial"), s.Initial, s.Max)
+	c.want(s.Max <= s.Initial || s.Max*10 >= s.Initial*11, "max", "want at least 10%% more than %s (%d) "+
+		"for storage autoscaling, or the same to turn it off, have %d", c.full("initial"), s.Initial, s.Max)
 }
 
 func (c checker) windows(d Database) {
@@ -174,19 +178,20 @@ func (c checker) windows(d Database) {
 		"want 30 minutes to a day, have %d minutes (%s)", weekly.length, d.MaintenanceWindow)
 
 	c.want(!isDaily || !isWeekly || !weekly.overlaps(daily), "maintenance_window",
-		"want a window outside %s (%s), have %s", c.full("backup_window"), d.BackupWindow, d.MaintenanceWindow)
+		"want a window that does not overlap %s (%s), have %s",
+		c.full("backup_window"), d.BackupWindow, d.MaintenanceWindow)
 }
 
 func (c checker) restore(name string, r Restore) {
 	c.want(restoreName.MatchString(name) && name != MainDatabase, "",
-		"want a name of lower-case letters and digits, a letter first, at most 15 long, and not main")
+		"want a name of lower-case letters and digits, starting with a letter, at most 15 characters, not main")
 	if r.Version != c.cfg.Database.Version { // which is checked already
 		c.postgresVersion(r.Version)
 	}
-	c.want((r.Snapshot == "") != (r.Time == ""), "", "want either snapshot or time")
+	c.want((r.Snapshot == "") != (r.Time == ""), "", "want exactly one of snapshot and time")
 
 	valid := snapshotName.MatchString(r.Snapshot) && len(r.Snapshot) <= 255+64
-	c.want(r.Snapshot == "" || valid, "snapshot", "want a snapshot's identifier or ARN, have %q", r.Snapshot)
+	c.want(r.Snapshot == "" || valid, "snapshot", "want the identifier or ARN of a snapshot, have %q", r.Snapshot)
 	region := regionOf(r.Snapshot)
 	c.want(!valid || region == "" || region == c.cfg.Region, "snapshot",
 		"want a snapshot in %s: copy it there first, have one in %s", c.cfg.Region, region)
@@ -201,15 +206,15 @@ func (c checker) parameter(name, value string) {
 	c.want(valid, "", "want the name of a parameter, such as work_mem or rds.log_retention_period")
 	c.want(!valid || value != "", "", "want a value")
 	c.want(name != "rds.force_ssl" || value == "" || value == "1", "",
-		"want 1, since passwords and data go over the network, have %q", value)
-	c.want(name != "log_min_duration_statement" || value == "", "", "want database.slow_query instead")
+		"want 1, because all connections must use TLS, have %q", value)
+	c.want(name != "log_min_duration_statement" || value == "", "", "must be unset: use database.slow_query instead")
 }
 
 func (w warner) database() {
 	services := w.cfg.DatabaseServices()
 	d := w.cfg.Database
 	w = w.at("database")
-	w.idle(len(services) > 0, "while no service has a database", "rotation", "certificate_image")
+	w.idle(len(services) > 0, "while no service uses the database", "rotation", "certificate_image")
 	if memory, err := ClassMemory(d.InstanceClass); err == nil {
 		wanted := 0
 		for _, name := range services {
@@ -217,9 +222,10 @@ func (w warner) database() {
 		}
 		limit := MaxConnections(memory)
 		w.warn(wanted > limit, "instance_class",
-			"allows %d connections, and the services together may open %d", limit, wanted)
+			"allows %d connections, but the services together may open %d", limit, wanted)
 	}
-	w.warn(w.cfg.Production() && !d.MultiAZ, "multi_az", "the database is gone with its zone, until it is restored")
+	w.warn(w.cfg.Production() && !d.MultiAZ, "multi_az",
+		"a zone outage takes the database down until it is restored; want true")
 	w.warn(w.cfg.Production() && d.Retention < 7, "retention",
-		"a mistake found after %d days cannot be undone", d.Retention)
+		"point-in-time recovery ends after %d days; want 7 or more", d.Retention)
 }

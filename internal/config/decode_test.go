@@ -15,15 +15,15 @@ func TestFilesThatAreNotTextAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"a letter in Latin-1": {
 			text: "name: shop # für\nregion: \"eu-\xfc\"\n",
-			want: "2:13: want text in UTF-8",
+			want: "2:13: want UTF-8 text",
 		},
 		"a file in UTF-16": {
 			text: "\xff\xfen\x00a\x00",
-			want: "1:1: want text in UTF-8",
+			want: "1:1: want UTF-8 text",
 		},
 		"brackets that go on for ever": {
 			text: strings.Repeat("[", 60_000),
-			want: "1:33: is nested too deeply: want at most 32 levels in one line",
+			want: "1:33: is nested too deeply: want at most 32 levels on one line",
 		},
 		"a file too large": {
 			text: minimal + strings.Repeat("# a comment\n", 6000),

@@ -10,8 +10,8 @@ import (
 	"text/tabwriter"
 )
 
-// Explain prints every setting with its value and where that comes from, and then a summary of the
-// platform.
+// Explain prints every setting with its value and the origin of the value, and then a summary of
+// the platform.
 func Explain(out io.Writer, cfg *Config, doc *Document) error {
 	var settings [][]string
 	walk(cfg, func(n node) bool {
@@ -47,8 +47,8 @@ func writeTable(out io.Writer, rows [][]string) error {
 	return table.Flush()
 }
 
-// holdsOthers tells whether a node's elements are explained one by one: those of a list of texts
-// are not.
+// holdsOthers reports whether a node's elements are explained one by one. The elements of a list of
+// texts are not.
 func (n node) holdsOthers() bool {
 	switch n.value.Kind() {
 	case reflect.Struct:
@@ -61,7 +61,7 @@ func (n node) holdsOthers() bool {
 	return false
 }
 
-// shown returns a node's value, unless it is a variable whose name sounds like a secret's.
+// shown returns a node's value, unless it is a variable whose name looks like that of a secret.
 func (n node) shown() string {
 	name := n.path[strings.LastIndexByte(n.path, '.')+1:]
 	if environmentValue.MatchString(n.path) && secretWord.MatchString(name) {
@@ -70,7 +70,7 @@ func (n node) shown() string {
 	return inYAML(n.value)
 }
 
-// inYAML returns a value as a file would have it, or a dash for none.
+// inYAML returns a value as in a configuration file, or a dash for an empty one.
 func inYAML(v reflect.Value) string {
 	list := v.Kind() == reflect.Slice || v.Kind() == reflect.Map
 	if list && v.Len() == 0 || v.Kind() == reflect.String && v.String() == "" {
@@ -86,13 +86,13 @@ func inYAML(v reflect.Value) string {
 	return "[" + strings.Join(items, ", ") + "]"
 }
 
-// summary says in an operator's words what the platform has: rows of a subject and a text.
+// summary describes the platform for an operator, in rows of a subject and a text.
 func summary(c *Config) (rows [][]string) {
 	say := func(subject, text string) { rows = append(rows, []string{subject, text}) }
 	say("stack", fmt.Sprintf("%s in %s, %s", c.Stack(), c.Region, c.protection()))
 	say("state", c.statePlace())
 	say("network", c.Network.summary())
-	say("balancer", c.loadBalancerSummary())
+	say("load balancer", c.loadBalancerSummary())
 	for name, s := range inOrder(c.Services) {
 		say("service", s.summary(name))
 	}
@@ -101,18 +101,19 @@ func summary(c *Config) (rows [][]string) {
 		say("", restore.summary(name, c.Database.Active))
 	}
 	b, p := c.Backup, c.Monitoring.Prometheus
-	say("backups", fmt.Sprintf("snapshots by %s (%s), kept %d days, at least %d of them",
+	say("backups", fmt.Sprintf("snapshots on schedule %s (%s), kept for %d days, always at least %d",
 		b.Schedule, b.Timezone, b.Retention, b.Minimum))
-	say("monitoring", fmt.Sprintf("Prometheus with %d CPU units and %d MiB, %d days of metrics; alarms to %s",
+	say("monitoring", fmt.Sprintf("Prometheus with %d CPU units and %d MiB, "+
+		"%d days of metrics; notifications of alarms to %s",
 		p.CPU, p.Memory, p.Days, orNone(c.Monitoring.Emails)))
 	return rows
 }
 
 func (c *Config) protection() string {
 	if c.Protected {
-		return "protected: what holds data refuses to be destroyed"
+		return "protected: resources with data cannot be destroyed"
 	}
-	return "not protected: destroying it takes everything along"
+	return "not protected: destroying the stack deletes all of its resources"
 }
 
 func (c *Config) statePlace() string {
@@ -126,21 +127,21 @@ func (n Network) summary() string {
 	zones := slices.Sorted(slices.Values(n.Zones))
 	gateways := map[string]string{
 		"none":     "no NAT gateway",
-		"single":   "one NAT gateway, in " + n.Zones[0],
+		"single":   "one NAT gateway in zone " + n.Zones[0],
 		"per-zone": fmt.Sprintf("%d NAT gateways", len(zones)),
 	}
-	return fmt.Sprintf("%s over zones %s: %d subnets, %s, interface endpoints: %s",
+	return fmt.Sprintf("%s in zones %s: %d subnets, %s, interface endpoints: %s",
 		n.CIDR, strings.Join(zones, ", "), 3*len(zones), gateways[n.NAT], orNone(n.Endpoints))
 }
 
 func (c *Config) loadBalancerSummary() string {
 	lb := c.LoadBalancer
-	front, firewall := "plain HTTP under AWS's own name", "off"
+	front, firewall := "plain HTTP under the load balancer's DNS name", "off"
 	switch {
 	case lb.Domain != "" && lb.HostedZone != "":
-		front = "https://" + lb.Domain + ", certificate and DNS record made in " + lb.HostedZone
+		front = "https://" + lb.Domain + ", certificate and DNS record created in " + lb.HostedZone
 	case c.HTTPS():
-		front = "HTTPS with a certificate of your own"
+		front = "HTTPS with an existing certificate"
 	}
 	if lb.Firewall.Enabled {
 		firewall = "on"
@@ -159,7 +160,7 @@ func (s Service) summary(name string) string {
 		spot = " Spot"
 	}
 	if s.Routed() {
-		route = "gets requests for " + orNone(slices.Concat(s.Route.Hosts, s.Route.Paths))
+		route = "receives requests for " + orNone(slices.Concat(s.Route.Hosts, s.Route.Paths))
 	}
 	return fmt.Sprintf("%s: %s of %d CPU units and %d MiB on %s%s, %s, database: %s",
 		name, tasks, s.CPU, s.Memory, s.Architecture, spot, route, s.Database)
@@ -170,18 +171,18 @@ func (d Database) summary() string {
 	if d.MultiAZ {
 		zones = "with a standby in another zone"
 	}
-	return fmt.Sprintf("PostgreSQL %s on %s, %d to %d GiB, %s, restorable to any second of the last %d days",
+	return fmt.Sprintf("PostgreSQL %s on %s, %d to %d GiB, %s, point-in-time recovery for %d days",
 		d.Version, d.InstanceClass, d.Storage.Initial, d.Storage.Max, zones, d.Retention)
 }
 
 func (r Restore) summary(name, active string) string {
-	source := "its state of " + r.Time
+	source := "the main instance at " + r.Time
 	if r.Snapshot != "" {
 		source = "snapshot " + r.Snapshot
 	}
-	text := fmt.Sprintf("beside it %s, made from %s", name, source)
+	text := fmt.Sprintf("additional instance %s, restored from %s", name, source)
 	if name == active {
-		text += ", which is the one in use"
+		text += ", used by the services"
 	}
 	return text
 }

@@ -54,7 +54,7 @@ func TestSummaryKnowsEveryChoice(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{
 			text: minimal,
-			want: "network one NAT gateway, in a",
+			want: "network one NAT gateway in zone a",
 		},
 		{
 			text: minimal + noNAT,
@@ -67,11 +67,11 @@ func TestSummaryKnowsEveryChoice(t *testing.T) {
 		{
 			text: minimal + "load_balancer: {certificate_arn: " +
 				"'arn:aws:acm:eu-central-1:123456789012:certificate/0a-1'}\n",
-			want: "balancer HTTPS with a certificate of your own",
+			want: "load balancer HTTPS with an existing certificate",
 		},
 		{
 			text: minimal + "load_balancer: {domain: example.com, hosted_zone: example.com}\n",
-			want: "balancer https://example.com, certificate and DNS record made in example.com",
+			want: "load balancer https://example.com, certificate and DNS record created in example.com",
 		},
 		{
 			text: minimal + "services: {job: {image: 'quay.io/x/y:1', tasks: 0}}\n",
@@ -83,7 +83,7 @@ func TestSummaryKnowsEveryChoice(t *testing.T) {
 		},
 		{
 			text: minimal + "database: {restores: {monday: {time: '2026-11-23T03:00:00Z'}}}\n",
-			want: "beside it monday, made from its state of 2026-11-23T03:00:00Z",
+			want: "additional instance monday, restored from the main instance at 2026-11-23T03:00:00Z",
 		},
 		{
 			text: minimal + "profile: production\nstate: {bucket: s-1}\nload_balancer: {allow_http: true}\n",
@@ -92,7 +92,7 @@ func TestSummaryKnowsEveryChoice(t *testing.T) {
 		{
 			text: minimal + "services: {web: {tasks: 1, scaling: {max: 3}, route: {hosts: [a.example.com]}}}\n" +
 				"monitoring: {emails: [a@example.com, b@c.net]}\n",
-			want: "service gets requests for a.example.com, /*",
+			want: "service receives requests for a.example.com, /*",
 		},
 	} {
 		var lines []string

@@ -1,10 +1,10 @@
-// Package config reads and checks the file of one environment. [Config] is everything that a file
-// can say; what it does not say has the default of its profile.
+// Package config reads and checks the configuration file of one environment. [Config] has a field
+// for every setting; a setting that the file does not contain has the default of its profile.
 //
-// A section of the file is one Go file here, such as route.go, from top to bottom: its type, its
-// defaults for both profiles, what follows from other settings, its checks, its warnings. A new
-// setting is a field there, its default, its check and a case in testdata; the README's table and
-// the schema for editors are made from them.
+// Each section of the configuration file has a Go file here, such as route.go. From top to bottom,
+// it contains the section's type, its defaults for both profiles, defaults that depend on other
+// settings, checks and warnings. To add a setting, add a field, its default, its check and a case
+// in testdata. The README's table and the schema for editors are generated from the fields.
 package config
 
 import (
@@ -20,11 +20,11 @@ import (
 	"strings"
 )
 
-// Document is a configuration file: where it says what, and its warnings.
+// Document is a configuration file with the positions of its settings, and its warnings.
 type Document = yaml.Document
 
-// Load reads and checks config/<environment>.yaml below root, with the variables of environ,
-// entries NAME=value, over it. The error has every problem, each on a line of its own.
+// Load reads and checks config/<environment>.yaml below root, and applies the INFRA_
+// variables of environ, whose entries are NAME=value. The error lists every problem, one a line.
 func Load(root, environment string, environ []string) (*Config, *Document, error) {
 	if !environmentName.MatchString(environment) {
 		return nil, nil, fmt.Errorf("ENVIRONMENT=%q: "+
@@ -37,7 +37,7 @@ func Load(root, environment string, environ []string) (*Config, *Document, error
 	file := "config/" + environment + ".yaml"
 	text, err := os.ReadFile(filepath.Join(root, file))
 	if os.IsNotExist(err) {
-		return nil, nil, fmt.Errorf("%s: there is no such file: ENVIRONMENT=%s names it, and there is %s",
+		return nil, nil, fmt.Errorf("%s: file not found for ENVIRONMENT=%s; environments in config/: %s",
 			file, environment, environments(root))
 	}
 	if err != nil {
@@ -54,7 +54,7 @@ func Load(root, environment string, environ []string) (*Config, *Document, error
 	return cfg, doc, nil
 }
 
-// Parse reads and checks a text without variables; file is the name in its errors.
+// Parse reads and checks a text without variables. Errors name the file as file.
 func Parse(file, environment string, text []byte) (*Config, error) {
 	cfg, doc := read(file, environment, text, nil)
 	if err := doc.Err(); err != nil {
@@ -63,12 +63,12 @@ func Parse(file, environment string, text []byte) (*Config, error) {
 	return cfg, nil
 }
 
-// Explained returns an error's text for a person: after each problem of a configuration comes the
-// line that it is about.
+// Explained returns the text of an error for a person: each problem of a configuration is followed
+// by the line of the file that causes it.
 func Explained(err error) string { return yaml.Explained(err) }
 
-// read decodes and checks a file's text, with variables, by name, over it. The problems are in the
-// document.
+// read decodes and checks the text of a file, with variables, by name, applied. The document has
+// the problems.
 func read(file, environment string, text []byte, variables map[string]string) (*Config, *Document) {
 	p := readProfile(file, text, variables)
 	cfg := defaultConfig(p)
@@ -83,8 +83,8 @@ func read(file, environment string, text []byte, variables map[string]string) (*
 	return &cfg, doc
 }
 
-// readProfile reads the profile alone, which decides the defaults of everything else. Its problems
-// are reported when the whole file is read.
+// readProfile reads only the profile, which decides all defaults. Its problems are reported when
+// the whole file is read.
 func readProfile(file string, text []byte, variables map[string]string) profile {
 	var first struct {
 		Profile string `yaml:"profile"`
@@ -96,14 +96,14 @@ func readProfile(file string, text []byte, variables map[string]string) profile 
 	return ProfileDevelopment
 }
 
-// derive fills what follows from other settings, unless the file says otherwise.
+// derive sets the defaults that depend on other settings.
 func (c *Config) derive(doc *Document) {
 	c.deriveScaling(doc)
 	c.deriveDatabase()
 	c.deriveState()
 }
 
-// hooks tell the decoder what it has to know of a configuration.
+// hooks tell the decoder what it must know about a configuration.
 func hooks(p profile) yaml.Hooks {
 	return yaml.Hooks{
 		Element: func(path string) any {
@@ -120,12 +120,11 @@ func hooks(p profile) yaml.Hooks {
 	}
 }
 
-// mayBeSecret are the paths at and below which a secret may be, by mistake or not.
+// mayBeSecret matches the paths whose values may contain a secret, by mistake or not.
 var mayBeSecret = regexp.MustCompile(
 	`^services\.[^.]+\.(environment|secrets|secret_keys|command|health_check\.command)(\.|$)|^tags(\.|$)`)
 
-// settingCalled returns the path of the only setting with a key; "" if there is none, or another
-// one.
+// settingCalled returns the path of the setting with a key; "" if there is not exactly one.
 func settingCalled(key string) string {
 	found := map[string]bool{}
 	cfg := defaultConfig(ProfileDevelopment)

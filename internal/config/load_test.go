@@ -52,7 +52,7 @@ func TestMissingEnvironmentListsThoseThereAre(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := Load(folder(t, c.files), "test", nil)
-			want := "config/test.yaml: there is no such file: ENVIRONMENT=test names it, and there is " + c.want
+			want := "config/test.yaml: file not found for ENVIRONMENT=test; environments in config/: " + c.want
 			if fmt.Sprint(err) != want {
 				t.Errorf("says\n%v\nwant\n%s", err, want)
 			}
@@ -97,7 +97,7 @@ func TestStrictMakesWarningsProblems(t *testing.T) {
 	root := folder(t, map[string]string{"dev.yaml": minimal + "network: {zones: [a, g]}\n"})
 	for value, want := range map[string]string{
 		"INFRA_STRICT=true": "config/dev.yaml:3:22: network.zones.1: warning: " +
-			"eu-central-1 has had zones a, b, c; which letters an account has differs, and the plan will tell",
+			"eu-central-1 has zones a, b, c in most accounts; terraform plan fails if yours does not have this one",
 		"INFRA_STRICT=false": "",
 		"INFRA_STRICT=":      "",
 		"OTHER=true":         "",

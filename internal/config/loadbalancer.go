@@ -2,33 +2,34 @@ package config
 
 import "strings"
 
-// LoadBalancer shapes the load balancer, the only way in.
+// LoadBalancer configures the load balancer, the only public entry point.
 type LoadBalancer struct {
-	// name under which the application is reached; needs hosted_zone or certificate_arn
+	// domain name of the application; requires hosted_zone or certificate_arn
 	Domain string `yaml:"domain" allowed:"~domain"`
-	// public Route 53 zone in which domain's records are made; brings HTTPS
+	// public Route 53 zone for domain's DNS record and its certificate; enables HTTPS
 	HostedZone string `yaml:"hosted_zone" allowed:"~domain"`
-	// an existing certificate instead of one made for domain
+	// existing ACM certificate, instead of a new one for domain
 	CertificateARN string `yaml:"certificate_arn" allowed:"~certificate"`
-	// production: serve plain HTTP on purpose
+	// allow plain HTTP in production
 	AllowHTTP bool `yaml:"allow_http"`
 	// CIDR blocks that may connect
 	Sources []string `yaml:"sources" allowed:"~cidr"`
-	// after which a silent connection is closed
+	// time after which an idle connection is closed
 	IdleTimeout int `yaml:"idle_timeout" allowed:"1..4000 seconds"`
-	// of the access logs
+	// retention of the access logs
 	AccessLogsRetention int `yaml:"access_logs_retention" allowed:"1..3650 days"`
-	// the web application firewall before it
+	// AWS WAF
 	Firewall Firewall `yaml:"firewall"`
 }
 
-// Firewall is the web application firewall before the load balancer.
+// Firewall configures the AWS WAF web ACL of the load balancer.
 type Firewall struct {
-	// AWS's managed rules and a rate limit
+	// protect the load balancer with AWS managed rules and a rate limit
 	Enabled bool `yaml:"enabled"`
-	// from one address in five minutes
+	// limit for one IP address in five minutes
 	RateLimit int `yaml:"rate_limit" allowed:"10..2000000000 requests"`
-	// rules of AWS's common set that only count: they block real uploads and logins
+	// rules of AWSManagedRulesCommonRuleSet that count instead of block: the defaults would block
+	// valid uploads and logins
 	CountOnly []string `yaml:"count_only" allowed:"@common_rules"`
 }
 
@@ -66,10 +67,10 @@ func (c checker) loadBalancer() {
 		"want the ARN of a certificate in %s, have %q", c.cfg.Region, lb.CertificateARN)
 	c.want(!c.cfg.Production() || c.cfg.HTTPS() || lb.AllowHTTP, "",
 		"want load_balancer.domain with hosted_zone, or certificate_arn: "+
-			"production serves HTTPS unless allow_http is true")
+			"production requires HTTPS unless allow_http is true")
 	c.want(len(lb.Sources) > 0, "sources", "want at least one CIDR block, such as 0.0.0.0/0")
-	c.want(len(lb.Sources) <= 30, "sources", "want at most 30, since a security group takes 60 rules "+
-		"and each is one for HTTP and one for HTTPS, have %d", len(lb.Sources))
+	c.want(len(lb.Sources) <= 30, "sources", "want at most 30, because a security group has at most 60 rules "+
+		"and each block needs one for HTTP and one for HTTPS, have %d", len(lb.Sources))
 	c.cidrs("sources", lb.Sources)
 }
 
@@ -80,7 +81,7 @@ func (c checker) domain(lb LoadBalancer) {
 	c.want(domainName.MatchString(lb.Domain), "domain",
 		"want a domain name such as shop.example.com, have %q", lb.Domain)
 	c.want(lb.HostedZone != "" || lb.CertificateARN != "", "domain", "want load_balancer.hosted_zone too, "+
-		"the Route 53 zone that proves the certificate, or load_balancer.certificate_arn")
+		"the Route 53 zone that validates the certificate, or load_balancer.certificate_arn")
 }
 
 func (c checker) hostedZone(lb LoadBalancer) {
@@ -89,7 +90,8 @@ func (c checker) hostedZone(lb LoadBalancer) {
 	}
 	valid := domainName.MatchString(lb.HostedZone)
 	c.want(valid, "hosted_zone", "want a zone's name such as example.com, have %q", lb.HostedZone)
-	c.want(!valid || lb.Domain != "", "hosted_zone", "want load_balancer.domain too, the name to make in it")
+	c.want(!valid || lb.Domain != "", "hosted_zone",
+		"want load_balancer.domain too, the name of the record in this zone")
 	inZone := lb.Domain == lb.HostedZone || strings.HasSuffix(lb.Domain, "."+lb.HostedZone)
 	c.want(!valid || !domainName.MatchString(lb.Domain) || inZone, "domain",
 		"want a name in load_balancer.hosted_zone %s, have %q", lb.HostedZone, lb.Domain)
@@ -102,5 +104,5 @@ func (w warner) loadBalancer() {
 		"firewall.rate_limit", "firewall.count_only")
 	w.idle(!w.cfg.HTTPS(), "with a domain or a certificate", "allow_http")
 	w.warn(w.cfg.Production() && lb.AllowHTTP && !w.cfg.HTTPS(), "allow_http",
-		"passwords and sessions cross the internet in clear")
+		"passwords and session cookies cross the internet unencrypted")
 }

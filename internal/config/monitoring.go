@@ -1,26 +1,28 @@
 package config
 
-// Monitoring says who is told what, and how much Prometheus keeps.
+// Monitoring configures the notifications of alarms, and Prometheus.
 type Monitoring struct {
-	Emails     []string   `yaml:"emails" allowed:"~email"` // who is told; each confirms by a link
-	Prometheus Prometheus `yaml:"prometheus"`              // the Prometheus service
+	// addresses that receive notifications of alarms; each must confirm its subscription
+	Emails     []string   `yaml:"emails" allowed:"~email"`
+	Prometheus Prometheus `yaml:"prometheus"` // the Prometheus service
 }
 
-// Prometheus sizes the Prometheus service.
+// Prometheus configures the Prometheus service.
 type Prometheus struct {
 	Image string `yaml:"image" allowed:"~image"`
-	// has the AWS command line; fetches the configuration before Prometheus starts
+	// image with the AWS CLI; fetches the configuration before Prometheus starts
 	ConfigImage string `yaml:"config_image" allowed:"~image"`
-	CPU         int    `yaml:"cpu" allowed:"within @cpu CPU units"`     // 1024 to a vCPU
-	Memory      int    `yaml:"memory" allowed:"within 512..122880 MiB"` // in the pairs with cpu that Fargate has
-	// of the task's disk; three quarters hold metrics
+	CPU         int    `yaml:"cpu" allowed:"within @cpu CPU units"` // 1024 are one vCPU
+	// must be a combination with cpu that Fargate supports
+	Memory int `yaml:"memory" allowed:"within 512..122880 MiB"`
+	// ephemeral storage of the task; metrics use at most three quarters
 	Storage int `yaml:"storage" allowed:"21..200 GiB"`
-	// metrics older than this go, even if there is room
+	// retention of metrics; older ones are deleted even if storage is free
 	Days           int `yaml:"days" allowed:"1..3650 days"`
 	ScrapeInterval int `yaml:"scrape_interval" allowed:"5..300 seconds"`
 }
 
-// The images of a file that names none: pinned, public, for both architectures, from registries
+// The default images. They are pinned, public, built for both architectures, and in registries
 // without pull limits.
 const (
 	DefaultPrometheusImage = "quay.io/prometheus/prometheus:v3.15.0" +
@@ -57,5 +59,6 @@ func (c checker) monitoring() {
 }
 
 func (w warner) monitoring() {
-	w.warn(w.cfg.Production() && len(w.cfg.Monitoring.Emails) == 0, "monitoring.emails", "nobody is told of an alarm")
+	w.warn(w.cfg.Production() && len(w.cfg.Monitoring.Emails) == 0, "monitoring.emails",
+		"nobody receives notifications of alarms")
 }

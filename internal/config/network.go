@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// Network shapes the VPC.
+// Network configures the VPC.
 type Network struct {
-	// /16 to /22, private; a zone's blocks follow from its letter
+	// CIDR block of the VPC, /16 to /22, private; subnets are computed from the zones' letters
 	CIDR string `yaml:"cidr" allowed:"~cidr"`
-	// letters of the region's zones, two to six; a single NAT gateway stands in the first
+	// letters of the Availability Zones, two to six; a single NAT gateway is in the first
 	Zones []string `yaml:"zones" allowed:"~zone"`
-	// NAT gateways; without any, tasks reach AWS through endpoints only
+	// NAT gateways; with none, tasks reach AWS through endpoints only
 	NAT string `yaml:"nat" allowed:"none|single|per-zone"`
-	// interface endpoints by AWS's short name
+	// interface endpoints by short service name, such as ecr.api
 	Endpoints []string `yaml:"endpoints" allowed:"@endpoints"`
-	// take a cidr outside of RFC 1918, on purpose
+	// allow a cidr outside RFC 1918
 	AllowPublicCIDR bool `yaml:"allow_public_cidr"`
 }
 
@@ -29,8 +29,8 @@ func networkDefaults(p profile) Network {
 	}
 }
 
-// SortedZones returns the letters of the zones in order: resources are declared in it, whatever the
-// file's order.
+// SortedZones returns the letters of the zones in alphabetical order, in which resources are
+// declared.
 func (c *Config) SortedZones() []string { return slices.Sorted(slices.Values(c.Network.Zones)) }
 
 var (
@@ -43,7 +43,7 @@ func (c checker) network() {
 	c = c.at("network")
 	c.networkCIDR(n)
 	c.want(len(n.Zones) >= 2 && len(n.Zones) <= 6, "zones",
-		"want two to six zones, since the balancer and the database need two, have %d", len(n.Zones))
+		"want 2 to 6 zones, because the load balancer and the database need two, have %d", len(n.Zones))
 	c.each("zones", n.Zones, func(c checker, zone string) {
 		c.want(zoneLetter.MatchString(zone), "", "want the letter of a zone, a to h, have %q", zone)
 	})
@@ -52,7 +52,7 @@ func (c checker) network() {
 	if n.NAT == "none" {
 		for _, needed := range c.neededEndpoints() {
 			c.want(slices.Contains(n.Endpoints, needed), "endpoints",
-				"want %s too: with network.nat none a task reaches AWS through endpoints only", needed)
+				"want %s too: with network.nat: none, tasks reach AWS through endpoints only", needed)
 		}
 	}
 }
@@ -64,24 +64,26 @@ func (c checker) networkCIDR(n Network) {
 		return
 	}
 	c.want(prefix.Masked() == prefix, "cidr",
-		"want a block that begins at its own size: %s, have %s", prefix.Masked(), prefix)
+		"want a block without host bits, such as %s, have %s", prefix.Masked(), prefix)
 	c.want(prefix.Bits() >= 16 && prefix.Bits() <= 22, "cidr",
-		"want /16 to /22 (AWS allows no larger one, and a balancer's subnet needs /27), have /%d", prefix.Bits())
+		"want /16 to /22 (a VPC is at most a /16, and a load balancer's subnet at least a /27), have /%d",
+		prefix.Bits())
 	usable := forHosts(prefix.Addr())
-	c.want(usable, "cidr", "want a block that hosts may have, have %s", prefix)
+	c.want(usable, "cidr",
+		"want unicast addresses, not loopback, link-local, multicast or reserved ones, have %s", prefix)
 	c.want(!usable || prefix.Addr().IsPrivate() || n.AllowPublicCIDR, "cidr",
-		"want a private block (RFC 1918), or network.allow_public_cidr, have %s", prefix)
+		"want a private block (RFC 1918), or network.allow_public_cidr: true, have %s", prefix)
 }
 
-// forHosts tells whether hosts may have an IPv4 address.
+// forHosts reports whether a host can have this IPv4 address.
 func forHosts(address netip.Addr) bool {
 	first := address.As4()[0]
 	return !address.IsLoopback() && !address.IsLinkLocalUnicast() && !address.IsMulticast() && first != 0 && first < 240
 }
 
-// neededEndpoints returns the endpoints that tasks need where there is no NAT gateway. Of those not
-// obvious: ssmmessages and kms, since a port-forward to Prometheus is an encrypted session; ec2 and
-// ecs, through which Prometheus finds tasks.
+// neededEndpoints returns the endpoints that tasks need without a NAT gateway. Not all are obvious:
+// a port-forwarding session to Prometheus is encrypted and needs ssmmessages and kms, and
+// Prometheus discovers tasks through ec2 and ecs.
 func (c checker) neededEndpoints() []string {
 	needed := []string{"ec2", "ecr.api", "ecr.dkr", "ecs", "kms", "logs", "secretsmanager", "ssmmessages"}
 	for _, s := range c.cfg.Services {
@@ -110,8 +112,9 @@ func (w warner) network() {
 	for i, zone := range n.Zones {
 		unusual := zoneLetter.MatchString(zone) && !strings.Contains(letters, zone)
 		w.at("network", "zones").warn(unusual, strconv.Itoa(i),
-			"%s has had zones %s; which letters an account has differs, and the plan will tell",
+			"%s has zones %s in most accounts; terraform plan fails if yours does not have this one",
 			w.cfg.Region, strings.Join(strings.Split(letters, ""), ", "))
 	}
-	w.warn(w.cfg.Production() && n.NAT == "single", "network.nat", "all zones lose their way out with the first")
+	w.warn(w.cfg.Production() && n.NAT == "single", "network.nat",
+		"an outage of the first zone cuts all zones off from the internet; want per-zone")
 }

@@ -7,44 +7,44 @@ import (
 	"strings"
 )
 
-// Config is one environment: what config/<environment>.yaml says, over the defaults of its profile.
-// Every module is given the whole of it.
+// Config is the configuration of one environment: the settings of config/<environment>.yaml over
+// the defaults of its profile. Every module gets all of it.
 //
-// Beside its key a field has the allowed tag: what it may hold, and in which unit; see [Allowed]. A
-// field's comment, its default and its limits make up the README's table and the schema for
-// editors.
+// A field's yaml tag is its key. Its allowed tag says which values are valid, and in which unit;
+// see [Allowed]. The README's table and the schema for editors are generated from a field's
+// comment, its default and its allowed tag.
 type Config struct {
 	Environment string `yaml:"-"` // the file's name without .yaml; in names and tags, never in construct ids
 
-	// the application; with the environment it names everything
+	// application name; with the environment, the prefix of all AWS names
 	Name string `yaml:"name" allowed:"~name"`
 	// AWS region of the commercial partition
 	Region string `yaml:"region" allowed:"~region"`
-	// AWS account; deploying to any other is refused
+	// AWS account ID; a deployment to any other account fails
 	Account string `yaml:"account" allowed:"~account"`
-	// which defaults and which rules
+	// selects the defaults; production has additional checks
 	Profile string `yaml:"profile" allowed:"development|production"`
-	// data, keys and balancer refuse to be destroyed
+	// prevents the destruction of databases, backups, KMS keys, the VPC and the load balancer
 	Protected bool `yaml:"protected"`
-	// added to every resource, at most 6
+	// tags for every resource, at most 6
 	Tags map[string]string `yaml:"tags"`
-	// of every log group
+	// retention of every log group
 	LogRetention int `yaml:"log_retention" allowed:"within @retentions days"`
 
 	State        State              `yaml:"state"`         // where Terraform keeps its state
 	Network      Network            `yaml:"network"`       // the VPC
-	LoadBalancer LoadBalancer       `yaml:"load_balancer"` // the one way in
-	Services     map[string]Service `yaml:"services"`      // the containers, by name
+	LoadBalancer LoadBalancer       `yaml:"load_balancer"` // the public entry point
+	Services     map[string]Service `yaml:"services"`      // containers on Fargate, by name
 	Database     Database           `yaml:"database"`      // PostgreSQL
-	Monitoring   Monitoring         `yaml:"monitoring"`    // being told
-	Backup       Backup             `yaml:"backup"`        // snapshots that the platform takes and keeps itself
+	Monitoring   Monitoring         `yaml:"monitoring"`    // alarms and Prometheus
+	Backup       Backup             `yaml:"backup"`        // scheduled snapshots
 }
 
 // State says where Terraform keeps its state.
 type State struct {
-	Backend string `yaml:"backend" allowed:"local|s3"` // beside cdktf.out, or a bucket
-	Bucket  string `yaml:"bucket" allowed:"~bucket"`   // s3: an existing bucket
-	Region  string `yaml:"region" allowed:"~region"`   // s3: of that bucket; the stack's, if not given
+	Backend string `yaml:"backend" allowed:"local|s3"` // local: a file beside cdktf.out; s3: a bucket
+	Bucket  string `yaml:"bucket" allowed:"~bucket"`   // existing bucket for backend s3
+	Region  string `yaml:"region" allowed:"~region"`   // region of that bucket; default: the stack's region
 }
 
 // The profiles.
@@ -64,7 +64,7 @@ func pick[T any](p profile, development, production T) T {
 	return development
 }
 
-// defaultConfig returns what a profile has where the file says nothing.
+// defaultConfig returns the defaults of a profile.
 func defaultConfig(p profile) Config {
 	return Config{
 		Profile:      string(p),
@@ -80,21 +80,21 @@ func defaultConfig(p profile) Config {
 	}
 }
 
-// deriveState takes the stack's region for the state, unless the file says otherwise.
+// deriveState sets the default region of the state: the stack's region.
 func (c *Config) deriveState() {
 	if c.State.Region == "" {
 		c.State.Region = c.Region
 	}
 }
 
-// Stack returns <name>-<environment>: the name of the stack, and the beginning of every AWS name.
+// Stack returns <name>-<environment>: the name of the stack, and the prefix of all AWS names.
 func (c *Config) Stack() string { return c.Name + "-" + c.Environment }
 
 // ResourceName returns an AWS name that is unique in an account and region.
 func (c *Config) ResourceName(noun string) string { return c.Stack() + "-" + noun }
 
-// IAMName returns an AWS name that is unique in an account. IAM has no regions: a second stack in
-// another region needs names of its own.
+// IAMName returns an AWS name that is unique in an account. IAM is global: a stack of the
+// same name in another region must have other names.
 func (c *Config) IAMName(noun string) string { return c.Stack() + "-" + c.Region + "-" + noun }
 
 // StateFile returns the name of the local state.
@@ -115,12 +115,12 @@ var (
 	tagText    = regexp.MustCompile(`^[\p{L}\p{N} _.:/=+@-]*$`)
 )
 
-// platformTags are on every resource already.
+// platformTags are set on every resource by the platform.
 var platformTags = []string{"Application", "Environment", "ManagedBy", "Name"}
 
 const (
-	// The longest name made from the stack's is the access-log bucket's: with noun, account and
-	// region, in 63.
+	// The longest name with this prefix is that of the access logs bucket, which ends in a noun,
+	// the account and the region. S3 allows 63 characters.
 	stackNameLimit = 22
 	// S3 allows ten tags on an object; four are platformTags.
 	tagLimit = 6
@@ -130,9 +130,9 @@ func (c checker) platform() {
 	cfg := c.cfg
 	c.want(cfg.Name != "", "name", "is required: the application's name, such as shop")
 	c.want(cfg.Name == "" || environmentName.MatchString(cfg.Name), "name",
-		"want lower-case letters, digits and single dashes, a letter first, have %q", cfg.Name)
+		"want lower-case letters, digits and single dashes, starting with a letter, have %q", cfg.Name)
 	c.want(len(cfg.Stack()) <= stackNameLimit, "name",
-		"want at most %d characters together with the environment, since AWS names are made from it, have %d (%s)",
+		"want at most %d characters in <name>-<environment>, the prefix of all AWS names, have %d (%s)",
 		stackNameLimit, len(cfg.Stack()), cfg.Stack())
 	c.want(cfg.Region != "", "region", "is required: an AWS region, such as eu-central-1")
 	c.want(cfg.Region == "" || regionName.MatchString(cfg.Region), "region",
@@ -140,7 +140,7 @@ func (c checker) platform() {
 	c.want(cfg.Account == "" || accountID.MatchString(cfg.Account), "account",
 		"want 12 digits in quotes, have %q", cfg.Account)
 	c.want(slices.Contains(retentions, cfg.LogRetention), "log_retention",
-		"want a number of days that CloudWatch Logs knows (%s), have %d",
+		"want a number of days that CloudWatch Logs supports (%s), have %d",
 		strings.Trim(fmt.Sprint(retentions), "[]"), cfg.LogRetention)
 	c.tags(cfg.Tags)
 	c.at("state").state(cfg.State)
@@ -150,12 +150,12 @@ func (c checker) tags(tags map[string]string) {
 	for key, value := range inOrder(tags) {
 		c.want(isTag(key, value), "tags."+key,
 			"want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, "+
-				"not beginning with aws:")
+				"not starting with aws:")
 		c.want(!slices.Contains(platformTags, key), "tags."+key,
-			"want another key, since %s are the platform's own", strings.Join(platformTags, ", "))
+			"reserved key: the platform sets the tags %s itself", strings.Join(platformTags, ", "))
 	}
 	c.want(len(tags) <= tagLimit, "tags",
-		"want at most %d: an object in S3 takes ten, and the platform has its own, have %d", tagLimit, len(tags))
+		"want at most %d, because S3 allows 10 tags on an object and the platform sets 4, have %d", tagLimit, len(tags))
 }
 
 // isTag tells whether AWS accepts a tag.
@@ -169,10 +169,10 @@ func (c checker) state(s State) {
 	remote := s.Backend == "s3"
 	forgotten := remote && s.Bucket == "" && c.cfg.Production()
 	c.want(!forgotten, "", "want state.bucket, an S3 bucket for Terraform's state, "+
-		"or state.backend: local if a state on one machine is meant")
+		"or state.backend: local to keep the state on one machine")
 	c.want(!remote || forgotten || bucketName.MatchString(s.Bucket), "bucket",
 		"want the name of an S3 bucket, have %q", s.Bucket)
-	c.want(remote || s.Bucket == "", "bucket", "has no meaning with state.backend: local")
+	c.want(remote || s.Bucket == "", "bucket", "must be unset with state.backend: local")
 	c.want(s.Region == c.cfg.Region || regionName.MatchString(s.Region), "region",
 		"want an AWS region, have %q", s.Region)
 }
@@ -180,7 +180,7 @@ func (c checker) state(s State) {
 func (w warner) platform() {
 	production := w.cfg.Production()
 	w.warn(production && !w.cfg.Protected, "protected",
-		"without it one command destroys the database and its backups")
+		"one command can destroy the database and its backups; want true")
 	w.warn(production && w.cfg.State.Backend != "s3", "state.backend",
-		"a state on one machine is lost with it, and locks nobody out")
+		"local state is lost with the machine and is not locked for other machines; want s3")
 }

@@ -12,22 +12,22 @@ import (
 // Route says which requests the load balancer forwards to a service. All conditions given must
 // match.
 type Route struct {
-	// lowest first, unique; 0 without a route
+	// priority of the listener rule: lowest first, unique; 0 without a route
 	Priority int `yaml:"priority" allowed:"within 0..49999"`
-	// with * and ? for any text and any character
+	// path patterns; * matches any text, ? any character
 	Paths   []string            `yaml:"paths" allowed:"~path"`
-	Hosts   []string            `yaml:"hosts" allowed:"~host"`   // with * and ?
-	Headers map[string][]string `yaml:"headers"`                 // values by header
-	Sources []string            `yaml:"sources" allowed:"~cidr"` // CIDR blocks
-	// an ending task keeps its open requests
+	Hosts   []string            `yaml:"hosts" allowed:"~host"`   // host patterns, with * and ?
+	Headers map[string][]string `yaml:"headers"`                 // values of each HTTP header
+	Sources []string            `yaml:"sources" allowed:"~cidr"` // CIDR blocks of clients
+	// time in which a stopping task completes its open requests
 	DeregistrationLag int `yaml:"deregistration_lag" allowed:"0..3600 seconds"`
-	// in which a new task gets more and more requests; 0: off
+	// time in which the load balancer sends a new task more and more requests; 0: off
 	SlowStart int `yaml:"slow_start" allowed:"0 or 30..900 seconds"`
 }
 
 func routeDefaults(profile) Route { return Route{DeregistrationLag: 30} }
 
-// Routed tells whether the service gets requests from the load balancer.
+// Routed reports whether the service receives requests from the load balancer.
 func (s Service) Routed() bool {
 	r := s.Route
 	return len(r.Paths)+len(r.Hosts)+len(r.Headers)+len(r.Sources) > 0
@@ -52,8 +52,7 @@ func (r Route) wildcards() (n int) {
 	return n
 }
 
-// conditions returns a text that is the same for two routes with the same conditions, in whatever
-// order.
+// conditions returns a text that is equal for two routes with the same conditions in any order.
 func (r Route) conditions() string {
 	sorted := func(values []string) []string { return slices.Sorted(slices.Values(values)) }
 	headers := map[string][]string{}
@@ -81,22 +80,22 @@ func (c checker) route(s Service) {
 		return
 	}
 	lowest, values := 1, r.values()
-	if s.HidesMetrics() { // by a rule right before this one, with two paths of its own
+	if s.HidesMetrics() { // by a rule with the preceding priority, which has two paths
 		lowest, values = 2, max(values, values-len(r.Paths)+2)
 	}
 	c.between("priority", r.Priority, lowest, 49999)
 	c.headers(r.Headers)
 	c.each("hosts", r.Hosts, func(c checker, host string) {
 		ok := hostPattern.MatchString(host) && strings.Contains(host, ".") && len(host) <= 128
-		c.want(ok, "", "want a host such as shop.example.com or *.example.com, at most 128 long, have %q", host)
+		c.want(ok, "", "want a host such as shop.example.com or *.example.com, at most 128 characters, have %q", host)
 	})
 	c.want(values <= 5, "",
-		"want at most 5 values in all conditions together, which is AWS's limit, have %d", values)
+		"want at most 5 values in all conditions together, AWS's limit, have %d", values)
 	c.want(r.wildcards() <= 6, "",
-		"want at most 6 of * and ? in all conditions together, which is AWS's limit, have %d", r.wildcards())
+		"want at most 6 wildcards (* and ?) in all conditions together, AWS's limit, have %d", r.wildcards())
 	c.each("paths", r.Paths, func(c checker, path string) {
 		c.want(strings.HasPrefix(path, "/") && len(path) <= 128, "",
-			"want a path that begins with /, at most 128 long, have %q", path)
+			"want a path that starts with /, at most 128 characters, have %q", path)
 	})
 	c.cidrs("sources", r.Sources)
 }
@@ -105,7 +104,7 @@ func (c checker) headers(headers map[string][]string) {
 	for header, values := range inOrder(headers) {
 		c := c.at("headers", header)
 		c.want(headerName.MatchString(header) && !strings.EqualFold(header, "host"), "",
-			"want the name of an HTTP header, at most 40 characters, and route.hosts for Host")
+			"want the name of an HTTP header, at most 40 characters; for Host, use route.hosts")
 		c.want(len(values) > 0, "", "want at least one value")
 		for i, value := range values {
 			c.want(len(value) >= 1 && len(value) <= 128, strconv.Itoa(i),
@@ -114,7 +113,7 @@ func (c checker) headers(headers map[string][]string) {
 	}
 }
 
-// routes checks that the routes of all services fit together.
+// routes checks that the routes of the services do not conflict.
 func (c checker) routes(services map[string]Service) {
 	priorities, conditions := map[int]string{}, map[string]string{} // each with the path of the service
 	for name, s := range inOrder(services) {
@@ -124,21 +123,21 @@ func (c checker) routes(services map[string]Service) {
 		c := c.at(name)
 		priority := s.Route.Priority
 		other, taken := priorities[priority]
-		c.want(!taken, "route.priority", "want a priority of its own, %d is taken by %s", priority, other)
+		c.want(!taken, "route.priority", "duplicate priority %d, also of %s", priority, other)
 		priorities[priority] = c.path
 		if s.HidesMetrics() {
 			other, taken := priorities[priority-1]
-			c.want(!taken, "route.priority", "want the priority before it free too, "+
-				"for the rule that hides its metrics, %d is taken by %s", priority-1, other)
-			priorities[priority-1] = "the rule that hides metrics of " + c.path
+			c.want(!taken, "route.priority", "want the priority before it unused, "+
+				"for the rule that blocks the metrics path, but %d is also the priority of %s", priority-1, other)
+			priorities[priority-1] = "the rule that blocks the metrics path of " + c.path
 		}
 		same, duplicate := conditions[s.Route.conditions()]
 		c.want(!duplicate, "route",
-			"want other conditions than those of %s: one of the two would never get a request", same)
+			"duplicate conditions, also of %s: one of the two would never receive a request", same)
 		conditions[s.Route.conditions()] = c.path
 	}
-	c.want(len(priorities) <= ruleLimit, "", "want at most %d rules on the balancer, "+
-		"one for each route and one for each that hides metrics, have %d", ruleLimit, len(priorities))
+	c.want(len(priorities) <= ruleLimit, "", "want at most %d rules on the load balancer, "+
+		"one for each route and one for each blocked metrics path, have %d", ruleLimit, len(priorities))
 }
 
 func (w warner) route(s Service) {

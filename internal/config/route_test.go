@@ -5,12 +5,12 @@ import (
 	"testing"
 )
 
-// The load balancer takes a hundred rules.
+// A listener has at most a hundred rules.
 func TestRoutesHaveALimit(t *testing.T) {
 	t.Parallel()
 	wantProblems(t, manyRoutes(100))
-	wantProblems(t, manyRoutes(101), "3:1: services: want at most 100 rules on the balancer, "+
-		"one for each route and one for each that hides metrics, have 101")
+	wantProblems(t, manyRoutes(101), "3:1: services: want at most 100 rules on the load balancer, "+
+		"one for each route and one for each blocked metrics path, have 101")
 }
 
 // manyRoutes is a file with so many routed services.

@@ -1,21 +1,20 @@
 package config
 
-// Scaling bounds automatic scaling. With max equal to tasks there is none, and the file alone sets
-// the number of tasks.
+// Scaling configures automatic scaling. If max equals tasks, there is no automatic scaling.
 type Scaling struct {
-	// tasks at the most; with tasks the same there is no scaling, and the count stays this file's
+	// maximum number of tasks; the same as tasks: no automatic scaling
 	Max      int `yaml:"max" allowed:"within 0..5000"`
-	CPU      int `yaml:"cpu" allowed:"10..95 percent"`    // to keep
-	Memory   int `yaml:"memory" allowed:"10..95 percent"` // to keep
-	Requests int `yaml:"requests" allowed:"0..1000000"`   // a minute and task to keep; 0: not scaled on
-	// other bounds at set times, by name
+	CPU      int `yaml:"cpu" allowed:"10..95 percent"`    // target for the average CPU utilization
+	Memory   int `yaml:"memory" allowed:"10..95 percent"` // target for the average memory utilization
+	Requests int `yaml:"requests" allowed:"0..1000000"`   // target per task and minute; 0: off
+	// changes of the minimum and the maximum at set times, by name
 	Schedules map[string]ScalingSchedule `yaml:"schedules"`
 }
 
-// ScalingSchedule sets other bounds at a time, once or again and again.
+// ScalingSchedule changes the minimum and the maximum at a time, once or repeatedly.
 type ScalingSchedule struct {
 	At       string `yaml:"at" allowed:"~at"` // cron(...) or at(...)
-	Timezone string `yaml:"timezone"`         // of at; UTC, if not given
+	Timezone string `yaml:"timezone"`         // time zone of at; default: UTC
 	Min      int    `yaml:"min" allowed:"0..5000"`
 	Max      int    `yaml:"max" allowed:"0..5000"`
 }
@@ -32,8 +31,7 @@ func (c *Config) deriveScaling(doc *Document) {
 	}
 }
 
-// Scaled tells whether AWS may change the number of tasks; if so, requests and schedules have an
-// effect.
+// Scaled reports whether Application Auto Scaling may change the number of tasks.
 func (s Service) Scaled() bool { return s.Scaling.Max > s.Tasks || len(s.Scaling.Schedules) > 0 }
 
 var _ = form("at", `^(cron|at)\([^()]+\)$`)
@@ -41,22 +39,22 @@ var _ = form("at", `^(cron|at)\([^()]+\)$`)
 func (c checker) scaling(s Service) {
 	route, tasks := c.full("route"), c.full("tasks")
 	c = c.at("scaling")
-	c.want(s.Routed() || s.Scaling.Requests <= 0, "requests", "has no meaning without %s", route)
+	c.want(s.Routed() || s.Scaling.Requests <= 0, "requests", "must be 0 without %s", route)
 	if s.Tasks >= 0 && s.Tasks <= 1000 {
 		c.between("max", s.Scaling.Max, s.Tasks, 5000)
 	}
 	for name, schedule := range inOrder(s.Scaling.Schedules) {
 		c.at("schedules", name).scalingSchedule(name, schedule)
 	}
-	// A repository begins empty: a service that starts tasks from it before the first push can only
-	// fail.
-	c.want(!s.Repository || s.Tasks != 0 || s.Scaling.Max <= 0, "max", "want 0 while %s is 0, have %d",
+	// A new repository is empty: tasks that start before the first push fail.
+	c.want(!s.Repository || s.Tasks != 0 || s.Scaling.Max <= 0, "max",
+		"want 0 while %s is 0, because the repository may be empty, have %d",
 		tasks, s.Scaling.Max)
 }
 
 func (c checker) scalingSchedule(name string, s ScalingSchedule) {
 	c.want(serviceName.MatchString(name) && len(name) <= serviceNameLimit, "",
-		"want a name of lower-case letters and digits, at most %d long", serviceNameLimit)
+		"want a name of lower-case letters and digits, starting with a letter, at most %d characters", serviceNameLimit)
 	c.want(isCron(s.At) || isAt(s.At), "at", "want cron(minute hour day month weekday year), "+
 		"with ? for day or weekday, or at(yyyy-mm-ddThh:mm:ss), have %q", s.At)
 	c.want(s.Timezone == "" || isTimezone(s.Timezone), "timezone",

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // for machines that have no list of time zones
+	_ "time/tzdata" // for machines without a time zone database
 )
 
 var (
@@ -23,8 +23,8 @@ const (
 	weekday   = `(mon|tue|wed|thu|fri|sat|sun)`
 )
 
-// isCron tells whether a text is a cron expression of AWS's: six fields, with ? for the day or the
-// weekday, since the two may contradict each other.
+// isCron reports whether a text is an AWS cron expression: six fields, with ? for either the day or
+// the weekday.
 // https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#cron-based
 func isCron(text string) bool {
 	fields := cronText.FindStringSubmatch(text)
@@ -40,8 +40,8 @@ func isCron(text string) bool {
 		cronField(fields[6], 1970, 2199)
 }
 
-// cronField tells whether a field is a list of values, ranges and steps. The names, if any, are
-// other words for values.
+// cronField reports whether a field is a list of values, ranges and steps. The names, if any, are
+// also valid values.
 func cronField(text string, low, high int, names ...string) bool {
 	for part := range strings.SplitSeq(text, ",") {
 		values, step, stepped := strings.Cut(part, "/")
@@ -61,15 +61,15 @@ func cronField(text string, low, high int, names ...string) bool {
 	return true
 }
 
-// cronDay tells whether a field is a day of the month: also the last one, or the working day
-// nearest to a date.
+// cronDay reports whether a field is a day of the month, including the last one (L) and the working
+// day nearest to a date (W).
 func cronDay(text string) bool {
 	date, nearest := strings.CutSuffix(text, "W")
 	return text == "?" || text == "L" || cronField(date, 1, 31) && (!nearest || !strings.ContainsAny(date, ",-*/"))
 }
 
-// cronWeekday tells whether a field is a weekday: also the last one of a month, or the nth. It has
-// no steps.
+// cronWeekday reports whether a field is a weekday, including the last (L) and the nth (#) of a
+// month. Steps are invalid.
 func cronWeekday(text string) bool {
 	if text == "?" || text == "L" {
 		return true
@@ -82,16 +82,16 @@ func cronWeekday(text string) bool {
 		(!counted || cronField(nth, 1, 5) && len(nth) == 1)
 }
 
-// isRate tells whether a text is an interval, such as rate(6 hours).
+// isRate reports whether a text is an interval, such as rate(6 hours).
 func isRate(text string) bool { return rateText.MatchString(text) }
 
-// isAt tells whether a text is a single time: at(yyyy-mm-ddThh:mm:ss).
+// isAt reports whether a text is a single time: at(yyyy-mm-ddThh:mm:ss).
 func isAt(text string) bool {
 	_, err := time.Parse("at(2006-01-02T15:04:05)", text)
 	return err == nil
 }
 
-// isTimezone tells whether a text is a time zone of the IANA database.
+// isTimezone reports whether a text is a time zone of the IANA database.
 func isTimezone(text string) bool {
 	_, err := time.LoadLocation(text)
 	return err == nil && text != "" && text != "Local"
@@ -99,8 +99,8 @@ func isTimezone(text string) bool {
 
 const minutesOfDay = 24 * 60
 
-// cronMinute returns the minute of the day at which a cron expression fires; false if that is not
-// one time a day.
+// cronMinute returns the minute of the day at which a cron expression fires; false if it does not
+// fire at a single fixed time of day.
 func cronMinute(schedule string) (minute int, fixed bool) {
 	fields := cronText.FindStringSubmatch(schedule)
 	if fields == nil {
@@ -111,8 +111,8 @@ func cronMinute(schedule string) (minute int, fixed bool) {
 	return hour*60 + minute, errMinute == nil && errHour == nil
 }
 
-// hoursBetween returns the least time from one firing of a schedule to the next, rounded up; 0 if
-// that depends on the calendar.
+// hoursBetween returns the shortest interval of a schedule in hours, rounded up; 0 if the interval
+// depends on the calendar.
 func hoursBetween(schedule string) int {
 	if _, fixed := cronMinute(schedule); fixed {
 		return 24
@@ -161,7 +161,7 @@ func minuteOfWeek(text string) int {
 	return slices.Index(days, text[:3])*minutesOfDay + minuteOfDay(text[4:])
 }
 
-// includes tells whether a daily window includes a minute, which may be of any day.
+// includes reports whether a daily window includes a minute of any day.
 func (w window) includes(minute int) bool {
 	return (minute-w.start+minutesOfDay)%minutesOfDay < w.length
 }

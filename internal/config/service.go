@@ -9,90 +9,90 @@ import (
 
 // Service is one container that runs on Fargate.
 type Service struct {
-	// with a tag or digest; required but for web
+	// container image with a tag or digest; required, except for web
 	Image string `yaml:"image" allowed:"~image"`
-	// the image's
+	// architecture of the image
 	Architecture string `yaml:"architecture" allowed:"ARM64|X86_64"`
-	// 1024 to a vCPU
+	// 1024 are one vCPU
 	CPU int `yaml:"cpu" allowed:"within @cpu CPU units"`
-	// in the pairs with cpu that Fargate has
+	// must be a combination with cpu that Fargate supports
 	Memory int `yaml:"memory" allowed:"within 512..122880 MiB"`
-	// the container listens on, as another user than root
+	// port that the container listens on; a user other than root cannot use lower ones
 	Port int `yaml:"port" allowed:"1024..65535"`
-	// instead of the image's own
+	// replaces the command of the image
 	Command []string `yaml:"command"`
-	// numeric user id in the container, never 0
+	// numeric user ID in the container, not 0 (root)
 	User string `yaml:"user" allowed:"~user"`
-	// of memory under /tmp, the only place that can be written; at most half of memory
+	// size of /tmp, the only writable folder, which is in memory; at most half of memory
 	Scratch int `yaml:"scratch" allowed:"within 16..61440 MiB"`
-	// variables of the container
+	// environment variables of the container
 	Environment map[string]string `yaml:"environment"`
-	// variables from Secrets Manager or Parameter Store, by ARN
+	// environment variables from Secrets Manager or Parameter Store, each with an ARN
 	Secrets map[string]string `yaml:"secrets" allowed:"~secret"`
-	// ARNs of the KMS keys that those secrets are encrypted with
+	// ARNs of the KMS keys that encrypt these secrets
 	SecretKeys []string `yaml:"secret_keys" allowed:"~key"`
-	// what the application itself may do in AWS
+	// IAM permissions of the application
 	Permissions []Permission `yaml:"permissions"`
-	// what it may do there, with a user of its own; owner also makes and alters tables
+	// permissions of the service's database user; owner may also create and alter tables
 	Database string `yaml:"database" allowed:"none|read|write|owner"`
-	// to the database, at the most
+	// maximum number of database connections
 	Connections int `yaml:"connections" allowed:"1..5000"`
-	// after which a statement is cancelled; 0: never
+	// time after which PostgreSQL cancels a statement; 0: never
 	QueryTimeout int `yaml:"query_timeout" allowed:"0..3600000 milliseconds"`
-	// which requests it gets; none, without any condition
+	// requests that the service receives; none without a condition
 	Route Route `yaml:"route"`
-	// what the balancer asks each task
+	// health check by the load balancer
 	HealthCheck HealthCheck `yaml:"health_check"`
-	// where a task tells Prometheus how it is
+	// metrics that Prometheus scrapes
 	Metrics Metrics `yaml:"metrics"`
-	// how many run; where scaling may add some, the least
+	// number of tasks; with automatic scaling, the minimum
 	Tasks int `yaml:"tasks" allowed:"0..1000"`
-	// bounds of automatic scaling
+	// automatic scaling
 	Scaling Scaling `yaml:"scaling"`
-	// spare capacity: cheaper, may be taken away at two minutes' notice
+	// use Fargate Spot: cheaper, but AWS can stop tasks with two minutes' notice
 	Spot bool `yaml:"spot"`
-	// allow a shell in the running container
+	// allow ECS Exec: a shell in a running container
 	Exec bool `yaml:"exec"`
-	// make an image repository; until it holds an image keep tasks at 0
+	// create an ECR repository; keep tasks at 0 until it contains an image
 	Repository bool `yaml:"repository"`
-	// between SIGTERM and SIGKILL
+	// time between SIGTERM and SIGKILL
 	StopTimeout int `yaml:"stop_timeout" allowed:"2..120 seconds"`
 }
 
-// Permission is one statement of a service's own policy.
+// Permission is one statement of the IAM policy of a service.
 type Permission struct {
-	Actions   []string `yaml:"actions"`   // by their names, such as s3:GetObject
-	Resources []string `yaml:"resources"` // by their ARNs
+	Actions   []string `yaml:"actions"`   // names of actions, such as s3:GetObject
+	Resources []string `yaml:"resources"` // ARNs of resources
 }
 
-// HealthCheck is the request by which the load balancer finds out whether a task works.
+// HealthCheck configures the health check of the load balancer, and one in the container.
 type HealthCheck struct {
 	Path     string `yaml:"path" allowed:"~path"`
 	Codes    string `yaml:"codes" allowed:"~codes"` // HTTP codes that count as healthy
 	Interval int    `yaml:"interval" allowed:"5..300 seconds"`
-	Timeout  int    `yaml:"timeout" allowed:"2..120 seconds"` // less than interval
+	Timeout  int    `yaml:"timeout" allowed:"2..120 seconds"` // must be less than interval
 
-	// in which a new task may fail its checks
+	// time in which a new task may fail its checks
 	GracePeriod int `yaml:"grace_period" allowed:"0..7200 seconds"`
-	// run in the container besides, where its image has it; for services without a route
+	// additional check that runs in the container; for services without a route
 	Command []string `yaml:"command"`
 }
 
 // Metrics says where Prometheus finds the metrics of a task.
 type Metrics struct {
 	Enabled bool `yaml:"enabled"` // scrape every task
-	// if it is the traffic port, the balancer answers 404 for the path
+	// if this is also port, the load balancer answers requests for path with 404
 	Port int    `yaml:"port" allowed:"1024..65535"`
 	Path string `yaml:"path" allowed:"~path"`
 }
 
-// DefaultImage is the image of the service web in a file that names no service: pinned, public, for
-// both architectures, from a registry without pull limits.
+// DefaultImage is the image of the service web in a file without services. It is pinned, public,
+// built for both architectures, and in a registry without pull limits.
 const DefaultImage = "public.ecr.aws/nginx/nginx-unprivileged:1.30.5-alpine-slim" +
 	"@sha256:3af0c10d960cc2502427fe1219c52989d309e7d65596869c60a34fd2fa2406f0"
 
-// serviceDefaults returns what a service starts from. The one called web is the common case: a file
-// that names no service has it, with a route for every path and the database.
+// serviceDefaults returns the defaults of a service. The service web is the common case: a file
+// without services has it, with a route for every path and the database.
 func serviceDefaults(name string, p profile) Service {
 	s := Service{
 		Architecture: "ARM64",
@@ -122,10 +122,10 @@ func serviceDefaults(name string, p profile) Service {
 	return s
 }
 
-// UsesDatabase tells whether the service has a user in the database.
+// UsesDatabase reports whether the service has a user in the database.
 func (s Service) UsesDatabase() bool { return s.Database != "none" }
 
-// HidesMetrics tells whether the load balancer has to keep the service's metrics from the public.
+// HidesMetrics reports whether the load balancer must block requests for the service's metrics.
 func (s Service) HidesMetrics() bool {
 	return s.Routed() && s.Metrics.Enabled && s.Metrics.Port == s.Port
 }
@@ -152,15 +152,15 @@ var (
 
 const serviceNameLimit = 16
 
-// platformNames are security groups of the platform's own; a service of the same name would need a
-// second one.
+// platformNames are names of the platform's security groups. A service of the same name would need
+// a second security group of that name, which AWS rejects.
 var platformNames = []string{"database", "endpoints", "prometheus"}
 
-// credentialVariables are the variables in which programs look for AWS credentials that last.
+// credentialVariables are the environment variables for long-term AWS credentials.
 var credentialVariables = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
 
-// databaseVariables are set by the platform in every container that has the database; all are
-// libpq's own.
+// databaseVariables are libpq's environment variables, which the platform sets in the containers of
+// services that use the database.
 var databaseVariables = []string{
 	"PGHOST", "PGPORT", "PGDATABASE", "PGSSLMODE", "PGUSER", "PGPASSWORD", "PGSSLROOTCERT",
 }
@@ -171,9 +171,10 @@ func (c checker) services() {
 	c.want(len(services) > 0, "", "want at least one service")
 	for name, s := range inOrder(services) {
 		c.want(serviceName.MatchString(name) && len(name) <= serviceNameLimit, name,
-			"want a name of lower-case letters and digits, a letter first, at most %d long", serviceNameLimit)
+			"want a name of lower-case letters and digits, starting with a letter, at most %d characters",
+			serviceNameLimit)
 		c.want(!slices.Contains(platformNames, name), name,
-			"want another name, since %s are the platform's own", strings.Join(platformNames, ", "))
+			"reserved name: the platform uses %s itself", strings.Join(platformNames, ", "))
 		c.at(name).service(s)
 	}
 	c.routes(services)
@@ -186,9 +187,10 @@ func (c checker) service(s Service) {
 		c.image("image", s.Image)
 	}
 	c.size(s.CPU, s.Memory)
-	c.want(numericUser.MatchString(s.User), "user", "want a numeric user id in quotes, not 0, have %q", s.User)
+	c.want(numericUser.MatchString(s.User), "user", "want a numeric user ID in quotes, not 0 (root), have %q", s.User)
 	c.want(s.Scratch >= 16 && s.Scratch <= s.Memory/2, "scratch",
-		"want 16 to half of %s (%d), since it counts as memory, have %d", c.full("memory"), s.Memory/2, s.Scratch)
+		"want 16 to half of %s (%d), because files in /tmp use memory, have %d",
+		c.full("memory"), s.Memory/2, s.Scratch)
 	c.environment(s)
 	c.secrets(s)
 	c.permissions(s)
@@ -202,7 +204,7 @@ func (c checker) environment(s Service) {
 	for name := range inOrder(s.Environment) {
 		c.at("environment", name).variable(name, s)
 		c.want(!slices.Contains(credentialVariables, name), "environment."+name,
-			"want %s instead, or %s: what stands here is in the state for all to read",
+			"want %s or %s instead: everybody who can read the state can read this value",
 			c.full("permissions"), c.full("secrets"))
 	}
 }
@@ -212,17 +214,17 @@ func (c checker) secrets(s Service) {
 	for name, reference := range inOrder(s.Secrets) {
 		secret, valid := c.at("secrets", name), secretARN.MatchString(reference)
 		secret.variable(name, s)
-		secret.want(valid, "", "want the ARN of a secret or parameter, never the secret itself")
+		secret.want(valid, "", "want the ARN of a secret or parameter, not its value")
 		secret.want(!valid || regionOf(reference) == region, "",
-			"want one in %s, where ECS looks for it, have one in %s", region, regionOf(reference))
+			"want an ARN in %s, the stack's region, have one in %s", region, regionOf(reference))
 		_, both := s.Environment[name]
-		secret.want(!both, "", "is in %s too", c.full("environment"))
+		secret.want(!both, "", "duplicate variable, also in %s", c.full("environment"))
 	}
 	c.each("secret_keys", s.SecretKeys, func(c checker, key string) {
 		valid := keyARN.MatchString(key)
-		c.want(valid, "", "want the ARN of a KMS key, never a key itself")
+		c.want(valid, "", "want the ARN of a KMS key, not key material")
 		c.want(!valid || regionOf(key) == region, "",
-			"want one in %s, as the secrets, have one in %s", region, regionOf(key))
+			"want a key in %s, the region of the secrets, have one in %s", region, regionOf(key))
 	})
 }
 
@@ -237,30 +239,31 @@ func regionOf(arn string) string {
 
 // variable checks the name of a container's variable.
 func (c checker) variable(name string, s Service) {
-	c.want(variableName.MatchString(name), "", "want a name of letters, digits and underscores")
+	c.want(variableName.MatchString(name), "",
+		"want a name of letters, digits and underscores, not starting with a digit")
 	c.want(!s.UsesDatabase() || !slices.Contains(databaseVariables, name), "",
-		"is set by the platform for the database")
+		"reserved variable: the platform sets it for the database")
 	ofECS := strings.HasPrefix(name, "ECS_") || strings.HasPrefix(name, "AWS_CONTAINER_") ||
 		name == "AWS_EXECUTION_ENV"
-	c.want(!ofECS, "", "is set by ECS")
+	c.want(!ofECS, "", "reserved variable: ECS sets it")
 }
 
 func (c checker) permissions(s Service) {
 	for i, p := range s.Permissions {
 		c := c.at("permissions", strconv.Itoa(i))
-		c.want(len(p.Actions) > 0 && len(p.Resources) > 0, "", "want actions and resources, at least one of each")
+		c.want(len(p.Actions) > 0 && len(p.Resources) > 0, "", "want at least one action and one resource")
 		c.each("actions", p.Actions, func(c checker, action string) {
 			c.want(actionName.MatchString(action), "",
-				"want each action by its name, such as s3:GetObject, without *, have %q", action)
+				"want the name of an action, such as s3:GetObject, without *, have %q", action)
 		})
 		c.each("resources", p.Resources, func(c checker, resource string) {
-			c.want(strings.HasPrefix(resource, "arn:"), "", "want ARNs, have %q", resource)
+			c.want(strings.HasPrefix(resource, "arn:"), "", "want an ARN, have %q", resource)
 		})
 	}
 }
 
 func (c checker) healthCheck(h HealthCheck) {
-	c.want(strings.HasPrefix(h.Path, "/"), "path", "want a path that begins with /, have %q", h.Path)
+	c.want(strings.HasPrefix(h.Path, "/"), "path", "want a path that starts with /, have %q", h.Path)
 	c.want(codes.MatchString(h.Codes), "codes", "want HTTP codes such as 200-299 or 200,204, have %q", h.Codes)
 	c.want(h.Timeout < h.Interval, "timeout",
 		"want less than %s (%d), have %d", c.full("interval"), h.Interval, h.Timeout)
@@ -268,9 +271,9 @@ func (c checker) healthCheck(h HealthCheck) {
 
 func (c checker) metrics(s Service) {
 	path := s.Metrics.Path
-	c.want(strings.HasPrefix(path, "/"), "path", "want a path that begins with /, have %q", path)
+	c.want(strings.HasPrefix(path, "/"), "path", "want a path that starts with /, have %q", path)
 	c.want(!s.HidesMetrics() || path != "/", "path",
-		"want a path of its own, since the balancer hides it from the internet, have /")
+		"want another path, because the load balancer blocks the metrics path, have /")
 }
 
 // image checks the reference of a container's image.
@@ -285,9 +288,9 @@ func (c checker) image(key, image string) {
 	c.want(reference, key, "want registry/name:tag, "+
 		"such as public.ecr.aws/nginx/nginx-unprivileged:1.30.5-alpine-slim, have %q", image)
 	c.want(!reference || pinned, key, "want a tag or digest, have %q", image)
-	c.want(!reference || !latest, key, "want a tag that stays what it is, or a digest, have %q", image)
-	c.want(!reference || !pinned || latest || reachable, key, "want an image in ECR of %s: "+
-		"with network.nat none no other registry is reached, have %q", c.cfg.Region, image)
+	c.want(!reference || !latest, key, "want an immutable tag or a digest, not :latest, have %q", image)
+	c.want(!reference || !pinned || latest || reachable, key, "want an image in ECR in %s: "+
+		"with network.nat: none, tasks reach no other registry, have %q", c.cfg.Region, image)
 }
 
 // size checks the CPU units and the memory of a task.
@@ -313,12 +316,12 @@ func (w warner) service(s Service) {
 	w.route(s)
 	w.scaling(s)
 	for name, value := range inOrder(s.Environment) {
-		w.warn(secretWord.MatchString(name) && value != "", "environment."+name, "sounds like a secret: put it in "+
-			"Secrets Manager and its ARN in %s, since the state and the console show what stands here",
+		w.warn(secretWord.MatchString(name) && value != "", "environment."+name, "looks like a secret: put it in "+
+			"Secrets Manager and its ARN in %s, because the state and the console show this value",
 			w.full("secrets"))
 	}
 	w.warn(w.cfg.Production() && s.Spot, "spot",
-		"AWS takes such tasks away when it needs the room, with two minutes' notice")
+		"AWS can stop Spot tasks with two minutes' notice; want false")
 	w.warn(w.cfg.Production() && s.Tasks == 1, "tasks",
-		"a single task is an outage whenever it is replaced by AWS or its zone fails: want 2")
+		"a single task means an outage whenever AWS replaces it or its zone fails; want 2")
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // A variable of the environment sets a setting: INFRA_SERVICES_WEB_IMAGE sets services.web.image.
-// The one exception is strictVariable, which makes warnings problems.
+// The exception is strictVariable, which turns warnings into errors.
 const (
 	variablePrefix = "INFRA_"
 	strictVariable = "INFRA_STRICT"
@@ -25,7 +25,7 @@ func variableOf(path string) string {
 	return variablePrefix + notInVariables.ReplaceAllString(strings.ToUpper(path), "_")
 }
 
-// infraVariables returns the variables that set something, by name.
+// infraVariables returns the variables that set a setting, by name.
 func infraVariables(environ []string) map[string]string {
 	variables := map[string]string{}
 	for _, entry := range environ {
@@ -37,7 +37,7 @@ func infraVariables(environ []string) map[string]string {
 	return variables
 }
 
-// readStrict tells whether warnings count as problems: INFRA_STRICT is true.
+// readStrict reports whether warnings are errors: INFRA_STRICT is true.
 func readStrict(environ []string) (bool, error) {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
@@ -52,9 +52,9 @@ func readStrict(environ []string) (bool, error) {
 	return false, nil
 }
 
-// override puts the variables' values over the file's. A variable sets any scalar that the file or
-// a default has, the elements of lists and maps included; it adds none. Problems are reported under
-// the variable's name.
+// override replaces settings by the values of variables. A variable can set any scalar that the
+// file or a default has, including elements of lists and maps, but it cannot add an element.
+// Problems are reported under the variable's name.
 func override(cfg *Config, doc *Document, variables map[string]string) {
 	if len(variables) == 0 {
 		return
@@ -72,11 +72,11 @@ func override(cfg *Config, doc *Document, variables map[string]string) {
 			if near := yaml.Nearest(name, slices.Sorted(maps.Keys(settings))); near != "" {
 				hint = ", did you mean " + near + "?"
 			}
-			doc.AddVariable(name, "stands for no setting that there is%s", hint)
+			doc.AddVariable(name, "matches no setting%s", hint)
 		case value == "":
-			doc.AddVariable(name, "is empty: give it a value or unset it")
+			doc.AddVariable(name, "is empty: set a value or unset the variable")
 		case len(targets) > 1:
-			doc.AddVariable(name, "stands for both %s and %s: give one of them another name",
+			doc.AddVariable(name, "matches both %s and %s: rename one of them",
 				targets[0].path, targets[1].path)
 		default:
 			doc.SetBy(name, targets[0].path)

@@ -8,8 +8,7 @@ import (
 	"strconv"
 )
 
-// node is one place of a configuration: a setting, an element of a list or a map, or what holds
-// them.
+// node is a setting, an element of a list or a map, or a struct, list or map that contains them.
 type node struct {
 	path  string
 	key   string            // of an element of a map; else ""
@@ -18,15 +17,15 @@ type node struct {
 	keep  func() // stores what value was set to
 }
 
-// scalar tells whether nothing is below a node, whatever it holds.
+// scalar reports whether a node cannot have nodes below it.
 func (n node) scalar() bool {
 	kind := n.value.Kind()
 	return kind != reflect.Struct && kind != reflect.Map && kind != reflect.Slice
 }
 
 // walk visits every node of a configuration, parents first: fields in the order of their
-// declaration, the elements of maps in the order of their keys. What is below a node is left out if
-// visit returns false.
+// declaration, the elements of maps in the order of their keys. The nodes below a node are
+// skipped if visit returns false.
 func walk(cfg *Config, visit func(node) (below bool)) {
 	node{value: reflect.ValueOf(cfg).Elem(), keep: func() {}}.walk(visit)
 }
@@ -58,8 +57,8 @@ func (n node) walk(visit func(node) bool) {
 	}
 }
 
-// element returns an element of a map. Go cannot change one in its place: it is a copy, and keep
-// puts it back.
+// element returns an element of a map. It is a copy, because Go cannot change an element in place;
+// keep stores it in the map.
 func (n node) element(key string, value reflect.Value) node {
 	element := reflect.New(value.Type()).Elem()
 	element.Set(value)

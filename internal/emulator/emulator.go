@@ -1,10 +1,10 @@
-// Package emulator runs an AWS of one's own: moto, a Python program that answers AWS's API out of
-// its memory, with the gaps filled that this platform meets (gaps.py), and a real PostgreSQL in the
-// place of RDS's. A stack that is deployed to it costs nothing, stands on this machine only, and is
-// gone when it stops.
+// Package emulator runs an emulator of AWS on this machine: moto, a Python program that implements
+// AWS's API in memory, extended by what this platform needs (gaps.py), and a real PostgreSQL server
+// for RDS. A stack that is deployed to the emulator costs nothing and exists until the emulator
+// stops.
 //
-// moto comes from the Python on PATH if that has it in the version pinned in requirements.txt, else
-// from a virtual environment in the user's cache folder, made the first time.
+// moto is run by the Python on PATH, if it has moto in the version pinned in requirements.txt;
+// otherwise by a virtual environment in the user's cache folder, which is created the first time.
 package emulator
 
 import (
@@ -27,12 +27,10 @@ import (
 	"platform/internal/python"
 )
 
-// Account is the number of the account that everything in an emulator belongs to, unless Options
-// say otherwise.
+// Account is the default ID of the AWS account of an emulator.
 const Account = "123456789012"
 
-// patience is how long an emulator may take from its start until it answers. It takes 3 s where
-// nothing else runs.
+// patience is the time limit for the start of an emulator, which takes 3 s on an idle machine.
 const patience = 2 * time.Minute
 
 var (
@@ -43,18 +41,18 @@ var (
 	requirements []byte
 )
 
-// Emulator is a Python that can run moto, and a PostgreSQL.
+// Emulator is an installed emulator: a Python with moto, and a PostgreSQL.
 type Emulator struct {
 	python   string
 	postgres *postgres.Installation
 
-	// Source says in words where moto comes from.
+	// Source describes where moto comes from.
 	Source string
 }
 
-// Prepare finds a Python with moto, or makes a virtual environment that has it; that takes a
-// package index and up to a minute, once. It prepares PostgreSQL likewise. What it has to say
-// meanwhile goes to progress.
+// Prepare finds a Python with moto, or creates a virtual environment with it, which requires a
+// package index and takes up to a minute. It also prepares PostgreSQL. It reports installations to
+// progress.
 func Prepare(ctx context.Context, progress io.Writer) (*Emulator, error) {
 	database, err := postgres.Prepare(ctx, progress)
 	if err != nil {
@@ -63,64 +61,64 @@ func Prepare(ctx context.Context, progress io.Writer) (*Emulator, error) {
 	want := pinned("moto")
 	if installed, err := exec.LookPath("python3"); err == nil {
 		if have, err := versionOfMoto(ctx, installed); err == nil && have == want {
-			return &Emulator{installed, database, "moto " + have + " of the Python on PATH"}, nil
+			return &Emulator{installed, database, "moto " + have + " from the Python on PATH"}, nil
 		}
 	}
 	own, err := python.Environment(ctx, "moto-"+want, requirements, progress)
 	if err != nil {
-		return nil, fmt.Errorf("emulator: moto %s is not there and cannot be installed: %w", want, err)
+		return nil, fmt.Errorf("emulator: cannot install moto %s: %w", want, err)
 	}
-	return &Emulator{own, database, "moto " + want + " in a virtual environment of its own"}, nil
+	return &Emulator{own, database, "moto " + want + " in a virtual environment"}, nil
 }
 
-// pinned returns the version that requirements.txt has of a package.
+// pinned returns the version of a package in requirements.txt.
 func pinned(name string) string {
 	version := regexp.MustCompile(`(?m)^` + name + `==(\S+)`).FindSubmatch(requirements)
 	return string(version[1])
 }
 
-// versionOfMoto returns the version of moto that a Python has, together with what its server needs.
+// versionOfMoto returns the version of moto of a Python. It fails if moto or a package that its
+// server requires is missing.
 func versionOfMoto(ctx context.Context, python string) (string, error) {
 	const program = "import docker, flask, flask_cors, moto; print(moto.__version__)"
 	version, err := exec.CommandContext(ctx, python, "-c", program).Output()
 	return strings.TrimSpace(string(version)), err
 }
 
-// Options of an emulator.
+// Options configure an emulator.
 type Options struct {
-	// Folder is where the emulator's log (emulator.log) and what it needs to run go. It has to stay
-	// while the emulator runs.
+	// Folder contains the emulator's log (emulator.log) and program. It must exist while the
+	// emulator runs.
 	Folder string
 
-	// Account is the number of the account that everything belongs to.
+	// Account is the ID of the AWS account.
 	Account string
 
-	// Functions is the folder of the programs that answer for Lambda functions. One named backup,
-	// built for this machine, answers for the functions whose names end in -backup. Without it an
-	// invocation fails.
+	// Functions is the folder of the programs of Lambda functions, built for this machine. The
+	// program backup runs for functions whose names end in -backup. Without it, invocations fail.
 	Functions string
 
-	// Stay lets the emulator run on when the process that started it ends.
+	// Stay keeps the emulator running after the process that started it has ended.
 	Stay bool
 }
 
-// Server is an emulator that runs.
+// Server is a running emulator.
 type Server struct {
-	// URL of its API, on this machine only.
+	// URL of its API, which listens on this machine only.
 	URL string
 
-	// PID is its process.
+	// PID is its process ID.
 	PID int
 
-	// Database is the PostgreSQL behind every database instance there; it ends with the emulator.
+	// Database is the PostgreSQL server behind all database instances. It ends with the emulator.
 	Database *postgres.Server
 
 	process *exec.Cmd
 	alive   io.Closer
 }
 
-// Start starts an emulator without anything in it, and returns when it answers. It ends with Stop;
-// and, unless it is to stay, when the process that started it does, in whichever way.
+// Start starts an empty emulator and returns when it answers. The emulator ends with Stop and,
+// unless Options.Stay is set, when the process that started it ends.
 func (e *Emulator) Start(ctx context.Context, o Options) (*Server, error) {
 	server, err := e.start(ctx, o)
 	if err != nil {
@@ -130,7 +128,7 @@ func (e *Emulator) Start(ctx context.Context, o Options) (*Server, error) {
 }
 
 func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
-	// PostgreSQL runs while the emulator has the other end of this pipe.
+	// PostgreSQL runs while the emulator has the write end of this pipe.
 	whileAlive, lifeline, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -174,7 +172,7 @@ func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
 	}
 	if err != nil {
 		server.Stop()
-		return nil, fmt.Errorf("moto does not start: %w", err)
+		return nil, fmt.Errorf("cannot start moto: %w", err)
 	}
 	return server, nil
 }
@@ -223,9 +221,9 @@ func firstLine(ctx context.Context, stdout io.Reader) (string, error) {
 	}
 }
 
-// Stop ends the emulator, and with it all that stands in it.
+// Stop ends the emulator and deletes all of its resources.
 func (s *Server) Stop() {
-	// Each of them fails for one that has ended already.
+	// Each of these fails if the process has already ended.
 	_ = s.alive.Close()
 	_ = s.process.Process.Kill()
 	_ = s.process.Wait()
@@ -240,9 +238,8 @@ func lastLine(file string) string {
 	return string(text[bytes.LastIndexByte(text, '\n')+1:])
 }
 
-// Environ is an environment in which whatever talks to AWS talks to the emulator at a URL, and to
-// nothing else: the user's own AWS settings, credentials above all, are taken out of base, and none
-// is looked for elsewhere.
+// Environ returns an environment in which AWS clients use the emulator at a URL. The user's AWS
+// settings, including credentials, are removed from base and are not read from files.
 func Environ(base []string, url string) []string {
 	var env []string
 	for _, e := range base {

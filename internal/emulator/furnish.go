@@ -17,19 +17,17 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Override is a file of Terraform's own kind that is laid beside a stack's cdk.tf.json, which stays
-// as it is. A call that moto lacks is answered by an error that the provider retries; with its own
-// 25 retries that takes nine minutes. With one, it gives up too early after a call that merely came
-// too early.
+// Override is the content of a Terraform override file beside a stack's cdk.tf.json. The provider
+// retries a call that moto does not implement; its default of 25 retries would take nine minutes.
+// With a single retry, the provider would give up while a resource is not ready yet.
 const (
 	OverrideName = "emulator_override.tf.json"
 	Override     = `{"provider": {"aws": {"max_retries": 3}}}` + "\n"
 )
 
-// Furnish makes a stack, the folder that holds its cdk.tf.json, ready to be deployed to the
-// emulator at a URL: it writes the override, and makes in the emulator what the stack takes for
-// granted in an account, unless that is there: the bucket of its state, and the hosted zones that
-// it looks up.
+// Furnish prepares the deployment of a stack to the emulator at a URL. stack is the folder of
+// cdk.tf.json. Furnish writes the override file, and creates the resources that the stack expects
+// in an account, unless they exist: the bucket of its state, and the hosted zones that it looks up.
 func Furnish(ctx context.Context, url, stack string) error {
 	if err := furnish(ctx, url, stack); err != nil {
 		return fmt.Errorf("emulator: %w", err)
@@ -71,7 +69,7 @@ func furnish(ctx context.Context, url, folder string) error {
 	return nil
 }
 
-// Config is for clients of aws-sdk-go-v2 that are to talk to the emulator at a URL.
+// Config returns the configuration of aws-sdk-go-v2 clients for the emulator at a URL.
 func Config(url, region string) aws.Config {
 	return aws.Config{
 		Region:       region,
@@ -83,7 +81,7 @@ func Config(url, region string) aws.Config {
 func makeBucket(ctx context.Context, config aws.Config, name string) error {
 	client := s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true })
 	input := &s3.CreateBucketInput{Bucket: aws.String(name)}
-	if config.Region != "us-east-1" { // which is the one that may not be named
+	if config.Region != "us-east-1" { // S3 rejects us-east-1 as a location constraint
 		input.CreateBucketConfiguration = &s3types.CreateBucketConfiguration{
 			LocationConstraint: s3types.BucketLocationConstraint(config.Region),
 		}
@@ -113,8 +111,8 @@ func makeZone(ctx context.Context, config aws.Config, name string) error {
 	return err
 }
 
-// BuildFunctions builds the Lambda functions of the project in root for this machine, to answer in
-// an emulator, and returns the folder below folder that holds them.
+// BuildFunctions builds the Lambda functions of the project in root for this machine, to run in an
+// emulator. It returns their folder, which is below folder.
 func BuildFunctions(ctx context.Context, root, folder string) (string, error) {
 	if err := buildFunctions(ctx, root, filepath.Join(folder, "functions")); err != nil {
 		return "", fmt.Errorf("emulator: building the functions: %w", err)

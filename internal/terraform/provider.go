@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// findProvider returns the environment that lets terraform find the provider, and in words where
-// that is.
+// findProvider returns the environment with which terraform finds the provider, and a description
+// of where the provider comes from.
 func (m *machine) findProvider(scratch string) (env []string, source string, err error) {
 	if file := m.usersConfig(); file != "" {
-		return []string{"TF_CLI_CONFIG_FILE=" + file}, "as " + file + " says", nil
+		return []string{"TF_CLI_CONFIG_FILE=" + file}, "as configured in " + file, nil
 	}
 
 	var config string
@@ -28,13 +28,13 @@ func (m *machine) findProvider(scratch string) (env []string, source string, err
   }
 }
 `, strconv.Quote(mirror), provider, provider)
-		// The copy needs no cache in front of it, and may be the cache: terraform refuses to
-		// "install" a folder "to itself". cdktf would turn one on.
+		// Turn the plugin cache off, which cdktf would turn on. A mirror needs no cache, and may be
+		// the cache itself: terraform fails if both are the same folder.
 		env = append(env, "TF_PLUGIN_CACHE_DIR=", "CDKTF_DISABLE_PLUGIN_CACHE_ENV=1")
 	} else {
-		source = "from its registry"
-		// Said outright: by default terraform asks no registry for a provider of which it finds any
-		// other version here.
+		source = "from the Terraform Registry"
+		// Explicit, because by default terraform does not ask the registry for a provider if it
+		// finds any other version of it on this machine.
 		config = "provider_installation {\n  direct {}\n}\n"
 		if cache := m.pluginCache(); cache != "" {
 			// Terraform fails on a cache folder that does not exist.
@@ -46,14 +46,14 @@ func (m *machine) findProvider(scratch string) (env []string, source string, err
 	}
 
 	file := filepath.Join(scratch, "terraform.rc")
-	if err := writeFile(file, "# Written by internal/terraform, anew each time.\n"+config); err != nil {
+	if err := writeFile(file, "# Written by internal/terraform on every run.\n"+config); err != nil {
 		return nil, "", err
 	}
 	return append(env, "TF_CLI_CONFIG_FILE="+file), source, nil
 }
 
-// usersConfig returns the configuration that terraform would read by itself, if there is one: it
-// may hold credentials or a mirror that we know nothing of, so it stays as it is.
+// usersConfig returns the path of the user's CLI configuration; "" without one. It may contain
+// credentials or a mirror, so it is used unchanged.
 func (m *machine) usersConfig() string {
 	file := m.getenv("TF_CLI_CONFIG_FILE")
 	if file == "" && m.home != "" {
@@ -62,13 +62,13 @@ func (m *machine) usersConfig() string {
 	if file == "" || !isFile(file) {
 		return ""
 	}
-	if absolute, err := filepath.Abs(file); err == nil { // terraform runs in another folder than we do
+	if absolute, err := filepath.Abs(file); err == nil { // terraform runs in another folder
 		file = absolute
 	}
 	return file
 }
 
-// pluginCache is where a downloaded provider is kept, and found the next time.
+// pluginCache returns the folder that caches downloaded providers.
 func (m *machine) pluginCache() string {
 	if dir := m.getenv("TF_PLUGIN_CACHE_DIR"); dir != "" {
 		if absolute, err := filepath.Abs(dir); err == nil {
@@ -81,8 +81,8 @@ func (m *machine) pluginCache() string {
 	return filepath.Join(m.cache, "plugins")
 }
 
-// findMirror returns the first folder that holds the provider for this machine in a layout that
-// terraform knows.
+// findMirror returns the first folder that contains the provider for this platform in a layout of
+// terraform's mirrors.
 func (m *machine) findMirror() string {
 	var exact []string
 	if m.home != "" {
@@ -129,7 +129,7 @@ func (m *machine) findMirror() string {
 	return ""
 }
 
-// holdsProvider also looks behind a link, since a plugin cache links to mirrors that may be gone.
+// holdsProvider follows links, because a plugin cache links to mirrors that may be deleted.
 func (m *machine) holdsProvider(mirror string) bool {
 	folder := filepath.Join(mirror, filepath.FromSlash(provider))
 	platform := m.goos + "_" + m.goarch

@@ -1,14 +1,12 @@
-// Package terraform finds what every command of this project needs and no package manager of it
-// installs: terraform itself and its AWS provider. make, the tests and a person at a shell all come
-// through here, so that what one of them finds the others find too.
+// Package terraform finds terraform and its AWS provider, which no package manager of this project
+// installs. make, the tests and cmd/tf all use this package, so they find the same ones.
 //
-// Terraform is the program TERRAFORM_BINARY_NAME names, else the one on PATH if it is new enough,
-// else one fetched into the user's cache folder.
+// Terraform is the program that TERRAFORM_BINARY_NAME names; otherwise the one on PATH, if it is
+// new enough; otherwise one that is downloaded to the user's cache folder.
 //
-// The provider weighs 700 MB, and terraform by itself looks for a copy on the machine in a few
-// places only. So, unless the user has a terraform configuration of their own, this package looks
-// further, and writes a configuration that names the copy it found. Where there is none, terraform
-// downloads the provider, once.
+// The provider has 700 MB, and terraform looks for local copies in few folders. Unless the user has
+// a terraform CLI configuration, this package searches more folders and writes a CLI configuration
+// with the copy that it found. Without a copy, terraform downloads the provider, once.
 package terraform
 
 import (
@@ -33,67 +31,66 @@ import (
 )
 
 const (
-	// ProviderVersion is the version of hashicorp/aws that the stack pins; a copy of another one is
-	// of no use.
+	// ProviderVersion is the version of hashicorp/aws that the stack pins. Only copies of this
+	// version are used.
 	ProviderVersion = "5.100.0"
 
-	// oldestVersion is the first terraform whose S3 backend locks with a file of its own.
+	// oldestVersion is the first terraform whose S3 backend supports lock files (use_lockfile).
 	oldestVersion = "1.11.0"
 
-	// fetchedVersion is what a machine without a terraform gets.
+	// fetchedVersion is the version that is downloaded.
 	fetchedVersion = "1.11.4"
 
-	// provider is the address of hashicorp/aws, and with it the folder that holds it in any copy.
+	// provider is the address of hashicorp/aws, which is also its folder in a mirror.
 	provider = "registry.terraform.io/hashicorp/aws"
 
-	// cacheName is our folder in the user's cache folder.
+	// cacheName is the project's folder in the user's cache folder.
 	cacheName = "cdktf-aws-platform"
 )
 
-// onInterrupt is a module of Node's that lets terraform end in good order under cdktf.
+// onInterrupt is a Node.js module that lets terraform shut down gracefully under cdktf.
 //
 //go:embed interrupt.js
 var onInterrupt string
 
-// Terraform says how to run terraform so that it finds its provider.
+// Terraform describes how to run terraform so that it finds its provider.
 type Terraform struct {
 	// Path of the program.
 	Path string
 
-	// Env is what to add to the environment of terraform, or of a program that runs it, such as
-	// cdktf. The later of two values for a name is the one that counts.
+	// Env is added to the environment of terraform, or of a program that runs terraform, such as
+	// cdktf. Of two values for a name, the last one applies.
 	Env []string
 
-	// Source says in words where terraform and its provider come from.
+	// Source describes where terraform and its provider come from.
 	Source string
 }
 
-// Prepare finds terraform and its provider. The folder scratch holds the configuration that tells
-// terraform of the provider, and what keeps cdktf from cutting terraform off, for as long as they
-// are to run; without one they are kept in the user's cache folder.
+// Prepare finds terraform and its provider. It writes the CLI configuration and the module
+// onInterrupt to the folder scratch, which must exist as long as terraform runs. If scratch is "",
+// it is the project's folder in the user's cache folder.
 func Prepare(ctx context.Context, scratch string) (*Terraform, error) {
 	m := thisMachine()
 	if scratch == "" {
 		if scratch = m.cache; scratch == "" {
-			return nil, errors.New("terraform: no folder for its configuration: set HOME")
+			return nil, errors.New("terraform: no cache folder: set HOME")
 		}
 	}
 	return m.prepare(ctx, scratch)
 }
 
-// machine is all that the search depends on; tests make up their own.
+// machine is everything that the search depends on, so that tests can replace it.
 type machine struct {
 	getenv       func(string) string
 	goos, goarch string
 
-	// home and cache are empty where the user has none.
+	// home and cache are "" if the user has no such folder.
 	home, cache string
 
-	// shared are folders that any user may have put a copy of the provider under, a few levels
-	// deep.
+	// shared are folders for all users that may contain a mirror, up to two levels deep.
 	shared []string
 
-	// fetch puts a terraform into a folder.
+	// fetch downloads terraform to a folder.
 	fetch func(ctx context.Context, folder string) error
 }
 
@@ -127,25 +124,25 @@ func (m *machine) prepare(ctx context.Context, scratch string) (*Terraform, erro
 	if err := writeFile(module, onInterrupt); err != nil {
 		return nil, fmt.Errorf("terraform: %w", err)
 	}
-	// In Node's own quotes, since the folder's name may hold spaces; what the user has set stays.
+	// Quoted for Node.js, because the path may contain spaces. The user's own options are kept.
 	node := strings.TrimSpace(m.getenv("NODE_OPTIONS") + " --require=" + strconv.Quote(module))
 	return &Terraform{
 		Path: path,
-		// Without CHECKPOINT_DISABLE terraform and cdktf ask HashiCorp for news on every run, and
-		// complain where there is no network.
+		// Without CHECKPOINT_DISABLE, terraform and cdktf check for new versions on every run, and
+		// print an error without a network.
 		Env:    append(env, "TERRAFORM_BINARY_NAME="+path, "CHECKPOINT_DISABLE=1", "NODE_OPTIONS="+node),
 		Source: pathSource + "; AWS provider " + providerSource,
 	}, nil
 }
 
-// findTerraform returns the program's path, and in words where it comes from.
+// findTerraform returns the path of the program and a description of where it comes from.
 func (m *machine) findTerraform(ctx context.Context) (path, source string, err error) {
 	if name := m.getenv("TERRAFORM_BINARY_NAME"); name != "" {
 		path, err := m.lookPath(name)
 		if err != nil {
-			return "", "", fmt.Errorf("TERRAFORM_BINARY_NAME names %s, which is no program here", name)
+			return "", "", fmt.Errorf("TERRAFORM_BINARY_NAME is %s: no such program", name)
 		}
-		return path, path + ", as TERRAFORM_BINARY_NAME says", nil
+		return path, path + " from TERRAFORM_BINARY_NAME", nil
 	}
 
 	onPath := "none is on PATH"
@@ -153,7 +150,7 @@ func (m *machine) findTerraform(ctx context.Context) (path, source string, err e
 		v, err := versionOf(ctx, path)
 		switch {
 		case err != nil:
-			onPath = fmt.Sprintf("%s does not tell its version: %v", path, err)
+			onPath = fmt.Sprintf("the version of %s is unknown: %v", path, err)
 		case v.LessThan(version.Must(version.NewVersion(oldestVersion))):
 			onPath = fmt.Sprintf("%s is version %s", path, v)
 		default:
@@ -163,13 +160,13 @@ func (m *machine) findTerraform(ctx context.Context) (path, source string, err e
 
 	path, err = m.fetchedTerraform(ctx)
 	if err != nil {
-		return "", "", fmt.Errorf("want %s or later, but %s; install one, since fetching %s failed: %w",
+		return "", "", fmt.Errorf("want %s or later, but %s; install it, because downloading %s failed: %w",
 			oldestVersion, onPath, fetchedVersion, err)
 	}
 	return path, fmt.Sprintf("terraform %s from %s (%s)", fetchedVersion, filepath.Dir(path), onPath), nil
 }
 
-// lookPath is exec.LookPath for the machine's own PATH.
+// lookPath is exec.LookPath for the PATH of a machine.
 func (m *machine) lookPath(name string) (string, error) {
 	if strings.ContainsRune(name, filepath.Separator) {
 		path, err := exec.LookPath(name)
@@ -180,7 +177,7 @@ func (m *machine) lookPath(name string) (string, error) {
 	}
 	for _, folder := range filepath.SplitList(m.getenv("PATH")) {
 		if !filepath.IsAbs(folder) {
-			continue // terraform runs in another folder than we do
+			continue // terraform runs in another folder
 		}
 		if path, err := exec.LookPath(filepath.Join(folder, name)); err == nil {
 			return path, nil
@@ -193,7 +190,7 @@ func versionOf(ctx context.Context, path string) (*version.Version, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "version", "-json")
-	// A TF_CLI_CONFIG_FILE that names a missing file is no reason not to tell the version.
+	// If TF_CLI_CONFIG_FILE named a missing file, terraform would fail.
 	cmd.Env = append(os.Environ(), "TF_CLI_CONFIG_FILE=", "CHECKPOINT_DISABLE=1")
 	out, err := cmd.Output()
 	if err != nil {
@@ -208,10 +205,10 @@ func versionOf(ctx context.Context, path string) (*version.Version, error) {
 	return version.NewVersion(answer.Version)
 }
 
-// fetchedTerraform returns the terraform in our cache folder, and puts it there the first time.
+// fetchedTerraform returns the terraform in the cache folder, and downloads it the first time.
 func (m *machine) fetchedTerraform(ctx context.Context) (string, error) {
 	if m.cache == "" {
-		return "", errors.New("no folder to keep it in: set HOME")
+		return "", errors.New("no cache folder: set HOME")
 	}
 	folder := filepath.Join(m.cache, "terraform-"+fetchedVersion)
 	path := filepath.Join(folder, product.Terraform.BinaryName())
@@ -219,7 +216,7 @@ func (m *machine) fetchedTerraform(ctx context.Context) (string, error) {
 		return path, nil
 	}
 
-	// Renamed when complete, so that what is in the cache is never half a program.
+	// Renamed when complete, so that the cache never contains an incomplete program.
 	if err := os.MkdirAll(m.cache, 0o755); err != nil {
 		return "", err
 	}
@@ -238,7 +235,7 @@ func (m *machine) fetchedTerraform(ctx context.Context) (string, error) {
 }
 
 func fetch(ctx context.Context, folder string) error {
-	fmt.Fprintf(os.Stderr, "fetching terraform %s\n", fetchedVersion)
+	fmt.Fprintf(os.Stderr, "downloading terraform %s ...\n", fetchedVersion)
 	_, err := (&releases.ExactVersion{
 		Product:    product.Terraform,
 		Version:    version.Must(version.NewVersion(fetchedVersion)),
@@ -253,8 +250,8 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// writeFile replaces a file in one step, and only if it says something else: another terraform may
-// be reading it.
+// writeFile replaces a file atomically, and only if its content changes: another terraform may be
+// reading it.
 func writeFile(path, text string) error {
 	old, err := os.ReadFile(path)
 	if err == nil && bytes.Equal(old, []byte(text)) {

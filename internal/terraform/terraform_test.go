@@ -101,7 +101,7 @@ func TestFindTerraform(t *testing.T) {
 			}
 		},
 		path:   fetched,
-		source: "does not tell its version",
+		source: "is unknown",
 	}, {
 		name:    "none anywhere",
 		arrange: func(m *machine, env map[string]string) {},
@@ -115,7 +115,7 @@ func TestFindTerraform(t *testing.T) {
 			env["TERRAFORM_BINARY_NAME"] = "tofu"
 		},
 		path:   "bin/tofu",
-		source: "as TERRAFORM_BINARY_NAME says",
+		source: "from TERRAFORM_BINARY_NAME",
 	}, {
 		name: "TERRAFORM_BINARY_NAME may be a path",
 		arrange: func(m *machine, env map[string]string) {
@@ -129,13 +129,13 @@ func TestFindTerraform(t *testing.T) {
 			program(t, filepath.Join(env["PATH"], "terraform"), "1.12.0")
 			env["TERRAFORM_BINARY_NAME"] = "tofu"
 		},
-		fails: "TERRAFORM_BINARY_NAME names tofu, which is no program here",
+		fails: "TERRAFORM_BINARY_NAME is tofu: no such program",
 	}, {
 		name: "none anywhere, and no network",
 		arrange: func(m *machine, env map[string]string) {
 			m.fetch = func(context.Context, string) error { return errors.New("no such host") }
 		},
-		fails: "want 1.11.0 or later, but none is on PATH; install one, since fetching 1.11.4 failed: no such host",
+		fails: "want 1.11.0 or later, but none is on PATH; install it, because downloading 1.11.4 failed: no such host",
 	}, {
 		name:    "none anywhere, and no home",
 		arrange: func(m *machine, env map[string]string) { m.home, m.cache = "", "" },
@@ -296,7 +296,7 @@ func TestFindProvider(t *testing.T) {
 				t.Fatal(err)
 			}
 			if mirror == "" {
-				if strings.Contains(string(config), "filesystem_mirror") || source != "from its registry" {
+				if strings.Contains(string(config), "filesystem_mirror") || source != "from the Terraform Registry" {
 					t.Errorf("want the registry, have %s:\n%s", source, config)
 				}
 				if cache := valueOf(env, "TF_PLUGIN_CACHE_DIR"); cache != "" {
@@ -345,7 +345,7 @@ func TestTheUsersConfigurationIsKept(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := []string{"TF_CLI_CONFIG_FILE=" + file}
-			if !slices.Equal(env, want) || source != "as "+file+" says" {
+			if !slices.Equal(env, want) || source != "as configured in "+file {
 				t.Errorf("have %v (%s), want %v", env, source, want)
 			}
 			if left, _ := os.ReadDir(scratch); len(left) > 0 {
@@ -369,7 +369,7 @@ func TestPrepareTellsAllThatCommandsNeed(t *testing.T) {
 	if valueOf(tf.Env, "CHECKPOINT_DISABLE") != "1" {
 		t.Errorf("terraform would ask for news: %v", tf.Env)
 	}
-	if want := "terraform 1.12.1 from PATH; AWS provider from its registry"; tf.Source != want {
+	if want := "terraform 1.12.1 from PATH; AWS provider from the Terraform Registry"; tf.Source != want {
 		t.Errorf("source %q, want %q", tf.Source, want)
 	}
 }

@@ -13,24 +13,24 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Hooks are what the decoder has to know of the type that it decodes into. Each may be nil.
+// Hooks tell the decoder about the type that it decodes into. Each may be nil.
 type Hooks struct {
-	// Element returns what a new element of the map at a path starts from, of the map's element
-	// type; nil for zero.
+	// Element returns the defaults of a new element of the map at a path, with the map's element
+	// type; nil for the zero value.
 	Element func(path string) any
-	// Elsewhere returns the path of the only setting that is called key, for whoever knows its name
-	// but not its place.
+	// Elsewhere returns the path of the only setting with a key, for the hint about a key in the
+	// wrong section; "" if there is not exactly one.
 	Elsewhere func(key string) string
-	// Secret tells whether the value at a path may hold a secret: its lines are never printed.
+	// Secret reports whether the value at a path may contain a secret. Its lines are never printed.
 	Secret func(path string) bool
 }
 
-// Decode fills the struct that target points to from YAML text; file is the name in the report. A
-// field's key is its yaml tag. A field that the text does not name keeps its value, so the caller
-// puts the defaults in first; a list or a map that the text names is replaced.
+// Decode fills the struct that target points to from YAML text; problems name the file as
+// file. A field's key is its yaml tag. A field whose key is not in the text keeps its value, so the
+// caller sets the defaults first; a list or a map whose key is in the text is replaced.
 //
-// The library's own strict decoder stops at its first error and knows no position of a value that
-// is well-formed but wrong; hence this walk over its syntax tree.
+// The strict decoder of the library stops at the first error, and does not know the position of a
+// value that has the right type but is wrong. Therefore Decode walks the syntax tree itself.
 func Decode(file string, text []byte, target any, hooks Hooks) (doc *Document) {
 	doc = newDocument(file, text)
 	defer func() {
@@ -66,7 +66,7 @@ func (d *decoder) value(path string, node ast.Node, into reflect.Value) {
 		d.doc.Refuse(path, notPlain)
 		return
 	case ast.NullType:
-		d.doc.Refuse(path, "has no value: want %s, or leave it out", kindName(into.Type()))
+		d.doc.Refuse(path, "has no value: want %s, or remove the key", kindName(into.Type()))
 		return
 	}
 	switch into.Kind() {
@@ -110,7 +110,7 @@ func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
 	}
 }
 
-// hint returns what somebody who wrote an unknown key probably meant.
+// hint suggests a known key for an unknown one.
 func (d *decoder) hint(key string, names []string) string {
 	near := Nearest(key, names)
 	if near == "" && d.hooks.Elsewhere != nil {
@@ -137,8 +137,8 @@ func (d *decoder) mapping(path string, node ast.Node, into reflect.Value) {
 		}
 		element := reflect.New(into.Type().Elem()).Elem()
 		if strings.Contains(key, ".") && element.Kind() == reflect.Struct {
-			d.doc.Refuse(at, "a name here may not contain a dot")
-			into.SetMapIndex(reflect.ValueOf(key), element) // else the map may be empty, which is a problem of its own
+			d.doc.Refuse(at, "want a name without a dot")
+			into.SetMapIndex(reflect.ValueOf(key), element) // an empty map could be reported as a second problem
 			continue
 		}
 		d.start(at, element)
@@ -150,7 +150,7 @@ func (d *decoder) mapping(path string, node ast.Node, into reflect.Value) {
 	}
 }
 
-// start gives a map's new element its defaults.
+// start sets the defaults of a new element of a map.
 func (d *decoder) start(path string, element reflect.Value) {
 	if d.hooks.Element == nil {
 		return
@@ -203,7 +203,7 @@ func (d *decoder) number(path, digits string, into reflect.Value) {
 	case !IsDecimal(digits):
 		d.doc.Refuse(path, "want a whole number in decimal digits, without leading zeros, have %s", digits)
 	case err != nil:
-		d.doc.Refuse(path, "want a whole number, not so large, have %s", digits)
+		d.doc.Refuse(path, "want a smaller whole number, have %s", digits)
 	default:
 		into.SetInt(int64(i))
 	}
@@ -211,12 +211,12 @@ func (d *decoder) number(path, digits string, into reflect.Value) {
 
 var decimal = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
 
-// IsDecimal tells whether a text is a whole number that every reader of YAML reads alike: 030 is 24
-// to some and 30 to others, and not all know 0x1e, 0o36 and 3_0.
+// IsDecimal reports whether all YAML parsers read a text as the same whole number. Some read 030 as
+// 24, others as 30, and not all support 0x1e, 0o36 and 3_0.
 func IsDecimal(text string) bool { return decimal.MatchString(text) }
 
-// key records the position of a mapping's key and returns its full path and its name. It refuses a
-// key that is no plain name, and one that is in seen already.
+// key records the position of a mapping's key and returns its full path and its name. It reports a
+// key that is not a plain name, and a duplicate: one that is in seen.
 func (d *decoder) key(
 	path string, pair *ast.MappingValueNode, seen map[string]position,
 ) (full, name string, ok bool) {
@@ -231,12 +231,12 @@ func (d *decoder) key(
 		return "", "", false
 	}
 	if name == "" {
-		d.doc.add(at, path, "want a plain name before the colon")
+		d.doc.add(at, path, "want a plain key before the colon")
 		return "", "", false
 	}
 	full = Join(path, name)
 	if first, twice := seen[name]; twice {
-		d.doc.refuse(at, full, "is there already, in line %d", first.line)
+		d.doc.refuse(at, full, "duplicate key, first on line %d", first.line)
 		d.doc.hide(pair.Value)
 		return "", "", false
 	}
@@ -245,8 +245,8 @@ func (d *decoder) key(
 	return full, name, true
 }
 
-// wrongType reports a value of another type. It repeats the value only where a number or a switch
-// belongs: a text may be a secret in the wrong place.
+// wrongType reports a value of the wrong type. It shows the value only if the setting is a number
+// or a boolean: a text may be a secret in the wrong place.
 func (d *decoder) wrongType(path string, node ast.Node, want reflect.Type) {
 	have := typeName(node)
 	scalar := have != "a list" && have != "a mapping"
@@ -257,7 +257,7 @@ func (d *decoder) wrongType(path string, node ast.Node, want reflect.Type) {
 		}
 	case reflect.Int, reflect.Bool:
 		if value := node.GetToken(); value.Type == token.SingleQuoteType || value.Type == token.DoubleQuoteType {
-			have = strconv.Quote(value.Value) + " in quotes; leave them out"
+			have = strconv.Quote(value.Value) + " in quotes; remove the quotes"
 		} else if scalar && node.Type() != ast.LiteralType {
 			have = value.Value
 		}
@@ -266,7 +266,7 @@ func (d *decoder) wrongType(path string, node ast.Node, want reflect.Type) {
 	d.doc.Refuse(path, "want %s, have %s", kindName(want), have)
 }
 
-// typeName is how a message calls a value's type.
+// typeName returns the name of a value's type for a message.
 func typeName(node ast.Node) string {
 	switch node.Type() {
 	case ast.SequenceType:
@@ -281,7 +281,7 @@ func typeName(node ast.Node) string {
 	return "text"
 }
 
-// kindName is how a message calls the type that is wanted.
+// kindName returns the name of a wanted type for a message.
 func kindName(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
@@ -296,8 +296,8 @@ func kindName(t reflect.Type) string {
 	return "a mapping (key: value)"
 }
 
-// hide keeps the lines of a value that could not be decoded, or may hold a secret, out of all
-// reports.
+// hide keeps the lines of a value out of all reports, because it could not be decoded or may
+// contain a secret.
 func (doc *Document) hide(node ast.Node) { ast.Walk(lineHider(doc.hidden), node) }
 
 type lineHider map[int]bool
@@ -312,8 +312,7 @@ func (hidden lineHider) Visit(node ast.Node) ast.Visitor {
 	return hidden
 }
 
-// Nearest returns the name that somebody who mistyped one probably meant, by edit distance; "" if
-// none is near.
+// Nearest returns the closest of the names by edit distance; "" if none is close.
 func Nearest(name string, names []string) string {
 	best, least := "", 1+min(3, max(1, len(name)/4))
 	for _, candidate := range names {

@@ -5,8 +5,8 @@
 // (anchors, aliases, tags, merge keys, several documents) are problems. All of them are reported at
 // once, in the order of the file.
 //
-// The package knows nothing of the types that it decodes into; what it has to know of them, it asks
-// through [Hooks].
+// The package is independent of the types that it decodes into. Callers describe them through
+// [Hooks].
 package yaml
 
 import (
@@ -14,28 +14,28 @@ import (
 	"strings"
 )
 
-// Document is a decoded file: where it says what, and what is wrong with it.
+// Document is a decoded file with the positions of its settings, and its problems.
 //
-// A path names a setting by its keys and places, such as network.zones.0; the empty path is the
-// whole file.
+// A path names a setting by keys and indexes, such as network.zones.0. The empty path is the whole
+// file.
 type Document struct {
 	file      string
 	lines     []string            // of the file
-	hidden    map[int]bool        // lines, counted from 1, that may hold a secret and are never printed
+	hidden    map[int]bool        // lines, counted from 1, that may contain a secret and are never printed
 	positions map[string]position // by path
 	unread    map[string]bool     // paths whose value could not be decoded, so that they hold a default
 	problems  []Problem
 	warnings  []Problem
 }
 
-// Problem is one thing that is wrong, or probably not intended.
+// Problem is an error, or a warning about a setting that was probably not intended.
 type Problem struct {
 	Path    string
 	Message string
 	at      position
 }
 
-// position is a place in a file, counted from 1, or a variable of the environment.
+// position is a line and column in a file, counted from 1, or an environment variable.
 type position struct {
 	line, column int
 	variable     string
@@ -53,16 +53,15 @@ func newDocument(file string, text []byte) *Document {
 	}
 }
 
-// Add reports what is wrong with the value at a path. A value that could not be decoded is a
-// problem already, and what the setting holds is a default: Add does not report a second problem
-// then.
+// Add reports a problem of the value at a path. It does nothing if the value could not be decoded:
+// that is reported already, and the setting has its default.
 func (doc *Document) Add(path, format string, args ...any) {
 	if doc.decoded(path) {
 		doc.add(doc.position(path), path, format, args...)
 	}
 }
 
-// Warn reports what is valid and probably not intended.
+// Warn reports a value that is valid but probably not intended.
 func (doc *Document) Warn(path, format string, args ...any) {
 	if doc.decoded(path) {
 		message := "warning: " + fmt.Sprintf(format, args...)
@@ -75,27 +74,27 @@ func (doc *Document) Refuse(path, format string, args ...any) {
 	doc.refuse(doc.position(path), path, format, args...)
 }
 
-// AddVariable reports what is wrong with a variable that sets nothing.
+// AddVariable reports a problem of a variable that sets nothing.
 func (doc *Document) AddVariable(variable, format string, args ...any) {
 	doc.add(position{variable: variable}, "", format, args...)
 }
 
-// SetBy notes that the value at a path is a variable's, which replaces what the file says there.
+// SetBy records that a variable sets the value at a path and replaces the value of the file.
 func (doc *Document) SetBy(variable, path string) {
 	doc.positions[path] = position{variable: variable}
 	doc.unread[path] = false
 }
 
-// Names tells whether the file, or a variable, sets a path.
+// Names reports whether the file or a variable sets a path.
 func (doc *Document) Names(path string) bool {
 	_, named := doc.positions[path]
 	return named
 }
 
-// Readable tells whether the text is YAML and a mapping, so that there is a configuration to check.
+// Readable reports whether the text is a YAML mapping, so that there is a configuration to check.
 func (doc *Document) Readable() bool { return !doc.unread[""] }
 
-// Problems returns what is wrong, in no order.
+// Problems returns the problems, in no particular order.
 func (doc *Document) Problems() []Problem { return doc.problems }
 
 func (doc *Document) refuse(at position, path, format string, args ...any) {
@@ -107,7 +106,7 @@ func (doc *Document) add(at position, path, format string, args ...any) {
 	doc.problems = append(doc.problems, Problem{Path: path, Message: fmt.Sprintf(format, args...), at: at})
 }
 
-// decoded tells whether the values at a path and above it could be decoded.
+// decoded reports whether the values at a path and above it could be decoded.
 func (doc *Document) decoded(path string) bool {
 	for ; path != ""; path = Parent(path) {
 		if doc.unread[path] {
@@ -128,10 +127,10 @@ func (doc *Document) position(path string) position {
 	}
 }
 
-// Parent returns the path above a path.
+// Parent returns the path of the setting that contains the one at a path.
 func Parent(path string) string { return path[:max(0, strings.LastIndexByte(path, '.'))] }
 
-// Join returns the path of what is below a path.
+// Join returns the path of a key below a path.
 func Join(path string, keys ...string) string {
 	if path == "" {
 		return strings.Join(keys, ".")

@@ -11,11 +11,11 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// Limits on a file. The library's time grows with the square of the length, and its memory with
-// that of the depth.
+// Limits on a file. The library's run time grows with the square of a file's length, and its memory
+// with the square of its depth.
 const (
 	fileLimit  = 64 << 10 // bytes
-	depthLimit = 32       // lists and mappings inside one another on one line
+	depthLimit = 32       // nested lists and mappings on one line
 )
 
 // parse returns the syntax tree of a text; nil for an empty one, and for one that cannot be parsed.
@@ -26,12 +26,12 @@ func (doc *Document) parse(text []byte) ast.Node {
 		return nil
 	}
 	if at, invalid := notUTF8(text); invalid {
-		doc.refuse(at, "", "want text in UTF-8")
+		doc.refuse(at, "", "want UTF-8 text")
 		return nil
 	}
 	tokens := lexer.Tokenize(string(text))
 	if deep := tooDeep(tokens); deep != nil {
-		doc.refuse(positionOfToken(deep), "", "is nested too deeply: want at most %d levels in one line", depthLimit)
+		doc.refuse(positionOfToken(deep), "", "is nested too deeply: want at most %d levels on one line", depthLimit)
 		return nil
 	}
 	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // the decoder reports them, with their path
@@ -46,7 +46,7 @@ func (doc *Document) parse(text []byte) ast.Node {
 func (doc *Document) body(documents []*ast.DocumentNode) ast.Node {
 	for _, d := range documents {
 		if d.Body != nil && d.Body.Type() == ast.DirectiveType {
-			doc.refuse(positionOf(d.Body), "", "directives are not supported: leave the line out")
+			doc.refuse(positionOf(d.Body), "", "directives are not supported: remove the line")
 			return nil
 		}
 	}
@@ -57,7 +57,7 @@ func (doc *Document) body(documents []*ast.DocumentNode) ast.Node {
 		if second.Start == nil && second.Body != nil {
 			at = positionOf(second.Body)
 		}
-		doc.refuse(at, "", "want one YAML Document, have %d", len(documents))
+		doc.refuse(at, "", "want one YAML document, have %d", len(documents))
 		return nil
 	case len(documents) == 0 || documents[0].Body == nil || documents[0].Body.Type() == ast.NullType:
 		return nil
@@ -78,8 +78,8 @@ func notUTF8(text []byte) (at position, invalid bool) {
 	return position{}, false
 }
 
-// tooDeep returns the token at which nesting exceeds the limit within a line. A file within the
-// limit of bytes can be deep in no other way.
+// tooDeep returns the token at which nesting exceeds the limit within a line. Nesting over several
+// lines is limited by the size of the file.
 func tooDeep(tokens token.Tokens) *token.Token {
 	depth, entries, line := 0, 0, 0
 	for _, t := range tokens {
@@ -114,7 +114,8 @@ func (doc *Document) syntaxError(err error) {
 	doc.refuse(at, "", "not valid YAML: %s", message)
 }
 
-// pairsOf returns a mapping's pairs; the library has a type of its own for a mapping of one pair.
+// pairsOf returns the pairs of a mapping. The library has a separate type for a mapping of one
+// pair.
 func pairsOf(node ast.Node) ([]*ast.MappingValueNode, bool) {
 	switch n := node.(type) {
 	case *ast.MappingNode:

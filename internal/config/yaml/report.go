@@ -12,14 +12,13 @@ import (
 	"unicode/utf8"
 )
 
-// refusal is the error of a file that has problems, or whose warnings count as problems.
+// refusal is the error of a file that has problems, or whose warnings are errors.
 type refusal struct {
 	doc      *Document
 	problems []Problem
 }
 
-// Error returns all problems in the order of the file, each on its own line; those of variables
-// come last.
+// Error returns all problems in the order of the file, one a line; those of variables come last.
 func (r *refusal) Error() string { return strings.Join(r.doc.report(r.problems, false), "\n") }
 
 // Err returns all problems as one error; nil without any.
@@ -35,12 +34,12 @@ func (doc *Document) refusal(problems []Problem) error {
 	return &refusal{doc, problems}
 }
 
-// Warnings returns the warnings as lines for a person; after each comes the line of the file that
-// it is about.
+// Warnings returns the warnings as lines for a person; each is followed by the line of the file
+// that causes it.
 func (doc *Document) Warnings() []string { return doc.report(doc.warnings, true) }
 
-// Explained returns an error's text for a person: after each problem of a file comes the line that
-// it is about.
+// Explained returns the text of an error for a person: each problem of a file is followed by the
+// line that causes it.
 func Explained(err error) string {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		return strings.Join(refused.doc.report(refused.problems, true), "\n")
@@ -87,7 +86,7 @@ func (doc *Document) place(at position) string {
 	return fmt.Sprintf("%s:%d:%d", doc.file, at.line, at.column)
 }
 
-// shown returns the line that a problem is about; "" if that is not in the file, may hold a secret
+// shown returns the line that causes a problem; "" if it is not in the file, may contain a secret
 // or is too long.
 func (doc *Document) shown(p Problem) string {
 	switch {
@@ -103,8 +102,8 @@ func (doc *Document) shown(p Problem) string {
 	return fmt.Sprintf("%6d | %s", p.at.line, Visible(text))
 }
 
-// Origin tells where the value at a path comes from: the line of the file, a variable, or else what
-// otherwise says. The elements of a list may come from variables besides.
+// Origin returns where the value at a path comes from: the line of the file, a variable, or
+// otherwise if neither sets it. Variables that set elements of a list are appended.
 func (doc *Document) Origin(path, otherwise string) string {
 	from := []string{otherwise}
 	if at, named := doc.positions[path]; named && at.variable != "" {
