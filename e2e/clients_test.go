@@ -29,8 +29,8 @@ import (
 	"platform/internal/emulator"
 )
 
-// clients of every service that the stack uses, for one region of an emulator. They ask the
-// emulator itself, whatever stands before it.
+// clients has a client for every AWS service that the stack uses, for one region. They call the
+// emulator directly, not through a proxy.
 type clients struct {
 	acm              *acm.Client
 	autoscaling      *applicationautoscaling.Client
@@ -54,12 +54,12 @@ type clients struct {
 	wafv2            *wafv2.Client
 }
 
-func (s *site) clients(region string) *clients {
+func (s *sandbox) clients(region string) *clients {
 	config := emulator.Config(s.server.URL, region)
 	return &clients{
 		acm:              acm.NewFromConfig(config),
 		autoscaling:      applicationautoscaling.NewFromConfig(config),
-		cloudwatch:       cloudwatch.NewFromConfig(config, speakQuery),
+		cloudwatch:       cloudwatch.NewFromConfig(config, useQueryProtocol),
 		ec2:              ec2.NewFromConfig(config),
 		ecr:              ecr.NewFromConfig(config),
 		ecs:              ecs.NewFromConfig(config),
@@ -80,8 +80,8 @@ func (s *site) clients(region string) *clients {
 	}
 }
 
-// speakQuery makes the client speak what CloudWatch has always understood. The SDK's own choice is
-// CBOR, which moto does not know.
-func speakQuery(o *cloudwatch.Options) {
+// useQueryProtocol selects the query protocol of CloudWatch. The SDK's default is CBOR, which moto
+// does not support.
+func useQueryProtocol(o *cloudwatch.Options) {
 	o.Protocol = awsquery.New(cloudwatchschemas.GraniteServiceVersion20100801)
 }

@@ -33,18 +33,18 @@ import (
 
 // ---- A small stack ------------------------------------------------------------------------------
 
-// newSmallSite is a site of dev with the network and the balancer alone, behind a proxy, so that a
-// fault takes seconds and not minutes.
-func newSmallSite(t *testing.T, patch string) (*site, *proxy) {
+// newSmallSandbox returns a sandbox of dev with the network and the load balancer only, behind a
+// proxy, so that a deployment takes seconds instead of minutes.
+func newSmallSandbox(t *testing.T, patch string) (*sandbox, *proxy) {
 	t.Helper()
-	s := newSite(t, "dev")
+	s := newSandbox(t, "dev")
 	s.synthesise(t, patched(s.shipped(t), document(t, patch)))
 	path := filepath.Join(s.stack, "cdk.tf.json")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text, err = json.MarshalIndent(cutDown(parse(t, text), networkAndBalancer), "", "  "); err != nil {
+	if text, err = json.MarshalIndent(cutDown(parse(t, text), networkAndLoadBalancer), "", "  "); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, text, 0o644); err != nil {
@@ -53,16 +53,16 @@ func newSmallSite(t *testing.T, patch string) (*site, *proxy) {
 	return s, newProxy(t, s)
 }
 
-// What nothing else refers to, of the network and the balancer; the rest they refer to. The
-// lifecycle of the log bucket is left out: nobody refers to it, and the provider waits a minute for
-// it.
-var networkAndBalancer = regexp.MustCompile(
+// networkAndLoadBalancer matches the resources of the network and the load balancer that no
+// resource refers to; they refer to the others. The lifecycle of the log bucket is left out,
+// because the provider waits a minute for it.
+var networkAndLoadBalancer = regexp.MustCompile(
 	`^aws_(subnet|route|route_table_association|nat_gateway|flow_log|default_security_group` +
 		`|vpc_endpoint_route_table_association|lb_listener)\.` +
 		`|^aws_vpc_security_group_ingress_rule\.load_balancer_`)
 
-// cutDown is a stack with the resources whose addresses match, all that these refer to, and the
-// outputs that then still can be told.
+// cutDown returns a stack with the resources whose addresses match, the resources that they refer
+// to, and the outputs of these.
 func cutDown(stack map[string]any, keep *regexp.Regexp) map[string]any {
 	all := addresses(stack)
 	kept := map[string]bool{}
@@ -98,7 +98,7 @@ func cutDown(stack map[string]any, keep *regexp.Regexp) map[string]any {
 		return slices.ContainsFunc(references(output), func(a string) bool { return all[a] != nil && !kept[a] })
 	})
 	small["output"] = outputs
-	// cdktf has a list of its own, and stumbles over what is in the list and not in the state.
+	// cdktf has a separate list of outputs, and fails if one of them is not in the state.
 	note := maps.Clone(stack["//"].(map[string]any))
 	listed := map[string]any{}
 	for name, all := range note["outputs"].(map[string]any) {
@@ -111,7 +111,7 @@ func cutDown(stack map[string]any, keep *regexp.Regexp) map[string]any {
 	return small
 }
 
-// addresses are a stack's resources and data sources by their addresses.
+// addresses returns the resources and data sources of a stack by address.
 func addresses(stack map[string]any) map[string]any {
 	all := map[string]any{}
 	for section, prefix := range map[string]string{"resource": "", "data": "data."} {
@@ -126,14 +126,14 @@ func addresses(stack map[string]any) map[string]any {
 
 var reference = regexp.MustCompile(`(data\.)?\baws_[a-z0-9_]+\.[a-z0-9_]+`)
 
-// references are what may be addresses in a part of a stack.
+// references returns the texts in a part of a stack that may be addresses.
 func references(part any) []string {
 	text, _ := json.Marshal(part)
 	return reference.FindAllString(string(text), -1)
 }
 
-func TestTheSmallStackIsNetworkAndBalancer(t *testing.T) {
-	small := cutDown(parse(t, readStack(t, "dev")), networkAndBalancer)
+func TestSmallStackHasOnlyNetworkAndLoadBalancer(t *testing.T) {
+	small := cutDown(parse(t, readStack(t, "dev")), networkAndLoadBalancer)
 	have := addresses(small)
 	for _, address := range []string{
 		"aws_vpc.vpc", "aws_internet_gateway.internet_gateway", "aws_subnet.public_subnet_a",
@@ -146,35 +146,35 @@ func TestTheSmallStackIsNetworkAndBalancer(t *testing.T) {
 		"aws_vpc_security_group_ingress_rule.load_balancer_http_ingress_0_0_0_0_0",
 	} {
 		if have[address] == nil {
-			t.Errorf("it lacks %s", address)
+			t.Errorf("the small stack lacks %s", address)
 		}
 	}
 	for address := range have {
 		if strings.Contains(address, "ecs_") || strings.Contains(address, "db_") ||
 			strings.Contains(address, "lambda") {
-			t.Errorf("it has %s", address)
+			t.Errorf("the small stack has %s", address)
 		}
 	}
 	outputs := small["output"].(map[string]any)
 	if outputs["vpc_id"] == nil || outputs["database_address"] != nil {
-		t.Errorf("its outputs are %v", slices.Sorted(maps.Keys(outputs)))
+		t.Errorf("the outputs of the small stack are %v", slices.Sorted(maps.Keys(outputs)))
 	}
 }
 
 // ---- Deployments that end early -----------------------------------------------------------------
 
-// deployment is one that runs.
+// deployment is a running deployment.
 type deployment struct {
 	cmd   *exec.Cmd
-	state string // the file, if it is on this machine
+	state string // file of the local state
 	text  func() string
-	over  chan struct{} // closed when it has ended, with err
+	over  chan struct{} // closed when it has ended; then err is set
 	err   error
 }
 
-// begin starts a deployment and returns when the emulator has done what is held, all of it, and
-// terraform does not know yet.
-func (s *site) begin(t *testing.T, until ...*hold) *deployment {
+// begin starts a deployment and returns when the emulator has completed all held calls, of which
+// terraform has no response yet.
+func (s *sandbox) begin(t *testing.T, until ...*hold) *deployment {
 	t.Helper()
 	cmd, text := s.command(t, cdktfPath(t),
 		"deploy", "--auto-approve", "--skip-synth", "--skip-provider-lock", "--no-color")
@@ -191,7 +191,7 @@ func (s *site) begin(t *testing.T, until ...*hold) *deployment {
 		d.err = cmd.Wait()
 		close(d.over)
 	}()
-	// None of it outlives a test that fails in between.
+	// Ends the deployment if the test fails.
 	t.Cleanup(func() { d.kill(t) })
 	for _, h := range until {
 		select {
@@ -199,16 +199,15 @@ func (s *site) begin(t *testing.T, until ...*hold) *deployment {
 		case <-d.over:
 			t.Fatalf("the deployment ended (%v) before %s of %s:\n%s", d.err, h.action, h.about, tail(text(), 60))
 		case <-time.After(3 * time.Minute):
-			t.Fatalf("the deployment never comes to %s of %s:\n%s", h.action, h.about, tail(text(), 60))
+			t.Fatalf("the deployment does not reach %s of %s:\n%s", h.action, h.about, tail(text(), 60))
 		}
 	}
 	return d
 }
 
-// family are the processes that a process has started, and theirs, each before those that it
-// started. By parents, since cdktf gives terraform a terminal and so a session and a group of its
-// own.
-func family(t *testing.T, pid int) []int {
+// processTree returns a process and its descendants, parents first. It follows parents, because
+// cdktf runs terraform in a separate terminal and so in a separate session and process group.
+func processTree(t *testing.T, pid int) []int {
 	t.Helper()
 	out, err := exec.Command("ps", "-axo", "pid=,ppid=").Output()
 	if err != nil {
@@ -229,8 +228,8 @@ func family(t *testing.T, pid int) []int {
 	return all
 }
 
-// kill kills cdktf and all that it started, unless it has ended, and returns when none of them is
-// left.
+// kill kills cdktf and its descendants, unless it has ended, and returns when all of them have
+// ended.
 func (d *deployment) kill(t *testing.T) {
 	t.Helper()
 	select {
@@ -238,33 +237,33 @@ func (d *deployment) kill(t *testing.T) {
 		return
 	default:
 	}
-	all := family(t, d.cmd.Process.Pid)
-	// Not while terraform writes its state, which would lose all of it: another accident than those
-	// that are told apart here.
+	all := processTree(t, d.cmd.Process.Pid)
+	// Not while terraform writes its state, which would lose the whole state. These tests are about
+	// other failures.
 	waitFor(t, "terraform not to be writing its state", func() bool {
-		sendAll(all, syscall.SIGSTOP)
-		whole := d.stateIsWhole()
+		signalAll(all, syscall.SIGSTOP)
+		whole := d.stateIsValid()
 		if !whole {
-			sendAll(all, syscall.SIGCONT)
+			signalAll(all, syscall.SIGCONT)
 		}
 		return whole
 	})
-	sendAll(all, syscall.SIGKILL)
+	signalAll(all, syscall.SIGKILL)
 	for _, pid := range all {
-		waitFor(t, "a killed process to end", func() bool { return !runs(pid) })
+		waitFor(t, "a killed process to end", func() bool { return !isRunning(pid) })
 	}
 }
 
-// sendAll signals processes, the youngest first: none is to notice what became of its parent.
-func sendAll(pids []int, what syscall.Signal) {
+// signalAll signals processes, children first, so that none can react to the end of its parent.
+func signalAll(pids []int, what syscall.Signal) {
 	for _, pid := range slices.Backward(pids) {
 		syscall.Kill(pid, what)
 	}
 }
 
-// stateIsWhole tells whether the state, if it is on this machine, can be read. Until it is first
-// written it is there, empty, and has no backup.
-func (d *deployment) stateIsWhole() bool {
+// stateIsValid reports whether the local state, if there is one, is valid JSON. Until the first
+// write, the file is empty and has no backup.
+func (d *deployment) stateIsValid() bool {
 	text, err := os.ReadFile(d.state)
 	if err == nil && len(text) == 0 {
 		_, err = os.Stat(d.state + ".backup")
@@ -272,8 +271,8 @@ func (d *deployment) stateIsWhole() bool {
 	return err != nil || json.Valid(text)
 }
 
-// runs tells whether a process is there and not just waiting to be buried.
-func runs(pid int) bool {
+// isRunning reports whether a process exists and is not a zombie.
+func isRunning(pid int) bool {
 	state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 	return err == nil && !strings.HasPrefix(string(state), "Z")
 }
@@ -287,11 +286,11 @@ func waitFor(t *testing.T, what string, is func() bool) {
 	}
 }
 
-// ---- What the state does not know ---------------------------------------------------------------
+// ---- Resources that are not in the state --------------------------------------------------------
 
-// orphans are the ARNs of all that bears the stack's tags and is not in its state: the README's
-// command.
-func (s *site) orphans(t *testing.T) []string {
+// orphans returns the ARNs of resources that have the stack's tags and are not in its state, like
+// the command in the README.
+func (s *sandbox) orphans(t *testing.T) []string {
 	t.Helper()
 	state, err := s.terraform(t, "state", "pull")
 	if err != nil {
@@ -304,8 +303,8 @@ func (s *site) orphans(t *testing.T) []string {
 	})
 }
 
-// tagged are the ARNs of all that bears the stack's tags.
-func (s *site) tagged(t *testing.T) []string {
+// tagged returns the ARNs of all resources with the stack's tags.
+func (s *sandbox) tagged(t *testing.T) []string {
 	t.Helper()
 	const region = "eu-central-1"
 	body := `{"TagFilters": [{"Key": "Application", "Values": ["platform"]}, ` +
@@ -329,44 +328,44 @@ func (s *site) tagged(t *testing.T) []string {
 	}
 	err = json.NewDecoder(answer.Body).Decode(&list)
 	if err != nil || answer.StatusCode != http.StatusOK || list.PaginationToken != "" {
-		t.Fatalf("the tagging API answers %s: %+v (%v)", answer.Status, list, err)
+		t.Fatalf("the tagging API returns %s: %+v (%v)", answer.Status, list, err)
 	}
 	c := s.clients(region)
 	var arns []string
 	for _, r := range list.ResourceTagMappingList {
 		arns = append(arns, r.ResourceARN)
 	}
-	// What moto's tagging API leaves out and AWS's has.
-	ours := []ec2types.Filter{
+	// Resources that the tagging API of AWS returns, but not that of moto.
+	tagFilters := []ec2types.Filter{
 		{Name: aws.String("tag:Application"), Values: []string{"platform"}},
 		{Name: aws.String("tag:Environment"), Values: []string{"dev"}},
 	}
 	ofEC2 := func(kind string, id *string) {
 		arns = append(arns, fmt.Sprintf("arn:aws:ec2:%s:%s:%s/%s", region, emulator.Account, kind, *id))
 	}
-	addresses, err := c.ec2.DescribeAddresses(alive, &ec2.DescribeAddressesInput{Filters: ours})
+	addresses, err := c.ec2.DescribeAddresses(alive, &ec2.DescribeAddressesInput{Filters: tagFilters})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range addresses.Addresses {
 		ofEC2("elastic-ip", a.AllocationId)
 	}
-	endpoints, err := c.ec2.DescribeVpcEndpoints(alive, &ec2.DescribeVpcEndpointsInput{Filters: ours})
+	endpoints, err := c.ec2.DescribeVpcEndpoints(alive, &ec2.DescribeVpcEndpointsInput{Filters: tagFilters})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range endpoints.VpcEndpoints {
-		if !strings.EqualFold(string(e.State), string(ec2types.StateDeleted)) { // moto writes it small
+		if !strings.EqualFold(string(e.State), string(ec2types.StateDeleted)) { // in lower case in moto
 			ofEC2("vpc-endpoint", e.VpcEndpointId)
 		}
 	}
 	slices.Sort(arns)
-	return slices.DeleteFunc(arns, c.gone)
+	return slices.DeleteFunc(arns, c.isDeleted)
 }
 
-// gone tells whether what an ARN names is one of those that bear their tags for a while after they
-// were deleted.
-func (c *clients) gone(arn string) bool {
+// isDeleted reports whether an ARN names a deleted resource. Some resources have their tags for a
+// while after their deletion.
+func (c *clients) isDeleted(arn string) bool {
 	id := arn[strings.LastIndexAny(arn, ":/")+1:]
 	switch kindOf(arn) {
 	case "key":
@@ -381,17 +380,17 @@ func (c *clients) gone(arn string) bool {
 	return false
 }
 
-// noOrphans wants all that bears the stack's tags to be in its state.
-func (s *site) noOrphans(t *testing.T, after string) {
+// noOrphans checks that all resources with the stack's tags are in its state.
+func (s *sandbox) noOrphans(t *testing.T, after string) {
 	t.Helper()
 	if left := s.orphans(t); len(left) > 0 {
-		t.Errorf("after %s, the state does not know of\n\t%s", after, strings.Join(left, "\n\t"))
+		t.Errorf("after %s, these resources are not in the state\n\t%s", after, strings.Join(left, "\n\t"))
 	}
 }
 
-// remove removes what ARNs name, by the call that deletes its kind; what others stand on goes after
-// them.
-func (s *site) remove(t *testing.T, arns ...string) {
+// remove deletes the resources that ARNs name. It retries until the resources that depend on others
+// are deleted.
+func (s *sandbox) remove(t *testing.T, arns ...string) {
 	t.Helper()
 	arns = slices.Clone(arns)
 	for wait := time.Now().Add(time.Minute); len(arns) > 0; {
@@ -404,7 +403,7 @@ func (s *site) remove(t *testing.T, arns ...string) {
 			return err == nil
 		})
 		if time.Now().After(wait) {
-			t.Fatalf("cannot be removed: %v", errors.Join(why...))
+			t.Fatalf("cannot be deleted: %v", errors.Join(why...))
 		}
 	}
 }
@@ -458,12 +457,12 @@ func (c *clients) remove(arn string) error {
 			LogGroupName: aws.String(strings.TrimSuffix(name, ":*")),
 		})
 	default:
-		err = fmt.Errorf("nobody knows how to remove a %s", kind)
+		err = fmt.Errorf("remove does not support the kind %s", kind)
 	}
 	return err
 }
 
-// kindOf is the kind of resource that an ARN names.
+// kindOf returns the kind of resource that an ARN names.
 func kindOf(arn string) string {
 	parts := strings.SplitN(arn, ":", 6) // arn:aws:SERVICE:REGION:ACCOUNT:KIND/ID
 	if parts[2] == "s3" {
@@ -474,7 +473,7 @@ func kindOf(arn string) string {
 	return kind
 }
 
-// kinds says how many there are of which kind.
+// kinds returns the number of ARNs of each kind.
 func kinds(arns []string) string {
 	n := map[string]int{}
 	for _, arn := range arns {
@@ -487,39 +486,39 @@ func kinds(arns []string) string {
 	return strings.Join(text, ", ")
 }
 
-// ---- What the user sees -------------------------------------------------------------------------
+// ---- Error messages -----------------------------------------------------------------------------
 
-// fails runs a deployment that has to fail, and have these texts in what it says.
-func (s *site) fails(t *testing.T, says ...string) string {
+// deployFails runs a deployment that must fail with these texts in its output.
+func (s *sandbox) deployFails(t *testing.T, says ...string) string {
 	t.Helper()
 	out, err := s.cdktf(t, "deploy", "--auto-approve")
 	wantFailure(t, out, err, says...)
 	return out
 }
 
-// The lines of a stack trace, Node's or Go's.
+// traces matches lines of a stack trace of Node.js or Go.
 var traces = regexp.MustCompile(`(?m)^\s*(at \S.*:\d+:\d+\)?|goroutine \d+ \[|panic: )`)
 
 func wantFailure(t *testing.T, out string, err error, says ...string) {
 	t.Helper()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
-		t.Errorf("it ended with %v, want exit status 1", err)
+		t.Errorf("the deployment ended with %v, want exit status 1", err)
 	}
 	for _, text := range says {
 		if !strings.Contains(out, text) {
-			t.Errorf("it does not say %q:\n%s", text, tail(out, 80))
+			t.Errorf("the output does not contain %q:\n%s", text, tail(out, 80))
 		}
 	}
 	if trace := traces.FindString(out); trace != "" {
-		t.Errorf("it shows a stack trace: %s", trace)
+		t.Errorf("the output contains a stack trace: %s", trace)
 	}
 }
 
-// complaints are the errors that terraform tells, each once.
-func complaints(out string) []string {
+// terraformErrors returns terraform's errors without duplicates.
+func terraformErrors(out string) []string {
 	var all []string
-	for _, found := range complaint.FindAllStringSubmatch(out, -1) {
+	for _, found := range terraformError.FindAllStringSubmatch(out, -1) {
 		if !slices.Contains(all, found[1]) {
 			all = append(all, found[1])
 		}
@@ -527,18 +526,18 @@ func complaints(out string) []string {
 	return all
 }
 
-var complaint = regexp.MustCompile(`(?m)^.*?(Error: .*)$`)
+var terraformError = regexp.MustCompile(`(?m)^.*?(Error: .*)$`)
 
 // ---- Interrupted --------------------------------------------------------------------------------
 
-// A Ctrl-C: terraform ends in good order and knows all that it has made. What it was still waiting
-// for, it takes for broken ("tainted"): it would put another one in its place, first and beside the
-// old one for much of the network (createBeforeDestroy), and AWS refuses two subnets of one block.
-// So they are untainted; the next deployment makes up what they lack.
-func TestInterruptedDeploymentGoesOn(t *testing.T) {
+// After Ctrl-C, terraform shuts down gracefully and its state has all resources. Terraform marks
+// resources whose creation was not complete as tainted, and would replace them. Much of the network
+// has create_before_destroy, but AWS rejects a second subnet with the same CIDR block. So the
+// resources are untainted, and the next deployment completes them.
+func TestInterruptedDeploymentCanBeCompleted(t *testing.T) {
 	t.Parallel()
-	s, p := newSmallSite(t, "{}")
-	empty := s.holdings(t)
+	s, p := newSmallSandbox(t, "{}")
+	empty := s.inventory(t)
 
 	within(t, "interrupted after CreateVpc", minute, func() string {
 		s.interruptAfter(t, p, p.hold("CreateVpc", ""))
@@ -550,14 +549,14 @@ func TestInterruptedDeploymentGoesOn(t *testing.T) {
 	within(t, "interrupted after CreateSubnet, during CreateInternetGateway", minute, func() string {
 		gateway := p.hold("CreateInternetGateway", "")
 		s.interruptAfter(t, p, p.hold("CreateSubnet", "platform-dev-database-a"), gateway)
-		// The provider breaks off its calls. What AWS did of one that was under way it never
-		// learns.
+		// The provider cancels its calls, and never receives the result of those that AWS is
+		// processing.
 		lost := s.orphans(t)
 		if kinds(lost) != "1 internet-gateway" {
-			t.Errorf("the state does not know of %v, want one internet gateway", lost)
+			t.Errorf("want one internet gateway that is not in the state, have %v", lost)
 		}
 		s.remove(t, lost...)
-		return "found by its tags and removed: " + kinds(lost) + "; untainted " +
+		return "found by its tags and deleted: " + kinds(lost) + "; untainted " +
 			strings.Join(s.untaint(t, subnet), ", ") + "; left tainted " + subnet
 	})
 
@@ -565,19 +564,20 @@ func TestInterruptedDeploymentGoesOn(t *testing.T) {
 		out := s.interruptAfter(t, p, p.hold("CreateNatGateway", ""), p.hold("CreateLoadBalancer", ""))
 		s.noOrphans(t, "the interrupt")
 		if !strings.Contains(out, "InvalidSubnet.Conflict") {
-			t.Error("another one could take the place of a tainted subnet: the README says otherwise")
+			t.Error("a tainted subnet could be replaced, which the README says is impossible")
 		}
-		return "of the tainted subnet it says InvalidSubnet.Conflict; untainted " + strings.Join(s.untaint(t, ""), ", ")
+		return "replacing the tainted subnet failed with InvalidSubnet.Conflict; untainted " +
+			strings.Join(s.untaint(t, ""), ", ")
 	})
 
-	if summary := s.converges(t, empty); !strings.HasSuffix(summary, " 0 destroyed") {
-		t.Errorf("the last deployment did %s", summary)
+	if summary := s.deployAgainAndDestroy(t, empty); !strings.HasSuffix(summary, " 0 destroyed") {
+		t.Errorf("the last deployment: %s", summary)
 	}
 }
 
-// interruptAfter interrupts a deployment that has done what is held, and returns what it said. The
-// answers come first, unless it is an internet gateway's.
-func (s *site) interruptAfter(t *testing.T, p *proxy, holds ...*hold) string {
+// interruptAfter interrupts a deployment after the held calls, and returns its output. It releases
+// the responses before the interrupt, except for that of CreateInternetGateway.
+func (s *sandbox) interruptAfter(t *testing.T, p *proxy, holds ...*hold) string {
 	t.Helper()
 	d := s.begin(t, holds...)
 	p.freeze(t, len(holds))
@@ -591,25 +591,25 @@ func (s *site) interruptAfter(t *testing.T, p *proxy, holds ...*hold) string {
 	}
 	p.freeze(t, under)
 	defer p.thaw()
-	// What has been answered is in the provider's hands within this time.
+	// Within this time, the provider has received the released responses.
 	time.Sleep(300 * time.Millisecond)
-	// All of the group, as a terminal does.
+	// The whole process group, as a terminal does.
 	syscall.Kill(-d.cmd.Process.Pid, syscall.SIGINT)
 	select {
 	case <-d.over:
 		wantFailure(t, d.text(), d.err, "Interrupt received.", "Gracefully shutting down...", "failed with exit code 1")
 		if strings.Contains(d.text(), "AbortError") {
-			t.Error("cdktf gave up before terraform had ended")
+			t.Error("cdktf ended before terraform")
 		}
 	case <-time.After(2 * time.Minute):
-		t.Fatalf("it goes on two minutes after the interrupt:\n%s", tail(d.text(), 60))
+		t.Fatalf("the deployment still runs two minutes after the interrupt:\n%s", tail(d.text(), 60))
 	}
 	return d.text()
 }
 
-// untaint untaints all that the state has tainted, but for one, as the README tells, and returns
-// it.
-func (s *site) untaint(t *testing.T, except string) []string {
+// untaint untaints all tainted resources but one, as the README describes, and returns their
+// addresses.
+func (s *sandbox) untaint(t *testing.T, except string) []string {
 	t.Helper()
 	out, err := s.terraform(t, "show", "-no-color")
 	if err != nil {
@@ -630,9 +630,9 @@ func (s *site) untaint(t *testing.T, except string) []string {
 
 var tainted = regexp.MustCompile(`(?m)^# (\S+): \(tainted\)$`)
 
-// converges deploys once more, wants all to stand once and nothing to be left to do, and takes it
-// down. It returns what the deployment did.
-func (s *site) converges(t *testing.T, empty holdings) (summary string) {
+// deployAgainAndDestroy deploys again, checks that no changes and no orphans are left, and destroys
+// the stack. It returns the summary of the deployment.
+func (s *sandbox) deployAgainAndDestroy(t *testing.T, empty inventory) (summary string) {
 	t.Helper()
 	within(t, "deployed again", 3*minute, func() string {
 		summary = summaryOf(t, s.deploy(t))
@@ -640,35 +640,39 @@ func (s *site) converges(t *testing.T, empty holdings) (summary string) {
 	})
 	within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
 	s.noOrphans(t, "the deployment")
-	s.leaves(t, empty)
+	s.destroyAndCheckTags(t, empty)
 	return summary
 }
 
-// leaves takes the site down, and wants nothing to be left that bears its tags.
-func (s *site) leaves(t *testing.T, empty holdings) {
+// destroyAndCheckTags destroys the stack and checks that no resource with its tags is left.
+func (s *sandbox) destroyAndCheckTags(t *testing.T, empty inventory) {
 	t.Helper()
-	within(t, "the destruction", 2*minute, func() string { return s.goes(t, empty) })
+	within(t, "the destruction", 2*minute, func() string { return s.destroy(t, empty) })
 	if left := s.tagged(t); len(left) > 0 {
-		t.Errorf("after the destruction there is\n\t%s", strings.Join(left, "\n\t"))
+		t.Errorf("after the destruction, these resources are left\n\t%s", strings.Join(left, "\n\t"))
 	}
 }
 
 // ---- Killed -------------------------------------------------------------------------------------
 
-// victim is a resource that AWS has made, and terraform was killed before it knew.
-type victim struct {
-	action, about string // of the call that is held when the kill comes
+// lostResource is a resource that AWS created, but terraform was killed before it received the
+// response.
+type lostResource struct {
+	action, about string // of the held call
 	address       string
 
-	// says is what the next deployment says of it. Empty: nothing, it makes a second one.
+	// says is in the error of the next deployment. "" if there is no error and the deployment
+	// creates a second one.
 	says string
 
-	// id is what it is imported by. One of which there is a second is removed, by its tags.
-	id func(*testing.T, *site) string
+	// id returns the ID for terraform import. A resource without says is not imported: it is found
+	// by its tags and deleted.
+	id func(*testing.T, *sandbox) string
 }
 
-// Each kill comes when the emulator has done all of these and terraform knows of none.
-var kills = [][]victim{
+// killedDeployments are the deployments to kill, each after the emulator has completed these calls
+// and before terraform has a response.
+var killedDeployments = [][]lostResource{
 	{
 		{action: "CreateVpc", address: "aws_vpc.vpc"},
 		{action: "CreateKey", address: "aws_kms_key.logs_key"},
@@ -676,13 +680,13 @@ var kills = [][]victim{
 			action:  "CreateBucket",
 			address: "aws_s3_bucket.access_logs_bucket",
 			says:    "BucketAlreadyOwnedByYou",
-			id:      literally("platform-dev-access-logs-" + emulator.Account + "-eu-central-1"),
+			id:      literalID("platform-dev-access-logs-" + emulator.Account + "-eu-central-1"),
 		},
 		{
 			action:  "CreateRole",
 			address: "aws_iam_role.flow_log_role",
 			says:    "EntityAlreadyExists",
-			id:      literally("platform-dev-eu-central-1-flow-logs"),
+			id:      literalID("platform-dev-eu-central-1-flow-logs"),
 		},
 	},
 	{
@@ -691,13 +695,13 @@ var kills = [][]victim{
 			about:   "platform-dev-database-a",
 			address: "aws_subnet.database_subnet_a",
 			says:    "InvalidSubnet.Conflict",
-			id:      byName("subnet", "platform-dev-database-a", ""),
+			id:      idByName("subnet", "platform-dev-database-a", ""),
 		},
 		{
 			action:  "CreateSecurityGroup",
 			address: "aws_security_group.load_balancer_security_group",
 			says:    "InvalidGroup.Duplicate",
-			id:      byName("security-group", "platform-dev-load-balancer", ""),
+			id:      idByName("security-group", "platform-dev-load-balancer", ""),
 		},
 		{action: "CreateInternetGateway", address: "aws_internet_gateway.internet_gateway"},
 	},
@@ -707,13 +711,13 @@ var kills = [][]victim{
 			action:  "CreateRoute",
 			address: "aws_route.public_default_route",
 			says:    "RouteAlreadyExists",
-			id:      byName("route-table", "platform-dev-public", "_0.0.0.0/0"),
+			id:      idByName("route-table", "platform-dev-public", "_0.0.0.0/0"),
 		},
 		{
 			action:  "CreateLoadBalancer",
 			address: "aws_lb.load_balancer",
 			says:    "already exists",
-			id:      balancerARN,
+			id:      loadBalancerARN,
 		},
 	},
 	{
@@ -721,18 +725,18 @@ var kills = [][]victim{
 			action:  "CreateNatGateway",
 			address: "aws_nat_gateway.nat_gateway_a",
 			says:    "Resource.AlreadyAssociated",
-			id:      byName("natgateway", "platform-dev-a", ""),
+			id:      idByName("natgateway", "platform-dev-a", ""),
 		},
 	},
 }
 
-func literally(id string) func(*testing.T, *site) string {
-	return func(*testing.T, *site) string { return id }
+func literalID(id string) func(*testing.T, *sandbox) string {
+	return func(*testing.T, *sandbox) string { return id }
 }
 
-// byName finds the one that bears a name, of a kind of EC2's.
-func byName(kind, name, suffix string) func(*testing.T, *site) string {
-	return func(t *testing.T, s *site) string {
+// idByName returns a function that finds an EC2 resource by its kind and its Name tag.
+func idByName(kind, name, suffix string) func(*testing.T, *sandbox) string {
+	return func(t *testing.T, s *sandbox) string {
 		t.Helper()
 		tags, err := s.clients("eu-central-1").ec2.DescribeTags(alive,
 			&ec2.DescribeTagsInput{Filters: []ec2types.Filter{
@@ -743,7 +747,7 @@ func byName(kind, name, suffix string) func(*testing.T, *site) string {
 			t.Fatal(err)
 		}
 		var ids []string
-		// moto tells the tags also of what has been deleted.
+		// moto also returns tags of deleted resources.
 		for _, arn := range s.tagged(t) {
 			id := arn[strings.LastIndexByte(arn, '/')+1:]
 			if kindOf(arn) == kind && slices.ContainsFunc(tags.Tags, func(tag ec2types.TagDescription) bool {
@@ -753,13 +757,13 @@ func byName(kind, name, suffix string) func(*testing.T, *site) string {
 			}
 		}
 		if len(ids) != 1 {
-			t.Fatalf("of %s named %s there are %v", kind, name, ids)
+			t.Fatalf("want one %s named %s, have %v", kind, name, ids)
 		}
 		return ids[0] + suffix
 	}
 }
 
-func balancerARN(t *testing.T, s *site) string {
+func loadBalancerARN(t *testing.T, s *sandbox) string {
 	t.Helper()
 	all, err := s.clients("eu-central-1").elb.DescribeLoadBalancers(alive, &elb.DescribeLoadBalancersInput{
 		Names: []string{"platform-dev"},
@@ -770,53 +774,53 @@ func balancerARN(t *testing.T, s *site) string {
 	return *all.LoadBalancers[0].LoadBalancerArn
 }
 
-// A kill, of cdktf and terraform at once. All that was being made is unknown to the state: of what
-// has a name of its own, or a place that is taken, the next deployment says so, and it is imported;
-// of the rest there would be two, and the first is found by its tags and removed.
-func TestKilledDeploymentIsMadeGood(t *testing.T) {
+// cdktf and terraform are killed. The resources that were being created are not in the state. If a
+// resource has a unique name or CIDR block, the next deployment fails, and the resource is
+// imported. Otherwise the deployment creates a second one; the first one is found by its tags and
+// deleted.
+func TestKilledDeploymentCanBeRecovered(t *testing.T) {
 	t.Parallel()
-	s, p := newSmallSite(t, "{}")
-	empty := s.holdings(t)
-	for _, victims := range kills {
-		s.killAt(t, p, victims)
+	s, p := newSmallSandbox(t, "{}")
+	empty := s.inventory(t)
+	for _, lost := range killedDeployments {
+		s.killAndRecover(t, p, lost)
 	}
-	s.converges(t, empty)
+	s.deployAgainAndDestroy(t, empty)
 }
 
-func (s *site) killAt(t *testing.T, p *proxy, victims []victim) {
+func (s *sandbox) killAndRecover(t *testing.T, p *proxy, lost []lostResource) {
 	t.Helper()
 	var actions, targets []string
 	var holds []*hold
-	for _, v := range victims {
+	for _, v := range lost {
 		actions = append(actions, v.action)
 		targets = append(targets, "-target="+v.address)
 		holds = append(holds, p.hold(v.action, v.about))
 	}
 	within(t, "killed during "+strings.Join(actions, ", "), minute, func() string {
-		// Asked twice for the same listener, AWS answers with the first, and moto makes a second:
-		// so none is made beside the others.
+		// CreateListener is idempotent in AWS but not in moto, so it is denied here.
 		p.refuse("elasticloadbalancing", "CreateListener")
-		defer p.calm()
+		defer p.clearFaults()
 		s.begin(t, holds...).kill(t)
-		return "unknown to the state: " + kinds(s.orphans(t))
+		return "not in the state: " + kinds(s.orphans(t))
 	})
 	var out string
 	within(t, "the next deployment", minute, func() string {
-		// Of what was lost alone: what else there is to be made would take its time, and say
-		// nothing.
+		// Only for the lost resources, because the others take time and prove nothing.
 		out, _ = s.terraform(t, append([]string{"apply", "-auto-approve", "-no-color"}, targets...)...)
-		return strings.Join(complaints(out), " | ")
+		return strings.Join(terraformErrors(out), " | ")
 	})
-	within(t, "the way out", minute, func() string {
+	within(t, "the recovery", minute, func() string {
 		var did []string
-		for _, v := range victims {
+		for _, v := range lost {
 			made := strings.Contains(out, v.address+": Creation complete")
 			switch {
 			case v.says == "" && made:
 				did = append(did, "a second "+v.address)
 				continue
 			case v.says == "" || made || !strings.Contains(out, v.says):
-				t.Errorf("%s: want %q (if empty: a second one), have\n%s", v.address, v.says, tail(out, 60))
+				t.Errorf("%s: want the error %q (if empty: a second resource), have\n%s",
+					v.address, v.says, tail(out, 60))
 				continue
 			}
 			id := v.id(t, s)
@@ -827,26 +831,26 @@ func (s *site) killAt(t *testing.T, p *proxy, victims []victim) {
 		}
 		left := s.orphans(t)
 		s.remove(t, left...)
-		return strings.Join(did, ", ") + "; removed " + kinds(left)
+		return strings.Join(did, ", ") + "; deleted " + kinds(left)
 	})
-	s.noOrphans(t, "the way out")
+	s.noOrphans(t, "the recovery")
 }
 
 // ---- A state in S3 ------------------------------------------------------------------------------
 
-// A lock that nobody holds any more, and a state that could not be written: the two that a state in
-// S3 brings with it.
-func TestStateInS3IsUnlockedAndPushed(t *testing.T) {
+// Two failures that exist only with a state in S3: a stale lock, and a state that could not be
+// written.
+func TestStateInS3CanBeUnlockedAndPushed(t *testing.T) {
 	t.Parallel()
-	s, p := newSmallSite(t, "state: {backend: s3, bucket: platform-states, region: eu-central-1}")
-	empty := s.holdings(t)
+	s, p := newSmallSandbox(t, "state: {backend: s3, bucket: platform-states, region: eu-central-1}")
+	empty := s.inventory(t)
 
 	within(t, "killed during CreateVpc", minute, func() string {
 		s.begin(t, p.hold("CreateVpc", ""), p.hold("CreateKey", ""), p.hold("CreateBucket", ""),
 			p.hold("CreateRole", "")).kill(t)
-		return "unknown to the state: " + kinds(s.orphans(t))
+		return "not in the state: " + kinds(s.orphans(t))
 	})
-	within(t, "the next deployment", minute, func() string { return s.unlock(t) })
+	within(t, "the next deployment", minute, func() string { return s.forceUnlock(t) })
 	s.remove(t, append(s.orphans(t), "arn:aws:s3:::platform-dev-access-logs-"+emulator.Account+"-eu-central-1",
 		"arn:aws:iam::"+emulator.Account+":role/platform-dev-eu-central-1-flow-logs")...)
 
@@ -860,88 +864,88 @@ func TestStateInS3IsUnlockedAndPushed(t *testing.T) {
 		<-d.over
 		wantFailure(t, d.text(), d.err, "expired", "Error: Failed to save state", "errored.tfstate",
 			"terraform state push errored.tfstate")
-		p.calm()
-		return strings.Join(complaints(d.text()), " | ")
+		p.clearFaults()
+		return strings.Join(terraformErrors(d.text()), " | ")
 	})
-	within(t, "the way out", minute, func() string {
-		says := s.unlock(t)
+	within(t, "the recovery", minute, func() string {
+		says := s.forceUnlock(t)
 		if out, err := s.terraform(t, "state", "push", "errored.tfstate"); err != nil {
 			t.Errorf("terraform state push: %v\n%s", err, out)
 		}
 		s.noOrphans(t, "the push of the state")
 		return says + "; pushed; untainted " + strings.Join(s.untaint(t, ""), ", ")
 	})
-	s.converges(t, empty)
+	s.deployAgainAndDestroy(t, empty)
 }
 
-// unlock wants a deployment to say that the state is locked, unlocks it with the ID that it names,
-// and returns what it said.
-func (s *site) unlock(t *testing.T) string {
+// forceUnlock checks that a deployment fails because the state is locked, unlocks it with the ID in
+// the error, and returns the errors.
+func (s *sandbox) forceUnlock(t *testing.T) string {
 	t.Helper()
-	out := s.fails(t, "Error acquiring the state lock")
+	out := s.deployFails(t, "Error acquiring the state lock")
 	id := lockID.FindStringSubmatch(out)
 	if id == nil {
-		t.Fatalf("it does not name the lock:\n%s", tail(out, 40))
+		t.Fatalf("the error does not contain the ID of the lock:\n%s", tail(out, 40))
 	}
 	if out, err := s.terraform(t, "force-unlock", "-force", id[1]); err != nil {
 		t.Fatalf("terraform force-unlock %s: %v\n%s", id[1], err, out)
 	}
-	return strings.Join(complaints(out), " | ") + "; unlocked"
+	return strings.Join(terraformErrors(out), " | ") + "; unlocked"
 }
 
 var lockID = regexp.MustCompile(`(?m)^.*\bID: +(\S+)$`)
 
-// ---- Disturbed ----------------------------------------------------------------------------------
+// ---- Transient faults ---------------------------------------------------------------------------
 
-// seed decides what befalls which call. Another one is another bad day.
+// seed decides which calls have which fault.
 const seed = 20261123
 
-// The provider's own retries carry a deployment through a bad day.
-func TestDisturbedDeploymentConverges(t *testing.T) {
+// The provider retries calls with transient faults.
+func TestDeploymentSucceedsDespiteTransientFaults(t *testing.T) {
 	t.Parallel()
-	s, p := newSmallSite(t, "{}")
-	empty := s.holdings(t)
-	// As it is shipped, with as many retries as the provider makes by itself.
+	s, p := newSmallSandbox(t, "{}")
+	empty := s.inventory(t)
+	// With the provider's default number of retries, as in the shipped stack.
 	if err := os.Remove(filepath.Join(s.stack, emulator.OverrideName)); err != nil {
 		t.Fatal(err)
 	}
-	p.disturb(seed, 0.08)
-	s.converges(t, empty)
+	p.injectFaults(seed, 0.08)
+	s.deployAgainAndDestroy(t, empty)
 	fmt.Printf("%s: seed %d: %s\n", t.Name(), seed, p.report())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, kind := range []string{throttled, serverError, unavailable, droppedBefore, droppedAfter} {
 		if p.faults[kind] == 0 {
-			t.Errorf("nothing was %s", kind)
+			t.Errorf("there was no fault of the kind %q", kind)
 		}
 	}
 }
 
-// ---- Refused ------------------------------------------------------------------------------------
+// ---- Denied -------------------------------------------------------------------------------------
 
-// The user is told in one sentence what was refused, of what, and by which right; and what stands
-// then can be gone on with or taken down.
-func TestRefusedDeploymentIsToldAndCanBeLeftOrFinished(t *testing.T) {
+// The error names the denied action and the resource, and afterwards the stack can be deployed
+// again or destroyed.
+func TestDeniedDeploymentCanBeCompletedOrDestroyed(t *testing.T) {
 	t.Parallel()
-	s, p := newSmallSite(t, "{}")
-	empty := s.holdings(t)
+	s, p := newSmallSandbox(t, "{}")
+	empty := s.inventory(t)
 
 	within(t, "with an expired token", minute, func() string {
 		p.expire()
-		defer p.calm()
-		out := s.fails(t, "ExpiredToken: The security token included in the request is expired")
-		return strings.Join(complaints(out), " | ")
+		defer p.clearFaults()
+		out := s.deployFails(t, "ExpiredToken: The security token included in the request is expired")
+		return strings.Join(terraformErrors(out), " | ")
 	})
 	refusedBalancer := func() string {
 		p.refuse("elasticloadbalancing", "CreateLoadBalancer")
-		defer p.calm()
-		out := s.fails(t, "is not authorized to perform: elasticloadbalancing:CreateLoadBalancer",
+		defer p.clearFaults()
+		out := s.deployFails(t, "is not authorized to perform: elasticloadbalancing:CreateLoadBalancer",
 			"with aws_lb.load_balancer")
-		s.noOrphans(t, "the refusal")
-		return strings.Join(complaints(out), " | ")
+		s.noOrphans(t, "the denied call")
+		return strings.Join(terraformErrors(out), " | ")
 	}
-	within(t, "CreateLoadBalancer refused", minute, refusedBalancer)
-	s.leaves(t, empty)
-	within(t, "CreateLoadBalancer refused again", minute, refusedBalancer)
-	s.converges(t, empty)
+	within(t, "CreateLoadBalancer denied", minute, refusedBalancer)
+	s.destroyAndCheckTags(t, empty)
+	within(t, "CreateLoadBalancer denied again", minute, refusedBalancer)
+	s.deployAgainAndDestroy(t, empty)
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// What `make local` runs: everything comes up without an AWS account, stays, and goes, and what the
-// user has in AWS is not touched.
-func TestLocal(t *testing.T) {
+// TestLocalUpAndDown tests cmd/local, which `make local` runs: it deploys without an AWS account,
+// keeps the emulator running, deletes everything, and does not use the AWS settings of the user.
+func TestLocalUpAndDown(t *testing.T) {
 	t.Parallel()
 	folder, run := newLocal(t)
 	before := filesBeside(t, folder)
@@ -34,9 +34,9 @@ func TestLocal(t *testing.T) {
 	})
 	server := runningEmulator(t, folder)
 	if !answers(server.URL) {
-		t.Error("the emulator does not stay")
+		t.Error("the emulator does not run after local up")
 	}
-	within(t, "up again", minute, func() string {
+	within(t, "up without changes", minute, func() string {
 		summary := summaryOf(t, run("up"))
 		if summary != "0 added, 0 changed, 0 destroyed" {
 			t.Errorf("a second local up: %s", summary)
@@ -47,23 +47,23 @@ func TestLocal(t *testing.T) {
 		run("down")
 		down = true
 		if answers(server.URL) {
-			t.Error("the emulator goes on after local down")
+			t.Error("the emulator still runs after local down")
 		}
-		return "gone"
+		return "deleted"
 	})
 	if after := filesBeside(t, folder); strings.Join(after, " ") != strings.Join(before, " ") {
-		t.Errorf("local leaves %v, where %v was", after, before)
+		t.Errorf("local down leaves %v, want %v", after, before)
 	}
 	if out := run("down"); !strings.Contains(out, "there is no local deployment") {
-		t.Errorf("a second local down says %q", out)
+		t.Errorf("a second local down prints %q", out)
 	}
 }
 
-// newLocal lays out a folder as the project's is after make has built the programs. run runs local
-// in it, for a user who has AWS settings, and returns what it says.
+// newLocal creates a copy of the project's folder with the built programs. run runs local in it,
+// with AWS settings of a user in the environment, and returns its output.
 func newLocal(t *testing.T) (folder string, run func(argument string) string) {
 	t.Helper()
-	folder = layOut(t, "local")
+	folder = copyProject(t, "local")
 	modules, err := filepath.Abs("../node_modules")
 	if err != nil {
 		t.Fatal(err)
@@ -79,29 +79,29 @@ func newLocal(t *testing.T) (folder string, run func(argument string) string) {
 		t.Fatal(err)
 	}
 	local := filepath.Join(bin, "local")
-	build, said := command(t, "..", os.Environ(), "go", "build", "-buildvcs=false", "-o", local, "./cmd/local")
+	build, output := command(t, "..", os.Environ(), "go", "build", "-buildvcs=false", "-o", local, "./cmd/local")
 	if err := build.Run(); err != nil {
-		t.Fatalf("%v\n%s", err, said())
+		t.Fatalf("%v\n%s", err, output())
 	}
 	return folder, func(argument string) string {
 		t.Helper()
-		// Were any of these used, nothing would come of it.
+		// With any of these settings, the deployment would fail.
 		user := append(environ(),
 			"AWS_PROFILE=production",
 			"AWS_ACCESS_KEY_ID=mine",
 			"AWS_ENDPOINT_URL_S3=http://127.0.0.1:1",
 			"ENVIRONMENT=dev",
 		)
-		cmd, said := command(t, folder, user, local, argument)
+		cmd, output := command(t, folder, user, local, argument)
 		if err := cmd.Run(); err != nil {
-			t.Errorf("local %s: %v\n%s", argument, err, tail(said(), 60))
+			t.Errorf("local %s: %v\n%s", argument, err, tail(output(), 60))
 		}
-		return said()
+		return output()
 	}
 }
 
-// filesBeside are the names in a folder and in its .build: a state anywhere else could be one of
-// the user's.
+// filesBeside returns the names in a folder and in its .build/local. A state in another place could
+// overwrite a state of the user.
 func filesBeside(t *testing.T, folder string) []string {
 	t.Helper()
 	var names []string

@@ -1,20 +1,27 @@
 //go:build e2e
 
-// Package e2e deploys the platform for real: the program as it is built, the cdktf CLI, terraform
-// and the AWS provider, against an emulator of AWS (internal/emulator).
+// Package e2e deploys the platform with the built program, the cdktf CLI, terraform and the AWS
+// provider to an emulator of AWS (internal/emulator).
 //
-//	validate_test.go     terraform validate of what is shipped
-//	life_test.go         an environment from the first deployment to the last destruction
-//	standing_test.go     what is there after a deployment, asked of the API; with a file
-//	                     standing_<module>_test.go for each module
-//	roles_test.go        services log in to PostgreSQL, and their passwords are rotated
-//	census_test.go       all that an account holds
+// Tests:
+//
+//	validate_test.go     terraform validate of the shipped environments; cdktf synth
+//	lifecycle_test.go    an environment from its first deployment to its destruction
+//	faults_test.go       deployments that are interrupted, killed or denied, or that have transient
+//	                     faults
 //	scan_test.go         checkov's scan of the plans
-//	faults_test.go       deployments that are interrupted, killed, disturbed or refused
 //	local_test.go        make local
 //
-// They deploy with site_test.go, ask with the SDK's clients of clients_test.go, and cause faults
-// with the proxy of proxy_test.go.
+// Helpers:
+//
+//	main_test.go         set-up: builds the program, prepares terraform and the emulator
+//	sandbox_test.go      a deployment folder with an emulator of its own
+//	deployed_test.go     checks of a deployed environment through AWS's API; the checks of each
+//	                     module are in deployed_<module>_test.go
+//	roles_test.go        checks that services can log in to PostgreSQL and passwords are rotated
+//	inventory_test.go    the names of all resources of an account
+//	clients_test.go      the SDK's clients
+//	proxy_test.go        a proxy before the emulator that causes faults, with its own test
 package e2e
 
 import (
@@ -35,15 +42,15 @@ import (
 	"platform/internal/terraform"
 )
 
-// What the tests share: a folder that is gone when they are, the program in it, how to run
-// terraform, and the emulator with the programs of the functions.
+// Shared by all tests: a folder that is deleted at the end, with the program and the programs of
+// the Lambda functions; how to run terraform; and the emulator.
 var (
 	scratch, program, functions string
 	tf                          *terraform.Terraform
 	moto                        *emulator.Emulator
 
-	// alive ends when somebody interrupts the tests: then whatever they run is killed, they fail,
-	// and what they made goes.
+	// alive is cancelled when the tests are interrupted. Then their commands are killed, the tests
+	// fail, and their files are deleted.
 	alive context.Context
 )
 
@@ -82,7 +89,7 @@ func setUpAndRun(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// environments are the shipped ones, as config/ has them.
+// environments returns the names of the shipped environments, which have a file in config/.
 func environments(t *testing.T) []string {
 	t.Helper()
 	names, err := filepath.Glob("../config/*.yaml")
@@ -95,8 +102,8 @@ func environments(t *testing.T) []string {
 	return names
 }
 
-// synth returns the folder to which the program wrote an environment. It does so once; nobody may
-// change what is in there.
+// synth returns the folder with the program's output for an environment. The program runs once for
+// each environment, and tests must not change the folder.
 func synth(t *testing.T, environment string) string {
 	t.Helper()
 	folder := filepath.Join(scratch, "synth", environment)
@@ -114,7 +121,7 @@ func synth(t *testing.T, environment string) string {
 	return folder
 }
 
-// readStack returns the one file that terraform reads.
+// readStack returns the content of cdk.tf.json.
 func readStack(t *testing.T, environment string) []byte {
 	t.Helper()
 	stacks, err := filepath.Glob(filepath.Join(synth(t, environment), "stacks", "*", "cdk.tf.json"))
@@ -137,15 +144,15 @@ func parse(t *testing.T, text []byte) map[string]any {
 	return stack
 }
 
-// environ is that of this process without what would change the shipped environments: settings that
-// somebody deploys with.
+// environ returns the environment of this process without variables that would change the shipped
+// environments.
 func environ() []string {
 	return slices.DeleteFunc(os.Environ(), func(e string) bool {
 		return strings.HasPrefix(e, "INFRA_") || strings.HasPrefix(e, "CDKTF_")
 	})
 }
 
-// step logs how long something took, when the function that it returns is called.
+// step logs how long a step took, when the returned function is called.
 func step(t *testing.T, name string) (done func()) {
 	start := time.Now()
 	return func() {

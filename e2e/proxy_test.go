@@ -34,25 +34,26 @@ import (
 	"platform/internal/emulator"
 )
 
-// proxy stands between a site's terraform and its emulator and does what AWS and the network do on
-// a bad day. The tests' own clients go past it.
+// proxy is a proxy between terraform and the emulator of a sandbox that causes faults as AWS and
+// the network do. The clients of the tests do not use it.
 type proxy struct {
 	server  *httptest.Server
 	forward *httputil.ReverseProxy
 
 	mu       sync.Mutex
 	seed     uint64
-	share    float64 // of the calls that something befalls
+	share    float64 // of the calls that have a fault
 	refusals []refusal
 	holds    []*hold
-	frozen   chan struct{}  // nil, or closed when new calls may go on
+	frozen   chan struct{}  // nil, or closed when new calls may continue
 	under    int            // calls that are being forwarded
 	seen     map[string]int // calls, by name
-	faults   map[string]int // what befell them, by kind
+	faults   map[string]int // by kind
 }
 
-// newProxy puts a proxy before a site, which ends with the test. At first it lets everything pass.
-func newProxy(t *testing.T, s *site) *proxy {
+// newProxy puts a proxy before the emulator of a sandbox. It ends with the test, and causes no
+// faults at first.
+func newProxy(t *testing.T, s *sandbox) *proxy {
 	t.Helper()
 	target, err := url.Parse(s.server.URL)
 	if err != nil {
@@ -62,7 +63,7 @@ func newProxy(t *testing.T, s *site) *proxy {
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:        func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		ModifyResponse: p.answered,
-		// What cannot be forwarded is no answer of AWS's, so nothing is answered at all.
+		// AWS never sends the proxy's own error response, so close the connection instead.
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 		ErrorLog:     log.New(io.Discard, "", 0),
 	}
@@ -84,29 +85,29 @@ const (
 	expired       = "expired token"
 )
 
-// disturb has something befall a share of the calls. What befalls the nth call of a name depends on
-// the seed alone, whatever the order in which terraform happens to make them.
-func (p *proxy) disturb(seed uint64, share float64) {
+// injectFaults causes faults in a share of the calls. The fault of the nth call of an action
+// depends only on the seed, not on the order of calls.
+func (p *proxy) injectFaults(seed uint64, share float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seed, p.share = seed, share
 }
 
-// refusal is an error that some calls get for good.
+// refusal is an error for all calls of an action.
 type refusal struct {
 	fault           string
 	service, action string // empty: any
 }
 
-// refuse has an action answered as AWS does who lacks the permission.
+// refuse denies an action with AWS's error for a missing permission.
 func (p *proxy) refuse(service, action string) { p.set(refusal{refused, service, action}) }
 
-// expire has every call answered as AWS does who comes with a token that is no longer valid.
+// expire denies all calls with AWS's error for an expired token.
 func (p *proxy) expire() { p.set(refusal{fault: expired}) }
 
-// calm ends all refusals and disturbances.
-func (p *proxy) calm() {
-	p.disturb(0, 0)
+// clearFaults removes all faults.
+func (p *proxy) clearFaults() {
+	p.injectFaults(0, 0)
 	p.set()
 }
 
@@ -116,20 +117,19 @@ func (p *proxy) set(refusals ...refusal) {
 	p.refusals = refusals
 }
 
-// hold keeps back the answer to a call which the emulator has already done.
+// hold delays the response to a call that the emulator has completed.
 type hold struct {
 	action, about string
 
-	// done is closed when the emulator has done it and terraform does not know yet.
+	// done is closed when the emulator has completed the call and terraform has no response yet.
 	done chan struct{}
 
 	free chan struct{}
 	once sync.Once
 }
 
-// hold keeps back the answer to the next call of an action that is about something: a text in the
-// call's form or path, such as a Name tag. The answer goes when it is released, or when nobody
-// waits for it any more.
+// hold delays the response to the next call of an action whose form or path contains about, such as
+// the value of a Name tag, until it is released or the caller has gone.
 func (p *proxy) hold(action, about string) *hold {
 	h := &hold{action: action, about: about, done: make(chan struct{}), free: make(chan struct{})}
 	p.mu.Lock()
@@ -140,8 +140,8 @@ func (p *proxy) hold(action, about string) *hold {
 
 func (h *hold) release() { h.once.Do(func() { close(h.free) }) }
 
-// freeze lets no further call through to the emulator, and returns when all those that went through
-// are answered, but for so many that are held. Who gives up waiting leaves nothing behind.
+// freeze blocks new calls to the emulator, and returns when all forwarded calls but the held ones
+// have their response. A blocked call whose caller gives up is never forwarded.
 func (p *proxy) freeze(t *testing.T, held int) {
 	t.Helper()
 	p.mu.Lock()
@@ -164,7 +164,7 @@ func (p *proxy) thaw() {
 	p.frozen = nil
 }
 
-// enter waits out a freeze, and tells whether the call is still wanted then.
+// enter waits for the end of a freeze, and reports whether the caller is still waiting.
 func (p *proxy) enter(ctx context.Context) bool {
 	for {
 		p.mu.Lock()
@@ -189,7 +189,7 @@ func (p *proxy) leave() {
 	p.under--
 }
 
-// report says how many calls there were and what befell them.
+// report returns the number of calls and of faults.
 func (p *proxy) report() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -212,7 +212,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer p.leave()
-	switch fault := p.befalls(c); fault {
+	switch fault := p.chooseFault(c); fault {
 	case "", droppedAfter:
 		p.forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passing{}, passing{c, fault})))
 	case droppedBefore:
@@ -222,14 +222,14 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// passing goes with a call that is forwarded.
+// passing is the context value of a forwarded call.
 type passing struct {
 	call  call
 	fault string
 }
 
-// befalls decides what befalls a call.
-func (p *proxy) befalls(c call) (fault string) {
+// chooseFault chooses the fault of a call; "" for none.
+func (p *proxy) chooseFault(c call) (fault string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen[c.name()]++
@@ -250,17 +250,16 @@ func (p *proxy) befalls(c call) (fault string) {
 		return ""
 	}
 	kinds := []string{throttled, serverError, unavailable, droppedBefore}
-	// When the answer is lost, the SDK asks again. To ask again is harmless for who reads, and for
-	// who writes what is there already. It is not for CreateVpc: there would be a second VPC of
-	// which nobody knows. The call has nothing by which AWS could tell that it is the same; what
-	// becomes of that, and the way out, is what the tests of killed deployments show.
+	// When a response is lost, the SDK repeats the call. That is harmless for reads and for
+	// idempotent writes, but CreateVpc would create a second VPC that is in no state, because it
+	// has no idempotency token. The tests of killed deployments show how to recover from that.
 	if c.repeatable() {
 		kinds = append(kinds, droppedAfter)
 	}
 	return kinds[chance.IntN(len(kinds))]
 }
 
-// answered has the answer of a call that was forwarded.
+// answered handles the response to a forwarded call.
 func (p *proxy) answered(r *http.Response) error {
 	passed := r.Request.Context().Value(passing{}).(passing)
 	if passed.fault == droppedAfter {
@@ -292,20 +291,20 @@ func (p *proxy) takeHold(c call) *hold {
 
 // ---- Calls --------------------------------------------------------------------------------------
 
-// call is what a request asks of AWS.
+// call describes a request to AWS's API.
 type call struct {
 	service, action string
 
-	// protocol is the one of AWS's in which an error is told: ec2, query, json, s3 or rest.
+	// protocol is AWS's protocol for errors: ec2, query, json, s3 or rest.
 	protocol string
 
-	// text tells one call of an action from another: its form, or its path.
+	// text distinguishes calls of an action: its form, or its path.
 	text string
 }
 
 func (c call) name() string { return c.service + ":" + c.action }
 
-// callOf reads what a request asks; the request can be forwarded afterwards.
+// callOf parses a request, which can be forwarded afterwards.
 func callOf(r *http.Request) (call, error) {
 	// Credential=KEY/DAY/REGION/SERVICE/aws4_request
 	_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
@@ -314,8 +313,8 @@ func callOf(r *http.Request) (call, error) {
 	if parts := strings.Split(scope, "/"); len(parts) == 5 {
 		c.service = parts[3]
 	}
-	// All of it, also where it tells nothing: the server notices that a caller has gone only when
-	// there is nothing left to read.
+	// Always read the whole body: the server notices that a client is gone only after the end of
+	// the body.
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return call{}, err
@@ -344,12 +343,12 @@ func callOf(r *http.Request) (call, error) {
 	return c, nil
 }
 
-// bucketAction names the one call of S3 that the tests single out; the others are method, path and
-// what part of it is meant.
+// bucketAction returns the name of the one S3 action that tests use, CreateBucket. Other actions
+// are nameAndID by method, path and subresource.
 func bucketAction(r *http.Request) string {
 	bucket := !strings.Contains(strings.Trim(r.URL.Path, "/"), "/")
 	part, _, _ := strings.Cut(r.URL.RawQuery, "=")
-	if part == "x-id" { // the SDK's own mark, not S3's
+	if part == "x-id" { // added by the SDK
 		part = ""
 	}
 	if bucket && part == "" && r.Method == http.MethodPut {
@@ -358,7 +357,7 @@ func bucketAction(r *http.Request) string {
 	return strings.TrimSuffix(r.Method+" "+r.URL.Path+"?"+part, "?")
 }
 
-// repeatable tells whether a call can be made twice without harm.
+// repeatable reports whether a call can be repeated without harm.
 func (c call) repeatable() bool {
 	for _, verb := range []string{
 		"Describe", "Get", "List", "Head", "Modify", "Put", "Set", "Tag", "CreateTags", "GET ", "HEAD ",
@@ -370,7 +369,7 @@ func (c call) repeatable() bool {
 	return c.protocol == "s3" && strings.HasPrefix(c.action, "PUT ")
 }
 
-// refuse answers a call with an error, as its service would.
+// refuse responds with an error in the format of the AWS service.
 func (c call) refuse(w http.ResponseWriter, fault string) {
 	e := c.error(fault)
 	switch c.protocol {
@@ -402,7 +401,7 @@ type awsError struct {
 	code, message string
 }
 
-// error is what a service says of a fault.
+// error returns the error of an AWS service for a fault.
 func (c call) error(fault string) awsError {
 	denied := "User: arn:aws:iam::" + emulator.Account + ":user/deployer is not authorized to perform: " + c.name() +
 		" on resource: *"
@@ -438,10 +437,10 @@ func (c call) error(fault string) awsError {
 	return awsError{500, "InternalError", "An internal error has occurred."}
 }
 
-// ---- The proxy itself ---------------------------------------------------------------------------
+// ---- Test of the proxy --------------------------------------------------------------------------
 
-// A fault that the provider does not take for what it is meant to be would prove nothing.
-func TestTheProxySpeaksEveryProtocol(t *testing.T) {
+// A fault proves something only if the SDK recognises it.
+func TestProxyReturnsErrorsInEveryProtocol(t *testing.T) {
 	p := &proxy{seen: map[string]int{}, faults: map[string]int{}}
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
@@ -505,14 +504,14 @@ func TestTheProxySpeaksEveryProtocol(t *testing.T) {
 				err := c.make()
 				var api smithy.APIError
 				if err == nil || !is(err) || fault != droppedBefore && !errors.As(err, &api) {
-					t.Errorf("%s: the SDK understands %v", fault, err)
+					t.Errorf("%s: the SDK returns %v", fault, err)
 				}
 			}
 		})
 	}
 }
 
-// isAny tells whether the SDK takes an error for one of these.
+// isAny reports whether one of the SDK's checks recognises an error.
 func isAny[T interface{ ~[]E }, E any](checks T, err error) bool {
 	for _, check := range checks {
 		switch check := any(check).(type) {

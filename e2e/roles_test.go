@@ -18,28 +18,28 @@ import (
 	"platform/internal/postgres"
 )
 
-// servicesLogInAndAreRotated: what the deployment put into a service's secret opens PostgreSQL,
-// with the rights that the configuration gives; Secrets Manager rotates it by the function's own
-// program; and none of these passwords is anywhere but in its secret.
-func (s *site) servicesLogInAndAreRotated(t *testing.T, w *standing) {
+// servicesLogInAndPasswordsAreRotated: the user in a service's secret can log in to PostgreSQL and
+// has the configured permissions; Secrets Manager rotates the password with the database function;
+// and no password is in the state, the plan, the stack or a log.
+func (s *sandbox) servicesLogInAndPasswordsAreRotated(t *testing.T, w *deployed) {
 	t.Helper()
 	name := w.stack + "/database/web"
 	uses := func(u postgres.User) {
 		t.Helper()
-		err := s.does(u, "CREATE TABLE IF NOT EXISTS visits (at timestamptz); INSERT INTO visits VALUES (now())")
+		err := s.execute(u, "CREATE TABLE IF NOT EXISTS visits (at timestamptz); INSERT INTO visits VALUES (now())")
 		if err != nil {
-			t.Errorf("%s, web's user, is no owner: %v", u.Name, err)
+			t.Errorf("%s, the user of web, cannot create tables: %v", u.Name, err)
 		}
 	}
 	before := s.login(t, "web")
 	uses(before)
 
-	secret := said(w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{SecretId: &name}))(t)
-	w.equal("that web's password is rotated", aws.ToBool(secret.RotationEnabled), true)
+	secret := must(w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{SecretId: &name}))(t)
+	w.equal("rotation of the secret of web", aws.ToBool(secret.RotationEnabled), true)
 	w.equal("days between rotations", *secret.RotationRules.AutomaticallyAfterDays, int64(30))
-	w.equal("the key of web's secret", aws.ToString(secret.KmsKeyId), w.key("secrets"))
+	w.equal("the KMS key of the secret of web", aws.ToString(secret.KmsKeyId), w.key("secrets"))
 	if _, err := w.secretsmanager.RotateSecret(alive, &secretsmanager.RotateSecretInput{SecretId: &name}); err != nil {
-		t.Fatalf("rotating: %v", err)
+		t.Fatalf("RotateSecret: %v", err)
 	}
 	log, err := os.ReadFile(filepath.Join(s.folder, "emulator.log"))
 	if err != nil {
@@ -52,10 +52,11 @@ func (s *site) servicesLogInAndAreRotated(t *testing.T, w *standing) {
 	}
 	after := s.login(t, "web")
 	if after.Name == before.Name || after.Password == before.Password {
-		t.Errorf("a rotation left %s where %s was", after.Name, before.Name)
+		t.Errorf("user %s after the rotation, %s before: want another user and another password",
+			after.Name, before.Name)
 	}
 	uses(after)
-	uses(before) // tasks that run
+	uses(before) // running tasks still use it
 
 	passwords := []string{before.Password, after.Password, s.server.Database.Master.Password}
 	state, err := s.terraform(t, "state", "pull")
@@ -63,14 +64,16 @@ func (s *site) servicesLogInAndAreRotated(t *testing.T, w *standing) {
 		t.Fatalf("terraform state pull: %v", err)
 	}
 	if !strings.Contains(state, "service_web_a") {
-		t.Error("the state does not tell what the function did, so that nothing could be found in it")
+		t.Error("the state does not contain the result of the database function, " +
+			"so a search for passwords proves nothing")
 	}
 	plan, err := json.Marshal(s.plan(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(plan), "service_web_a") {
-		t.Error("the plan does not tell what the function did, so that nothing could be found in it")
+		t.Error("the plan does not contain the result of the database function, " +
+			"so a search for passwords proves nothing")
 	}
 	places := map[string]string{"the state": state, "the plan": string(plan)}
 	for _, file := range []string{
@@ -93,29 +96,29 @@ func (s *site) servicesLogInAndAreRotated(t *testing.T, w *standing) {
 	}
 }
 
-// login is what a service's secret says.
-func (s *site) login(t *testing.T, service string) postgres.User {
+// login returns the user in a service's secret.
+func (s *sandbox) login(t *testing.T, service string) postgres.User {
 	t.Helper()
-	value := said(s.secrets(t).GetSecretValue(alive, &secretsmanager.GetSecretValueInput{
+	value := must(s.secrets(t).GetSecretValue(alive, &secretsmanager.GetSecretValueInput{
 		SecretId: s.secretOf(service),
 	}))(t)
 	var c struct{ Username, Password string }
 	if err := json.Unmarshal([]byte(*value.SecretString), &c); err != nil {
-		t.Fatalf("the secret of %s is no JSON: %v", service, err)
+		t.Fatalf("the secret of %s is not JSON: %v", service, err)
 	}
 	return postgres.User{Name: c.Username, Password: c.Password}
 }
 
-func (s *site) secrets(t *testing.T) *secretsmanager.Client {
+func (s *sandbox) secrets(t *testing.T) *secretsmanager.Client {
 	return s.clients(s.shipped(t)["region"].(string)).secretsmanager
 }
 
-func (s *site) secretOf(service string) *string {
+func (s *sandbox) secretOf(service string) *string {
 	return aws.String("platform-" + s.environment + "/database/" + service)
 }
 
-// does logs in and sends statements, and returns what PostgreSQL has against it.
-func (s *site) does(u postgres.User, statements string) error {
+// execute logs in and executes statements.
+func (s *sandbox) execute(u postgres.User, statements string) error {
 	conn, err := s.server.Database.Connect(alive, u, s.server.Database.Database)
 	if err != nil {
 		return err
@@ -125,34 +128,35 @@ func (s *site) does(u postgres.User, statements string) error {
 	return err
 }
 
-// refuses wants PostgreSQL to have an error of its own against something.
-func refuses(t *testing.T, what string, err error, code string) {
+// wantPostgresError checks that an error is an error of PostgreSQL with a code.
+func wantPostgresError(t *testing.T, what string, err error, code string) {
 	t.Helper()
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) || refused.Code != code {
-		t.Errorf("%s: want it refused with %s, have %v", what, code, err)
+		t.Errorf("%s: want PostgreSQL error %s, have %v", what, code, err)
 	}
 }
 
 const insufficientPrivilege = "42501"
 
-// readerReads: a service that was added logs in and may read, no more; web, whose level was lowered
-// meanwhile, makes no tables any more.
-func readerReads(t *testing.T, s *site) {
+// readerCanOnlyRead: the new service can log in and can only read; web, which is not an owner any
+// more, cannot create tables.
+func readerCanOnlyRead(t *testing.T, s *sandbox) {
 	reader, web := s.login(t, "reader"), s.login(t, "web")
-	if err := s.does(reader, "SELECT * FROM visits"); err != nil {
+	if err := s.execute(reader, "SELECT * FROM visits"); err != nil {
 		t.Errorf("the new service cannot read: %v", err)
 	}
-	refuses(t, "that a reader writes", s.does(reader, "INSERT INTO visits VALUES (now())"), insufficientPrivilege)
-	if err := s.does(web, "INSERT INTO visits VALUES (now())"); err != nil {
+	wantPostgresError(t, "reader inserts a row", s.execute(reader, "INSERT INTO visits VALUES (now())"),
+		insufficientPrivilege)
+	if err := s.execute(web, "INSERT INTO visits VALUES (now())"); err != nil {
 		t.Errorf("web cannot write: %v", err)
 	}
-	refuses(t, "that web makes tables", s.does(web, "CREATE TABLE more ()"), insufficientPrivilege)
+	wantPostgresError(t, "web creates a table", s.execute(web, "CREATE TABLE more ()"), insufficientPrivilege)
 }
 
-// readerIsGone: neither user of a service that was removed may log in, its secret is gone, and web,
-// an owner again, has what it had.
-func readerIsGone(t *testing.T, s *site) {
+// readerIsRemoved: the users of the removed service cannot log in, its secret is deleted, and web,
+// which is an owner again, can create tables.
+func readerIsRemoved(t *testing.T, s *sandbox) {
 	master, err := s.server.Database.Connect(alive, s.server.Database.Master, s.server.Database.Database)
 	if err != nil {
 		t.Fatal(err)
@@ -165,13 +169,13 @@ func readerIsGone(t *testing.T, s *site) {
 		t.Fatal(err)
 	}
 	if users == 0 || open > 0 {
-		t.Errorf("of %d users of the service that is gone, %d may log in", users, open)
+		t.Errorf("of %d users of the removed service, %d can log in", users, open)
 	}
 	_, err = s.secrets(t).DescribeSecret(alive, &secretsmanager.DescribeSecretInput{SecretId: s.secretOf("reader")})
 	if gone := new(types.ResourceNotFoundException); !errors.As(err, &gone) {
-		t.Errorf("the secret of the service that is gone: %v", err)
+		t.Errorf("the secret of the removed service still exists: %v", err)
 	}
-	if err := s.does(s.login(t, "web"), "SELECT * FROM visits; CREATE TABLE more ()"); err != nil {
-		t.Errorf("web is no owner again: %v", err)
+	if err := s.execute(s.login(t, "web"), "SELECT * FROM visits; CREATE TABLE more ()"); err != nil {
+		t.Errorf("web cannot read and create tables: %v", err)
 	}
 }

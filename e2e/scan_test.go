@@ -19,83 +19,83 @@ import (
 //go:embed checkov/requirements.txt
 var checkov []byte
 
-// acceptance is a finding that stands, and why.
-type acceptance struct {
+// acceptedFinding is a finding that is accepted, with the reason.
+type acceptedFinding struct {
 	check, addresses string // of resources: a regular expression
 	reason           string
 }
 
-var accepted = []acceptance{
+var accepted = []acceptedFinding{
 	// By design.
 	{
 		"CKV_AWS_260",
 		`^aws_vpc_security_group_ingress_rule\.load_balancer_http_ingress_`,
-		"the balancer is the one thing that the internet reaches; with HTTPS its port 80 only redirects",
+		"the load balancer is the public entry point; with HTTPS, its port 80 only redirects",
 	},
 	{
 		"CKV_AWS_378",
 		`^aws_lb_target_group\.`,
-		"TLS ends at the balancer; from there to the tasks is inside the VPC, between two security groups",
+		"TLS ends at the load balancer; traffic to the tasks is inside the VPC, between two security groups",
 	},
 	{
 		"CKV_AWS_338",
 		`^aws_cloudwatch_log_group\.`,
-		"how long logs are kept is log_retention's to say: 14 days in development, 90 in production",
+		"the setting log_retention decides: by default, 14 days in development and 90 in production",
 	},
 	{
 		"CKV_AWS_18",
 		`^aws_s3_bucket\.`,
-		"a log of who reads the logs would need one itself; the data events of CloudTrail are an account's to " +
-			"switch on",
+		"a bucket for access logs of log buckets would need access logs itself; CloudTrail data events are " +
+			"enabled per account",
 	},
-	{"CKV_AWS_144", `^aws_s3_bucket\.`, "one region; of what matters, the database, RDS keeps snapshots"},
-	{"CKV2_AWS_62", `^aws_s3_bucket\.`, "nobody waits for an object"},
+	{"CKV_AWS_144", `^aws_s3_bucket\.`, "the stack is in one region; the database has snapshots"},
+	{"CKV2_AWS_62", `^aws_s3_bucket\.`, "no application waits for new objects"},
 	{
 		"CKV_AWS_145",
 		`^aws_s3_bucket\.access_logs_bucket$`,
-		"a balancer writes its access logs to buckets with S3's own encryption only",
+		"ELB supports SSE-S3 only for access logs",
 	},
 	// The backup function.
-	{"CKV_AWS_50", `^aws_lambda_function\.`, "a call a night and one an hour: its log and metrics tell all of it"},
+	{"CKV_AWS_50", `^aws_lambda_function\.`, "its few invocations are covered by logs and metrics"},
 	{
 		"CKV_AWS_272",
 		`^aws_lambda_function\.`,
-		"who may change the function's code may change the policy that would check its signature",
+		"whoever may change the code may also change the policy that would check its signature",
 	},
 	{
 		"CKV_AWS_117",
 		`^aws_lambda_function\.backup_function$`,
-		"it talks to AWS's API alone, and needs nothing in the VPC",
+		"it only calls AWS's API and needs no resource in the VPC",
 	},
-	{"CKV_AWS_116", `^aws_lambda_function\.`, "its failures go to the topic, and so to a person, after two retries"},
+	{"CKV_AWS_116", `^aws_lambda_function\.`, "after two retries, failures go to the alerts topic"},
 	{"CKV_AWS_297", `^aws_scheduler_schedule\.`, "a schedule's input is the word backup or report and a time"},
-	// What production has and development saves.
+	// Disabled in development, to save costs.
 	{"CKV_AWS_2", `^aws_lb_listener\.http_listener$`, "development has no domain, and so no certificate"},
 	{"CKV_AWS_103", `^aws_lb_listener\.http_listener$`, "as above"},
 	{"CKV2_AWS_20", `^aws_lb\.load_balancer$`, "as above"},
-	{"CKV_AWS_150", `^aws_lb\.load_balancer$`, "development goes away without a trace"},
+	{"CKV_AWS_150", `^aws_lb\.load_balancer$`, "development can be destroyed"},
 	{"CKV_AWS_293", `^aws_db_instance\.database$`, "as above"},
-	{"CKV2_AWS_28", `^aws_lb\.load_balancer$`, "the firewall is production's"},
-	{"CKV_AWS_157", `^aws_db_instance\.database$`, "the standby is production's"},
-	// Not so.
+	{"CKV2_AWS_28", `^aws_lb\.load_balancer$`, "the firewall is enabled in production only"},
+	{"CKV_AWS_157", `^aws_db_instance\.database$`, "the standby exists in production only"},
+	// False positive.
 	{
 		"CKV2_AWS_76",
 		`^aws_lb\.load_balancer$`,
-		"the rules against Log4j are among AWS's known bad inputs, which are there; it wants the list of anonymous " +
-			"addresses too, and that would lock out whoever comes by a VPN",
+		"the rules against Log4j are in AWSManagedRulesKnownBadInputsRuleSet, which is enabled; the check also " +
+			"wants AWSManagedRulesAnonymousIpList, which would block users of a VPN",
 	},
 }
 
-// finding is what checkov has against a resource.
+// finding is a failed check of a resource.
 type finding struct {
 	Check   string `json:"check_id"`
 	Name    string `json:"check_name"`
 	Address string `json:"resource"`
 }
 
-// Checkov reads the plan as it is made for an empty account, and finds nothing but what is
-// accepted, with reasons.
-func TestScanFindsNothingButWhatIsAccepted(t *testing.T) {
+// Checkov scans the plan for an empty account. Each of its findings must be accepted, and each
+// accepted finding must be found.
+func TestCheckovFindsOnlyAcceptedFindings(t *testing.T) {
 	t.Parallel()
 	scanner, err := python.Environment(alive, "checkov", checkov, os.Stdout)
 	if err != nil {
@@ -103,14 +103,14 @@ func TestScanFindsNothingButWhatIsAccepted(t *testing.T) {
 	}
 	met := map[int]bool{}
 	for _, environment := range environments(t) {
-		s := newSite(t, environment)
+		s := newSandbox(t, environment)
 		s.synthesise(t, s.shipped(t))
 		passed, failed := s.scan(t, scanner)
 		if passed < 250 {
-			t.Errorf("%s: only %d checks passed: is the plan read at all?", environment, passed)
+			t.Errorf("%s: only %d checks passed, so checkov may not have read the plan", environment, passed)
 		}
 		for _, f := range failed {
-			i := slices.IndexFunc(accepted, func(a acceptance) bool {
+			i := slices.IndexFunc(accepted, func(a acceptedFinding) bool {
 				return a.check == f.Check && regexp.MustCompile(a.addresses).MatchString(f.Address)
 			})
 			if i < 0 {
@@ -123,13 +123,13 @@ func TestScanFindsNothingButWhatIsAccepted(t *testing.T) {
 	}
 	for i, a := range accepted {
 		if !met[i] {
-			t.Errorf("%s of %s is not found any more: do not accept it", a.check, a.addresses)
+			t.Errorf("%s of %s is not found any more: remove it from accepted", a.check, a.addresses)
 		}
 	}
 }
 
-// scan plans and has the plan scanned.
-func (s *site) scan(t *testing.T, scanner string) (passed int, failed []finding) {
+// scan creates a plan and scans it with checkov.
+func (s *sandbox) scan(t *testing.T, scanner string) (passed int, failed []finding) {
 	t.Helper()
 	s.plan(t)
 	plan, err := s.terraform(t, "show", "-json", "plan")
@@ -140,8 +140,7 @@ func (s *site) scan(t *testing.T, scanner string) (passed int, failed []finding)
 	if err := os.WriteFile(file, []byte(plan), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// It ends with 1 when it finds something, and with other codes when it fails; what it says
-	// tells them apart.
+	// The exit status is not 0 for findings and for failures; only the report tells them apart.
 	out, err := s.run(t, scanner, "-m", "checkov.main", "--file", file, "--framework", "terraform_plan",
 		"--output", "json", "--compact", "--quiet", "--skip-download")
 	var report struct {

@@ -20,18 +20,18 @@ import (
 	"platform/internal/terraform"
 )
 
-func TestTerraformAcceptsTheStack(t *testing.T) {
+func TestTerraformValidatesTheStack(t *testing.T) {
 	for _, environment := range environments(t) {
 		t.Run(environment, func(t *testing.T) {
 			if diagnostics := validate(t, readStack(t, environment)); len(diagnostics) > 0 {
-				t.Errorf("terraform validate says:\n%s", strings.Join(diagnostics, "\n"))
+				t.Errorf("terraform validate reports:\n%s", strings.Join(diagnostics, "\n"))
 			}
 		})
 	}
 }
 
-// Without this one, a validate that looks at nothing would pass for a stack without fault.
-func TestTerraformRefusesABrokenStack(t *testing.T) {
+// TestTerraformRejectsAnInvalidStack checks that validate finds an error in a stack that has one.
+func TestTerraformRejectsAnInvalidStack(t *testing.T) {
 	stack := parse(t, readStack(t, environments(t)[0]))
 	kinds := stack["resource"].(map[string]any)
 	kind := slices.Sorted(maps.Keys(kinds))[0]
@@ -47,13 +47,13 @@ func TestTerraformRefusesABrokenStack(t *testing.T) {
 	if !slices.ContainsFunc(diagnostics, func(d string) bool {
 		return strings.Contains(d, "no_such_argument") && strings.Contains(d, "resource."+kind+"."+name)
 	}) {
-		t.Errorf("%s.%s has an argument too many, and terraform validate says: %q", kind, name, diagnostics)
+		t.Errorf("%s.%s has an unknown argument, and terraform validate reports %q", kind, name, diagnostics)
 	}
 }
 
-// A copy of another version of the provider is of no use, so what is looked for has to be what the
-// stack asks for.
-func TestStackAsksForTheProviderWeLookFor(t *testing.T) {
+// internal/terraform looks for a copy of one version of the provider, so it must be the version
+// that the stack requires.
+func TestStackRequiresTheProviderVersionOfInternalTerraform(t *testing.T) {
 	for _, environment := range environments(t) {
 		t.Run(environment, func(t *testing.T) {
 			stack := parse(t, readStack(t, environment))
@@ -65,14 +65,14 @@ func TestStackAsksForTheProviderWeLookFor(t *testing.T) {
 	}
 }
 
-// Who uses cdktf by hand gets what make gets.
+// Users may run cdktf synth instead of make synth.
 func TestCdktfSynthWritesTheSameBytes(t *testing.T) {
 	cdktf, err := filepath.Abs("../node_modules/.bin/cdktf")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(cdktf); err != nil {
-		t.Fatalf("cdktf is not there, run npm ci first: %v", err)
+		t.Fatalf("cdktf is not installed, run npm ci first: %v", err)
 	}
 	for _, environment := range environments(t) {
 		t.Run(environment, func(t *testing.T) {
@@ -93,13 +93,13 @@ func TestCdktfSynthWritesTheSameBytes(t *testing.T) {
 				delete(have, name)
 			}
 			for name := range have {
-				t.Errorf("cdktf writes a %s as well", name)
+				t.Errorf("cdktf also writes %s", name)
 			}
 		})
 	}
 }
 
-// validate returns all that terraform has to say against a stack, warnings too.
+// validate returns the errors and warnings of terraform validate.
 func validate(t *testing.T, stack []byte) []string {
 	t.Helper()
 	t.Log(tf.Source)
@@ -137,12 +137,12 @@ func validate(t *testing.T, stack []byte) []string {
 		diagnostics = append(diagnostics, sentence(d))
 	}
 	if !result.Valid && len(diagnostics) == 0 {
-		t.Fatal("terraform validate fails without a word")
+		t.Fatal("terraform validate fails without a diagnostic")
 	}
 	return diagnostics
 }
 
-// sentence gives a diagnostic the place it is about.
+// sentence returns a diagnostic with its place as one line.
 func sentence(d tfjson.Diagnostic) string {
 	place := "stack"
 	if d.Snippet != nil && d.Snippet.Context != nil {
@@ -154,7 +154,7 @@ func sentence(d tfjson.Diagnostic) string {
 	return fmt.Sprintf("%s: %s: %s: %s", d.Severity, place, d.Summary, d.Detail)
 }
 
-// files returns what is in each file below a folder.
+// files returns the content of each file below a folder.
 func files(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	contents := map[string]string{}

@@ -66,7 +66,7 @@ func up(ctx context.Context, environment, folder string) error {
 	if err != nil || len(stacks) != 1 {
 		return fmt.Errorf("%s holds %d stacks: remove it (make local-down) and try again", out, len(stacks))
 	}
-	if err := emulator.Furnish(ctx, server.URL, filepath.Dir(stacks[0])); err != nil {
+	if err := emulator.PrepareStack(ctx, server.URL, filepath.Dir(stacks[0])); err != nil {
 		return err
 	}
 	tf, err := terraform.Prepare(ctx, folder)

@@ -10,7 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 )
 
-// policy is a policy document, of which IAM writes every list of one as that one.
+// policy is a policy document. IAM writes a list with one element as that element.
 type policy struct {
 	Statement []struct {
 		Sid, Effect      string
@@ -30,9 +30,9 @@ func (l *list) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &(*l)[0])
 }
 
-func (w *standing) policy(text string) policy {
+func (w *deployed) policy(text string) policy {
 	w.Helper()
-	if strings.HasPrefix(text, "%7B") { // as IAM tells it
+	if strings.HasPrefix(text, "%7B") { // URL-encoded, as IAM returns it
 		text, _ = url.PathUnescape(text)
 	}
 	var p policy
@@ -40,7 +40,7 @@ func (w *standing) policy(text string) policy {
 		w.Fatalf("%v\n%s", err, text)
 	}
 	for i, s := range p.Statement {
-		// Two ways to write the same.
+		// Both forms have the same meaning.
 		if who, ok := s.Principal.(map[string]any); ok && who["AWS"] == "*" {
 			p.Statement[i].Principal = "*"
 		}
@@ -48,28 +48,28 @@ func (w *standing) policy(text string) policy {
 	return p
 }
 
-// trusts wants a role to be there, and one service alone to take it on.
-func (w *standing) trusts(role, service string) {
+// trusts checks that a role exists and that only one AWS service can assume it.
+func (w *deployed) trusts(role, service string) {
 	w.Helper()
 	name := role[strings.LastIndex(role, "/")+1:]
 	found, err := w.iam.GetRole(alive, &iam.GetRoleInput{RoleName: &name})
 	if err != nil {
-		w.Errorf("role %s is not there: %v", name, err)
+		w.Errorf("role %s does not exist: %v", name, err)
 		return
 	}
 	for _, s := range w.policy(*found.Role.AssumeRolePolicyDocument).Statement {
-		w.equal("who may take on "+name, s.Principal, map[string]any{"Service": service})
+		w.equal("principal of the trust policy of "+name, s.Principal, map[string]any{"Service": service})
 	}
 }
 
-// permissions are what a role is allowed, by action.
-func (w *standing) permissions(role string) map[string][]string {
+// permissions returns the resources that a role may use, by action.
+func (w *deployed) permissions(role string) map[string][]string {
 	w.Helper()
 	name := role[strings.LastIndex(role, "/")+1:]
 	may := map[string][]string{}
 	for p := range pages(w.T, iam.NewListRolePoliciesPaginator(w.iam, &iam.ListRolePoliciesInput{RoleName: &name})) {
 		for _, policy := range p.PolicyNames {
-			text := said(w.iam.GetRolePolicy(alive, &iam.GetRolePolicyInput{
+			text := must(w.iam.GetRolePolicy(alive, &iam.GetRolePolicyInput{
 				RoleName:   &name,
 				PolicyName: &policy,
 			}))(w.T).PolicyDocument
@@ -82,11 +82,11 @@ func (w *standing) permissions(role string) map[string][]string {
 			}
 		}
 	}
-	attached := said(w.iam.ListAttachedRolePolicies(alive, &iam.ListAttachedRolePoliciesInput{
+	attached := must(w.iam.ListAttachedRolePolicies(alive, &iam.ListAttachedRolePoliciesInput{
 		RoleName: &name,
 	}))(w.T).AttachedPolicies
 	if len(attached) > 0 {
-		w.Errorf("role %s has a policy attached that is not its own: %s", name, *attached[0].PolicyArn)
+		w.Errorf("role %s has an attached managed policy: %s", name, *attached[0].PolicyArn)
 	}
 	return may
 }

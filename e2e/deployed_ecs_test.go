@@ -14,30 +14,30 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/servicediscovery"
 )
 
-func (w *standing) services() []ecstypes.Service {
+func (w *deployed) services() []ecstypes.Service {
 	w.Helper()
 	input := &ecs.DescribeServicesInput{Cluster: &w.stack, Services: []string{"web", "prometheus"}}
-	services := said(w.ecs.DescribeServices(alive, input))(w.T).Services
+	services := must(w.ecs.DescribeServices(alive, input))(w.T).Services
 	if len(services) != len(input.Services) {
 		w.Fatalf("want the services %v, have %d", input.Services, len(services))
 	}
 	return services
 }
 
-func (w *standing) servicesRunTheNewestInPrivate() {
+func (w *deployed) servicesRunTheNewestRevisionInPrivateSubnets() {
 	for _, service := range w.services() {
 		name := *service.ServiceName
 		w.equal(name+": status", *service.Status, "ACTIVE")
-		family := w.stack + "-" + name
-		active := said(w.ecs.ListTaskDefinitions(alive, &ecs.ListTaskDefinitionsInput{
-			FamilyPrefix: &family,
+		processTree := w.stack + "-" + name
+		active := must(w.ecs.ListTaskDefinitions(alive, &ecs.ListTaskDefinitionsInput{
+			FamilyPrefix: &processTree,
 		}))(w.T).TaskDefinitionArns
-		w.same(name+": task definition, of which one revision alone is active",
+		w.sameElements(name+": task definition, the only active revision",
 			[]string{*service.TaskDefinition}, active)
 
 		network := service.NetworkConfiguration.AwsvpcConfiguration
-		w.same(name+": subnets", network.Subnets, w.tier("private"))
-		w.equal(name+": public address", network.AssignPublicIp, ecstypes.AssignPublicIpDisabled)
+		w.sameElements(name+": subnets", network.Subnets, w.subnetIDs("private"))
+		w.equal(name+": public IP address", network.AssignPublicIp, ecstypes.AssignPublicIpDisabled)
 
 		var behind []string
 		for _, b := range service.LoadBalancers {
@@ -45,38 +45,38 @@ func (w *standing) servicesRunTheNewestInPrivate() {
 		}
 		var want []string
 		if name == "web" {
-			want = []string{*w.targets.TargetGroupArn + " web 8080"}
+			want = []string{*w.targetGroup.TargetGroupArn + " web 8080"}
 		}
-		w.same(name+": target groups", behind, want)
-		w.equal(name+": name in the network", w.discovered(service), name)
+		w.sameElements(name+": target groups", behind, want)
+		w.equal(name+": name in service discovery", w.discovered(service), name)
 	}
 }
 
-// discovered is the name under which a service's tasks are found.
-func (w *standing) discovered(service ecstypes.Service) string {
+// discovered returns the name of a service in service discovery.
+func (w *deployed) discovered(service ecstypes.Service) string {
 	w.Helper()
 	arn := *only(w.T, "registry", service.ServiceRegistries).RegistryArn
 	id := arn[strings.LastIndex(arn, "/")+1:]
-	found := said(w.servicediscovery.GetService(alive, &servicediscovery.GetServiceInput{Id: &id}))(w.T).Service
+	found := must(w.servicediscovery.GetService(alive, &servicediscovery.GetServiceInput{Id: &id}))(w.T).Service
 	//nolint:staticcheck // moto returns the namespace in this field alone, which AWS has deprecated
 	input := &servicediscovery.GetNamespaceInput{Id: found.DnsConfig.NamespaceId}
-	namespace := said(w.servicediscovery.GetNamespace(alive, input))(w.T).Namespace
+	namespace := must(w.servicediscovery.GetNamespace(alive, input))(w.T).Namespace
 	w.equal("the namespace", *namespace.Name, w.stack+".internal")
 	return *found.Name
 }
 
-// tasksFindWhatTheyName: roles, secrets, the log, the configuration and the database are there, and
-// the role that starts a task may use them.
-func (w *standing) tasksFindWhatTheyName() {
+// taskDefinitionsReferToExistingResources: the roles, secrets, log groups, configuration and
+// database of task definitions exist, and the execution role has permissions for them.
+func (w *deployed) taskDefinitionsReferToExistingResources() {
 	for _, service := range w.services() {
 		name := *service.ServiceName
-		definition := said(w.ecs.DescribeTaskDefinition(alive, &ecs.DescribeTaskDefinitionInput{
+		definition := must(w.ecs.DescribeTaskDefinition(alive, &ecs.DescribeTaskDefinitionInput{
 			TaskDefinition: service.TaskDefinition,
 		}))(w.T).TaskDefinition
 		w.trusts(*definition.ExecutionRoleArn, "ecs-tasks.amazonaws.com")
 		w.trusts(*definition.TaskRoleArn, "ecs-tasks.amazonaws.com")
 		if *definition.ExecutionRoleArn == *definition.TaskRoleArn {
-			w.Errorf("%s: the application has the rights of what starts it", name)
+			w.Errorf("%s: the task role is the execution role", name)
 		}
 		may := w.permissions(*definition.ExecutionRoleArn)
 		for _, container := range definition.ContainerDefinitions {
@@ -84,41 +84,41 @@ func (w *standing) tasksFindWhatTheyName() {
 			group := container.LogConfiguration.Options["awslogs-group"]
 			arn := w.logGroup(what+"'s log group", group)
 			if !slices.Contains(may["logs:PutLogEvents"], arn) {
-				w.Errorf("%s: nobody may write to %s", what, group)
+				w.Errorf("%s: the execution role cannot write to %s", what, group)
 			}
 			for _, secret := range container.Secrets {
-				w.secretStands(what+": "+*secret.Name, *secret.ValueFrom, may)
+				w.secretExists(what+": "+*secret.Name, *secret.ValueFrom, may)
 			}
 			for _, variable := range container.Environment {
 				if *variable.Name == "PGHOST" {
 					w.equal(what+": database", *variable.Value, *w.database.Endpoint.Address)
 				}
 			}
-			w.configurationStands(what, container)
+			w.configurationExists(what, container)
 		}
 	}
 }
 
-// secretStands wants a reference to lead to a secret that the role may fetch and decrypt.
-func (w *standing) secretStands(what, reference string, may map[string][]string) {
+// secretExists checks that a secret exists and that the execution role may read and decrypt it.
+func (w *deployed) secretExists(what, reference string, may map[string][]string) {
 	w.Helper()
-	parts := strings.Split(reference, ":") // after the ARN's seven: key, stage, version
+	parts := strings.Split(reference, ":") // the ARN has 7 parts; key, stage and version follow
 	arn := strings.Join(parts[:min(7, len(parts))], ":")
 	secret, err := w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{SecretId: &arn})
 	if err != nil {
-		w.Errorf("%s is not there: %v", what, err)
+		w.Errorf("%s does not exist: %v", what, err)
 		return
 	}
 	if !slices.Contains(may["secretsmanager:GetSecretValue"], *secret.ARN) {
-		w.Errorf("%s: nobody may fetch %s", what, *secret.Name)
+		w.Errorf("%s: the execution role cannot read %s", what, *secret.Name)
 	}
 	if !slices.Contains(may["kms:Decrypt"], *secret.KmsKeyId) {
-		w.Errorf("%s: nobody may decrypt %s", what, *secret.Name)
+		w.Errorf("%s: the execution role cannot decrypt %s", what, *secret.Name)
 	}
 }
 
-// configurationStands wants the version of the object that a container fetches to be there.
-func (w *standing) configurationStands(what string, container ecstypes.ContainerDefinition) {
+// configurationExists checks that the object version that a container fetches exists.
+func (w *deployed) configurationExists(what string, container ecstypes.ContainerDefinition) {
 	w.Helper()
 	if !slices.Contains(container.Command, "get-object") {
 		return
@@ -126,6 +126,6 @@ func (w *standing) configurationStands(what string, container ecstypes.Container
 	option := func(name string) *string { return &container.Command[slices.Index(container.Command, name)+1] }
 	input := &s3.HeadObjectInput{Bucket: option("--bucket"), Key: option("--key"), VersionId: option("--version-id")}
 	if _, err := w.s3.HeadObject(alive, input); err != nil {
-		w.Errorf("%s: what it fetches is not there: %v", what, err)
+		w.Errorf("%s: the object that it fetches does not exist: %v", what, err)
 	}
 }

@@ -39,32 +39,32 @@ import (
 	waftypes "github.com/aws/aws-sdk-go-v2/service/wafv2/types"
 )
 
-// holdings are the names of all that an account holds, by the type that Terraform has for it.
-type holdings map[string][]string
+// inventory has the names of all resources of an account, by Terraform's resource type.
+type inventory map[string][]string
 
-func (h holdings) add(kind string, name string) { h[kind] = append(h[kind], name) }
+func (h inventory) add(kind string, name string) { h[kind] = append(h[kind], name) }
 
-// holdings asks every service that the stack uses what it holds, in the stack's region and in what
-// has no region. It asks for everything, not for what carries the stack's name or tags: what was
-// left behind may have lost both. Left out is only what AWS itself keeps, for a while or for ever,
-// when a thing is deleted; each function below says so where it leaves something out.
+// inventory lists the resources of every AWS service that the stack uses, in the stack's region and
+// in global services. It lists all resources, not only those with the stack's name or tags, because
+// resources that were left behind may have lost both. It leaves out only what AWS keeps after a
+// deletion; the functions below say what they leave out.
 //
-// A name is followed by the id where one name may stand for two things.
-func (s *site) holdings(t *testing.T) holdings {
+// If names are not unique, an ID follows the name.
+func (s *sandbox) inventory(t *testing.T) inventory {
 	t.Helper()
-	h := holdings{}
+	h := inventory{}
 	region := s.shipped(t)["region"].(string)
 	c := s.clients(region)
-	for _, ask := range []func(*testing.T, *clients, holdings){
-		holdingsOfNetwork, holdingsOfBalancers, holdingsOfTasks, holdingsOfDatabases,
-		holdingsOfBuckets, holdingsOfIdentity,
-		holdingsOfMonitoring, holdingsOfFunctions, holdingsOfNames,
+	for _, ask := range []func(*testing.T, *clients, inventory){
+		listNetwork, listLoadBalancers, listECS, listDatabases,
+		listBuckets, listIAMAndKMS,
+		listMonitoring, listFunctions, listDNS,
 	} {
 		ask(t, c, h)
 	}
 	if s.isProtected(t) {
-		// RDS takes a last snapshot of a production database, and keeps those of its own (rds:) for
-		// their time.
+		// RDS takes a final snapshot of a production database, and retains its automated backups
+		// (rds:).
 		h["aws_db_snapshot"] = slices.DeleteFunc(h["aws_db_snapshot"], func(name string) bool {
 			return strings.HasPrefix(name, "rds:") || strings.Contains(name, "-final-")
 		})
@@ -72,39 +72,39 @@ func (s *site) holdings(t *testing.T) holdings {
 	return h
 }
 
-// compareHoldings wants something to have left the account as it was.
-func compareHoldings(t *testing.T, what string, before, after holdings) {
+// compareInventories reports differences of an account before and after an action.
+func compareInventories(t *testing.T, what string, before, after inventory) {
 	t.Helper()
 	kinds := maps.Clone(before)
 	maps.Copy(kinds, after)
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 		missing, extra := difference(before[kind], after[kind])
 		for _, name := range missing {
-			t.Errorf("after %s, %s %s is gone", what, kind, name)
+			t.Errorf("after %s, %s %s does not exist any more", what, kind, name)
 		}
 		for _, name := range extra {
 			if !isState(kind, name) {
-				t.Errorf("after %s, there is %s %s", what, kind, name)
+				t.Errorf("after %s, %s %s still exists or is new", what, kind, name)
 			}
 		}
 	}
 }
 
-// isState tells whether something is Terraform's state, which stays in its bucket when there is
-// nothing left to say in it. The lock beside it does not.
+// isState reports whether a resource is Terraform's state, which stays in its bucket after the
+// destruction. Its lock file must not.
 func isState(kind, name string) bool {
 	return kind == "aws_s3_object" && strings.HasSuffix(name, ".tfstate")
 }
 
-// ---- Asking -------------------------------------------------------------------------------------
+// ---- Calls --------------------------------------------------------------------------------------
 
-// pager is what the SDK's paginators have in common.
+// pager is the common interface of the SDK's paginators.
 type pager[Page, Options any] interface {
 	HasMorePages() bool
 	NextPage(context.Context, ...func(*Options)) (*Page, error)
 }
 
-// pages are all that a list has.
+// pages returns all pages of a list.
 func pages[Page, Options any](t *testing.T, p pager[Page, Options]) iter.Seq[*Page] {
 	t.Helper()
 	return func(yield func(*Page) bool) {
@@ -121,8 +121,8 @@ func pages[Page, Options any](t *testing.T, p pager[Page, Options]) iter.Seq[*Pa
 	}
 }
 
-// said is what a call answered.
-func said[Answer any](answer *Answer, err error) func(*testing.T) *Answer {
+// must returns the output of a call, and ends the test after an error.
+func must[Answer any](answer *Answer, err error) func(*testing.T) *Answer {
 	return func(t *testing.T) *Answer {
 		t.Helper()
 		if err != nil {
@@ -132,8 +132,8 @@ func said[Answer any](answer *Answer, err error) func(*testing.T) *Answer {
 	}
 }
 
-// named is an id with the Name tag, if there is one.
-func named(tags []ec2types.Tag, id *string) string {
+// nameAndID returns the Name tag, if there is one, and the ID of a resource.
+func nameAndID(tags []ec2types.Tag, id *string) string {
 	for _, tag := range tags {
 		if *tag.Key == "Name" {
 			return *tag.Value + " (" + *id + ")"
@@ -142,44 +142,44 @@ func named(tags []ec2types.Tag, id *string) string {
 	return *id
 }
 
-// ---- What there is ------------------------------------------------------------------------------
+// ---- Resources ----------------------------------------------------------------------------------
 
-func holdingsOfNetwork(t *testing.T, c *clients, h holdings) {
+func listNetwork(t *testing.T, c *clients, h inventory) {
 	t.Helper()
 	for p := range pages(t, ec2.NewDescribeVpcsPaginator(c.ec2, nil)) {
 		for _, v := range p.Vpcs {
-			h.add("aws_vpc", named(v.Tags, v.VpcId))
+			h.add("aws_vpc", nameAndID(v.Tags, v.VpcId))
 		}
 	}
 	for p := range pages(t, ec2.NewDescribeSubnetsPaginator(c.ec2, nil)) {
 		for _, s := range p.Subnets {
-			h.add("aws_subnet", named(s.Tags, s.SubnetId))
+			h.add("aws_subnet", nameAndID(s.Tags, s.SubnetId))
 		}
 	}
 	for p := range pages(t, ec2.NewDescribeRouteTablesPaginator(c.ec2, nil)) {
 		for _, r := range p.RouteTables {
-			h.add("aws_route_table", named(r.Tags, r.RouteTableId))
+			h.add("aws_route_table", nameAndID(r.Tags, r.RouteTableId))
 		}
 	}
 	for p := range pages(t, ec2.NewDescribeInternetGatewaysPaginator(c.ec2, nil)) {
 		for _, g := range p.InternetGateways {
-			h.add("aws_internet_gateway", named(g.Tags, g.InternetGatewayId))
+			h.add("aws_internet_gateway", nameAndID(g.Tags, g.InternetGatewayId))
 		}
 	}
 	for p := range pages(t, ec2.NewDescribeNatGatewaysPaginator(c.ec2, nil)) {
 		for _, g := range p.NatGateways {
-			if g.State != ec2types.NatGatewayStateDeleted { // is still told of for an hour
-				h.add("aws_nat_gateway", named(g.Tags, g.NatGatewayId))
+			if g.State != ec2types.NatGatewayStateDeleted { // is listed for an hour
+				h.add("aws_nat_gateway", nameAndID(g.Tags, g.NatGatewayId))
 			}
 		}
 	}
-	for _, a := range said(c.ec2.DescribeAddresses(alive, nil))(t).Addresses {
-		h.add("aws_eip", named(a.Tags, a.AllocationId))
+	for _, a := range must(c.ec2.DescribeAddresses(alive, nil))(t).Addresses {
+		h.add("aws_eip", nameAndID(a.Tags, a.AllocationId))
 	}
 	for p := range pages(t, ec2.NewDescribeVpcEndpointsPaginator(c.ec2, nil)) {
 		for _, e := range p.VpcEndpoints {
-			if !strings.EqualFold(string(e.State), string(ec2types.StateDeleted)) { // likewise; moto writes it small
-				h.add("aws_vpc_endpoint", named(e.Tags, e.VpcEndpointId))
+			if !strings.EqualFold(string(e.State), string(ec2types.StateDeleted)) { // likewise; in lower case in moto
+				h.add("aws_vpc_endpoint", nameAndID(e.Tags, e.VpcEndpointId))
 			}
 		}
 	}
@@ -194,31 +194,31 @@ func holdingsOfNetwork(t *testing.T, c *clients, h holdings) {
 			if *r.IsEgress {
 				kind = "aws_vpc_security_group_egress_rule"
 			}
-			h.add(kind, named(r.Tags, r.SecurityGroupRuleId)+" of "+*r.GroupId)
+			h.add(kind, nameAndID(r.Tags, r.SecurityGroupRuleId)+" of "+*r.GroupId)
 		}
 	}
-	// No network interfaces: the stack makes none itself, they come and go with what they serve.
-	// moto keeps those of gateways, even of refused ones.
+	// Without network interfaces: the stack creates none itself. moto keeps those of NAT gateways,
+	// even if their creation failed.
 	for p := range pages(t, ec2.NewDescribeNetworkAclsPaginator(c.ec2, nil)) {
 		for _, a := range p.NetworkAcls {
-			if !*a.IsDefault { // comes and goes with its VPC; moto forgets the second
-				h.add("aws_network_acl", named(a.Tags, a.NetworkAclId))
+			if !*a.IsDefault { // belongs to its VPC; moto does not delete it
+				h.add("aws_network_acl", nameAndID(a.Tags, a.NetworkAclId))
 			}
 		}
 	}
 	for p := range pages(t, ec2.NewDescribeFlowLogsPaginator(c.ec2, nil)) {
 		for _, l := range p.FlowLogs {
-			h.add("aws_flow_log", named(l.Tags, l.FlowLogId))
+			h.add("aws_flow_log", nameAndID(l.Tags, l.FlowLogId))
 		}
 	}
 }
 
-func holdingsOfBalancers(t *testing.T, c *clients, h holdings) {
+func listLoadBalancers(t *testing.T, c *clients, h inventory) {
 	t.Helper()
 	for p := range pages(t, elb.NewDescribeLoadBalancersPaginator(c.elb, nil)) {
 		for _, b := range p.LoadBalancers {
 			h.add("aws_lb", *b.LoadBalancerArn)
-			holdingsOfListeners(t, c, h, b.LoadBalancerArn)
+			listListeners(t, c, h, b.LoadBalancerArn)
 		}
 	}
 	for p := range pages(t, elb.NewDescribeTargetGroupsPaginator(c.elb, nil)) {
@@ -227,8 +227,8 @@ func holdingsOfBalancers(t *testing.T, c *clients, h holdings) {
 		}
 	}
 	regional := &wafv2.ListWebACLsInput{Scope: waftypes.ScopeRegional}
-	// There is no paginator, and an account has fewer than a page.
-	for _, a := range said(c.wafv2.ListWebACLs(alive, regional))(t).WebACLs {
+	// There is no paginator; the account has less than a page.
+	for _, a := range must(c.wafv2.ListWebACLs(alive, regional))(t).WebACLs {
 		h.add("aws_wafv2_web_acl", *a.Name)
 	}
 	for p := range pages(t, acm.NewListCertificatesPaginator(c.acm, nil)) {
@@ -238,10 +238,10 @@ func holdingsOfBalancers(t *testing.T, c *clients, h holdings) {
 	}
 }
 
-func holdingsOfListeners(t *testing.T, c *clients, h holdings, balancer *string) {
+func listListeners(t *testing.T, c *clients, h inventory, loadBalancer *string) {
 	t.Helper()
 	for p := range pages(t, elb.NewDescribeListenersPaginator(c.elb, &elb.DescribeListenersInput{
-		LoadBalancerArn: balancer,
+		LoadBalancerArn: loadBalancer,
 	})) {
 		for _, l := range p.Listeners {
 			h.add("aws_lb_listener", *l.ListenerArn)
@@ -258,14 +258,14 @@ func holdingsOfListeners(t *testing.T, c *clients, h holdings, balancer *string)
 	}
 }
 
-func holdingsOfTasks(t *testing.T, c *clients, h holdings) {
+func listECS(t *testing.T, c *clients, h inventory) {
 	t.Helper()
 	for p := range pages(t, ecs.NewListClustersPaginator(c.ecs, nil)) {
 		for _, cluster := range p.ClusterArns {
-			holdingsOfCluster(t, c, h, cluster)
+			listCluster(t, c, h, cluster)
 		}
 	}
-	// A task definition that was deleted stays as an inactive one for as long as AWS likes.
+	// Deregistered task definitions remain as inactive ones.
 	active := &ecs.ListTaskDefinitionsInput{Status: ecstypes.TaskDefinitionStatusActive}
 	for p := range pages(t, ecs.NewListTaskDefinitionsPaginator(c.ecs, active)) {
 		for _, definition := range p.TaskDefinitionArns {
@@ -298,23 +298,23 @@ func holdingsOfTasks(t *testing.T, c *clients, h holdings) {
 	}
 }
 
-// holdingsOfCluster: what was deleted may be told of as inactive for a while.
-func holdingsOfCluster(t *testing.T, c *clients, h holdings, cluster string) {
+// listCluster leaves out inactive resources, which AWS lists for a while after a deletion.
+func listCluster(t *testing.T, c *clients, h inventory, cluster string) {
 	t.Helper()
 	const inactive = "INACTIVE"
-	for _, found := range said(c.ecs.DescribeClusters(alive, &ecs.DescribeClustersInput{
+	for _, found := range must(c.ecs.DescribeClusters(alive, &ecs.DescribeClustersInput{
 		Clusters: []string{cluster},
 	}))(t).Clusters {
 		if *found.Status != inactive {
 			h.add("aws_ecs_cluster", *found.ClusterName)
 		}
 	}
-	// Ten are on a page, as many as can be described at once.
+	// A page has ten services, as many as DescribeServices accepts.
 	for p := range pages(t, ecs.NewListServicesPaginator(c.ecs, &ecs.ListServicesInput{Cluster: &cluster})) {
 		if len(p.ServiceArns) == 0 {
 			continue
 		}
-		for _, found := range said(c.ecs.DescribeServices(alive, &ecs.DescribeServicesInput{
+		for _, found := range must(c.ecs.DescribeServices(alive, &ecs.DescribeServicesInput{
 			Cluster:  &cluster,
 			Services: p.ServiceArns,
 		}))(t).Services {
@@ -325,7 +325,7 @@ func holdingsOfCluster(t *testing.T, c *clients, h holdings, cluster string) {
 	}
 }
 
-func holdingsOfDatabases(t *testing.T, c *clients, h holdings) {
+func listDatabases(t *testing.T, c *clients, h inventory) {
 	t.Helper()
 	for p := range pages(t, rds.NewDescribeDBInstancesPaginator(c.rds, nil)) {
 		for _, i := range p.DBInstances {
@@ -352,7 +352,7 @@ func holdingsOfDatabases(t *testing.T, c *clients, h holdings) {
 			h.add("aws_db_event_subscription", *s.CustSubscriptionId)
 		}
 	}
-	// Those that wait for deletion are listed only on request.
+	// Secrets that are scheduled for deletion are not listed.
 	for p := range pages(t, secretsmanager.NewListSecretsPaginator(c.secretsmanager, nil)) {
 		for _, s := range p.SecretList {
 			h.add("aws_secretsmanager_secret", *s.Name)
@@ -360,9 +360,8 @@ func holdingsOfDatabases(t *testing.T, c *clients, h holdings) {
 	}
 }
 
-// holdingsOfBuckets has the bucket of the states, too: a lock that was left there, or a state of
-// nobody, is left behind like anything else.
-func holdingsOfBuckets(t *testing.T, c *clients, h holdings) {
+// listBuckets includes the bucket of the state, because a lock file must not remain there.
+func listBuckets(t *testing.T, c *clients, h inventory) {
 	t.Helper()
 	for p := range pages(t, s3.NewListBucketsPaginator(c.s3, nil)) {
 		for _, b := range p.Buckets {
@@ -376,7 +375,7 @@ func holdingsOfBuckets(t *testing.T, c *clients, h holdings) {
 	}
 }
 
-func holdingsOfIdentity(t *testing.T, c *clients, h holdings) {
+func listIAMAndKMS(t *testing.T, c *clients, h inventory) {
 	t.Helper()
 	for p := range pages(t, iam.NewListRolesPaginator(c.iam, nil)) {
 		for _, r := range p.Roles {
@@ -390,7 +389,7 @@ func holdingsOfIdentity(t *testing.T, c *clients, h holdings) {
 			}
 		}
 	}
-	// Without AWS's own.
+	// Without AWS managed policies.
 	for p := range pages(t, iam.NewListPoliciesPaginator(c.iam, &iam.ListPoliciesInput{
 		Scope: iamtypes.PolicyScopeTypeLocal,
 	})) {
@@ -400,9 +399,9 @@ func holdingsOfIdentity(t *testing.T, c *clients, h holdings) {
 	}
 	for p := range pages(t, kms.NewListKeysPaginator(c.kms, nil)) {
 		for _, k := range p.Keys {
-			key := said(c.kms.DescribeKey(alive, &kms.DescribeKeyInput{KeyId: k.KeyId}))(t).KeyMetadata
-			// A key goes 7 to 30 days after its deletion. One of AWS's own comes with the first use
-			// of a service, and stays.
+			key := must(c.kms.DescribeKey(alive, &kms.DescribeKeyInput{KeyId: k.KeyId}))(t).KeyMetadata
+			// Without keys that are scheduled for deletion, and without AWS managed keys, which AWS
+			// creates with the first use of a service.
 			if key.KeyState != kmstypes.KeyStatePendingDeletion && key.KeyManager != kmstypes.KeyManagerTypeAws {
 				h.add("aws_kms_key", aws.ToString(key.Description)+" ("+*k.KeyId+")")
 			}
@@ -410,14 +409,14 @@ func holdingsOfIdentity(t *testing.T, c *clients, h holdings) {
 	}
 	for p := range pages(t, kms.NewListAliasesPaginator(c.kms, nil)) {
 		for _, a := range p.Aliases {
-			if !strings.HasPrefix(*a.AliasName, "alias/aws/") { // AWS's own
+			if !strings.HasPrefix(*a.AliasName, "alias/aws/") { // of AWS managed keys
 				h.add("aws_kms_alias", *a.AliasName)
 			}
 		}
 	}
 }
 
-func holdingsOfMonitoring(t *testing.T, c *clients, h holdings) {
+func listMonitoring(t *testing.T, c *clients, h inventory) {
 	t.Helper()
 	for p := range pages(t, cloudwatchlogs.NewDescribeLogGroupsPaginator(c.logs, nil)) {
 		for _, g := range p.LogGroups {
@@ -437,10 +436,10 @@ func holdingsOfMonitoring(t *testing.T, c *clients, h holdings) {
 			h.add("aws_cloudwatch_dashboard", *d.DashboardName)
 		}
 	}
-	// There is no paginator; a page has a hundred.
-	for _, rule := range said(c.events.ListRules(alive, &eventbridge.ListRulesInput{}))(t).Rules {
+	// There is no paginator; a page has a hundred rules.
+	for _, rule := range must(c.events.ListRules(alive, &eventbridge.ListRulesInput{}))(t).Rules {
 		h.add("aws_cloudwatch_event_rule", *rule.Name)
-		for _, target := range said(c.events.ListTargetsByRule(alive, &eventbridge.ListTargetsByRuleInput{
+		for _, target := range must(c.events.ListTargetsByRule(alive, &eventbridge.ListTargetsByRuleInput{
 			Rule: rule.Name,
 		}))(t).Targets {
 			h.add("aws_cloudwatch_event_target", *target.Id+" of "+*rule.Name)
@@ -458,7 +457,7 @@ func holdingsOfMonitoring(t *testing.T, c *clients, h holdings) {
 	}
 }
 
-func holdingsOfFunctions(t *testing.T, c *clients, h holdings) {
+func listFunctions(t *testing.T, c *clients, h inventory) {
 	t.Helper()
 	for p := range pages(t, lambda.NewListFunctionsPaginator(c.lambda, nil)) {
 		for _, f := range p.Functions {
@@ -477,7 +476,7 @@ func holdingsOfFunctions(t *testing.T, c *clients, h holdings) {
 	}
 }
 
-func holdingsOfNames(t *testing.T, c *clients, h holdings) {
+func listDNS(t *testing.T, c *clients, h inventory) {
 	t.Helper()
 	for p := range pages(t, servicediscovery.NewListNamespacesPaginator(c.servicediscovery, nil)) {
 		for _, n := range p.Namespaces {
@@ -491,7 +490,7 @@ func holdingsOfNames(t *testing.T, c *clients, h holdings) {
 	}
 	for p := range pages(t, route53.NewListHostedZonesPaginator(c.route53, nil)) {
 		for _, z := range p.HostedZones {
-			// Cloud Map makes and removes the zone of a namespace; moto forgets the second.
+			// Cloud Map creates and deletes the zone of a namespace; moto does not delete it.
 			if strings.HasPrefix(aws.ToString(z.Config.Comment), "hosted zone for private dns namespace ") {
 				continue
 			}
@@ -506,10 +505,10 @@ func holdingsOfNames(t *testing.T, c *clients, h holdings) {
 	}
 }
 
-// ---- Whether it sees all ------------------------------------------------------------------------
+// ---- Completeness -------------------------------------------------------------------------------
 
-// partOf are types that the census does not count, with that of which each is a part: it cannot be
-// left behind alone.
+// partOf has resource types that inventory does not list, each with the type of the resource that it
+// is part of and cannot exist without.
 var partOf = map[string]string{
 	"aws_acm_certificate_validation":                     "aws_acm_certificate",
 	"aws_default_security_group":                         "aws_security_group",
@@ -535,10 +534,10 @@ var partOf = map[string]string{
 	"aws_wafv2_web_acl_logging_configuration":            "aws_wafv2_web_acl",
 }
 
-// censusSeesWhatTerraformMade keeps an empty account after the destruction from being the empty
-// answer to a wrong question: of every type that is in Terraform's state, the census must know as
-// many as there are.
-func (s *site) censusSeesWhatTerraformMade(t *testing.T) {
+// inventoryHasAllOfTheState checks that inventory lists at least as many resources of each type as
+// Terraform's state has. Otherwise the account could seem empty after the destruction because a
+// type is not listed.
+func (s *sandbox) inventoryHasAllOfTheState(t *testing.T) {
 	out, err := s.terraform(t, "state", "list")
 	if err != nil {
 		t.Fatalf("terraform state list: %v\n%s", err, out)
@@ -550,16 +549,16 @@ func (s *site) censusSeesWhatTerraformMade(t *testing.T) {
 		}
 	}
 	if len(made) == 0 {
-		t.Errorf("terraform has made nothing:\n%s", out)
+		t.Errorf("the state is empty:\n%s", out)
 	}
-	h := s.holdings(t)
+	h := s.inventory(t)
 	for _, kind := range slices.Sorted(maps.Keys(made)) {
 		if whole, ok := partOf[kind]; ok {
 			if len(h[whole]) == 0 {
-				t.Errorf("terraform has made %d %s, and the census knows no %s", made[kind], kind, whole)
+				t.Errorf("the state has %d %s, but the inventory has no %s", made[kind], kind, whole)
 			}
 		} else if len(h[kind]) < made[kind] {
-			t.Errorf("terraform has made %d %s, and the census knows %d", made[kind], kind, len(h[kind]))
+			t.Errorf("the state has %d %s, but the inventory has %d", made[kind], kind, len(h[kind]))
 		}
 	}
 }

@@ -18,14 +18,14 @@ import (
 	"platform/internal/emulator"
 )
 
-func (w *standing) bucketsAreClosed() {
+func (w *deployed) bucketsArePrivate() {
 	suffix := "-" + emulator.Account + "-" + w.region
-	// Access logs can be encrypted with S3's own key only.
+	// ELB supports SSE-S3 only for its access logs.
 	keys := map[string]string{"access-logs": "", "backup": w.key("backup"), "prometheus": w.key("services")}
 	var have, want []string
 	for p := range pages(w.T, s3.NewListBucketsPaginator(w.s3, nil)) {
 		for _, bucket := range p.Buckets {
-			if strings.HasPrefix(*bucket.Name, w.stack+"-") { // the state's is the reader's own
+			if strings.HasPrefix(*bucket.Name, w.stack+"-") { // not the bucket of the state
 				have = append(have, *bucket.Name)
 			}
 		}
@@ -33,37 +33,37 @@ func (w *standing) bucketsAreClosed() {
 	for _, noun := range slices.Sorted(maps.Keys(keys)) {
 		want = append(want, w.stack+"-"+noun+suffix)
 	}
-	w.same("buckets", have, want)
+	w.sameElements("buckets", have, want)
 	for noun, key := range keys {
-		w.bucketIsClosed(w.stack+"-"+noun+suffix, key)
+		w.bucketIsPrivate(w.stack+"-"+noun+suffix, key)
 	}
 }
 
-func (w *standing) bucketIsClosed(bucket, key string) {
+func (w *deployed) bucketIsPrivate(bucket, key string) {
 	w.Helper()
 	block, err := w.s3.GetPublicAccessBlock(alive, &s3.GetPublicAccessBlockInput{Bucket: &bucket})
 	if err != nil {
-		w.Errorf("bucket %s may be opened to the public: %v", bucket, err)
+		w.Errorf("bucket %s does not block public access: %v", bucket, err)
 	} else {
 		b := block.PublicAccessBlockConfiguration
 		have := []bool{*b.BlockPublicAcls, *b.BlockPublicPolicy, *b.IgnorePublicAcls, *b.RestrictPublicBuckets}
-		w.equal(bucket+": what is blocked", have, []bool{true, true, true, true})
+		w.equal(bucket+": public access block", have, []bool{true, true, true, true})
 	}
-	versions := said(w.s3.GetBucketVersioning(alive, &s3.GetBucketVersioningInput{Bucket: &bucket}))(w.T).Status
-	w.equal(bucket+": versions", versions, s3types.BucketVersioningStatusEnabled)
+	versions := must(w.s3.GetBucketVersioning(alive, &s3.GetBucketVersioningInput{Bucket: &bucket}))(w.T).Status
+	w.equal(bucket+": versioning", versions, s3types.BucketVersioningStatusEnabled)
 	if owner, err := w.s3.GetBucketOwnershipControls(alive, &s3.GetBucketOwnershipControlsInput{
 		Bucket: &bucket,
 	}); err != nil {
-		w.Errorf("bucket %s has objects that are not ours: %v", bucket, err)
+		w.Errorf("bucket %s has no ownership controls: %v", bucket, err)
 	} else {
-		w.equal(bucket+": owner of objects", only(w.T, "rule", owner.OwnershipControls.Rules).ObjectOwnership,
+		w.equal(bucket+": object ownership", only(w.T, "rule", owner.OwnershipControls.Rules).ObjectOwnership,
 			s3types.ObjectOwnershipBucketOwnerEnforced)
 	}
 	if encryption, err := w.s3.GetBucketEncryption(alive, &s3.GetBucketEncryptionInput{Bucket: &bucket}); err != nil {
 		w.Errorf("bucket %s is not encrypted: %v", bucket, err)
 	} else {
 		rule := only(w.T, "rule", encryption.ServerSideEncryptionConfiguration.Rules).ApplyServerSideEncryptionByDefault
-		w.equal(bucket+": key", aws.ToString(rule.KMSMasterKeyID), key)
+		w.equal(bucket+": KMS key", aws.ToString(rule.KMSMasterKeyID), key)
 	}
 	text, err := w.s3.GetBucketPolicy(alive, &s3.GetBucketPolicyInput{Bucket: &bucket})
 	if err != nil {
@@ -77,36 +77,36 @@ func (w *standing) bucketIsClosed(bucket, key string) {
 		refused = refused || s.Effect == "Deny" && all &&
 			slices.Equal(s.Condition["Bool"]["aws:SecureTransport"], list{"false"}) && len(s.Condition) == 1
 		if s.Effect == "Allow" && s.Principal == "*" {
-			w.Errorf("bucket %s is open to everyone: %s", bucket, s.Sid)
+			w.Errorf("bucket %s allows access by everyone: %s", bucket, s.Sid)
 		}
 	}
 	if !refused {
-		w.Errorf("bucket %s is reached without TLS", bucket)
+		w.Errorf("bucket %s does not deny requests without TLS", bucket)
 	}
 }
 
-func (w *standing) logsAreEncryptedAndEnd() {
+func (w *deployed) logGroupsAreEncryptedAndExpire() {
 	for p := range pages(w.T, cloudwatchlogs.NewDescribeLogGroupsPaginator(w.logs, nil)) {
 		for _, group := range p.LogGroups {
 			name := *group.LogGroupName
-			w.equal("key of "+name, aws.ToString(group.KmsKeyId), w.key("logs"))
-			w.equal("days for which "+name+" keeps its lines", aws.ToInt32(group.RetentionInDays), int32(w.logDays))
+			w.equal("KMS key of "+name, aws.ToString(group.KmsKeyId), w.key("logs"))
+			w.equal("retention in days of "+name, aws.ToInt32(group.RetentionInDays), int32(w.logDays))
 		}
 	}
-	flow := only(w.T, "flow log", said(w.ec2.DescribeFlowLogs(alive, &ec2.DescribeFlowLogsInput{
+	flow := only(w.T, "flow log", must(w.ec2.DescribeFlowLogs(alive, &ec2.DescribeFlowLogsInput{
 		Filter: []ec2types.Filter{{Name: aws.String("resource-id"), Values: []string{w.vpc}}},
 	}))(w.T).FlowLogs)
-	w.equal("what the flow log records", flow.TrafficType, ec2types.TrafficTypeAll)
+	w.equal("traffic type of the flow log", flow.TrafficType, ec2types.TrafficTypeAll)
 	w.trusts(*flow.DeliverLogsPermissionArn, "vpc-flow-logs.amazonaws.com")
 	arn := w.logGroup("the flow log's log group",
 		(*flow.LogDestination)[strings.LastIndex(*flow.LogDestination, ":")+1:])
 	if !slices.Contains(w.permissions(*flow.DeliverLogsPermissionArn)["logs:PutLogEvents"], arn) {
-		w.Errorf("nobody may write the flow log to %s", arn)
+		w.Errorf("the role of the flow log cannot write to %s", arn)
 	}
 }
 
-// logGroup wants a log group to be there, and returns its ARN.
-func (w *standing) logGroup(what, name string) (arn string) {
+// logGroup checks that a log group exists and returns its ARN.
+func (w *deployed) logGroup(what, name string) (arn string) {
 	w.Helper()
 	input := &cloudwatchlogs.DescribeLogGroupsInput{LogGroupNamePrefix: &name}
 	for p := range pages(w.T, cloudwatchlogs.NewDescribeLogGroupsPaginator(w.logs, input)) {
@@ -116,17 +116,17 @@ func (w *standing) logGroup(what, name string) (arn string) {
 			}
 		}
 	}
-	w.Errorf("%s, %s, is not there", what, name)
+	w.Errorf("%s, %s, does not exist", what, name)
 	return ""
 }
 
-func (w *standing) keysAreRenewed() {
+func (w *deployed) keysAreRotated() {
 	for _, noun := range []string{"logs", "database", "services", "alerts", "backup"} {
 		key := w.key(noun)
-		if !said(w.kms.GetKeyRotationStatus(alive, &kms.GetKeyRotationStatusInput{
+		if !must(w.kms.GetKeyRotationStatus(alive, &kms.GetKeyRotationStatusInput{
 			KeyId: &key,
 		}))(w.T).KeyRotationEnabled {
-			w.Errorf("the key for %s is never renewed", noun)
+			w.Errorf("the KMS key for %s is not rotated", noun)
 		}
 	}
 }

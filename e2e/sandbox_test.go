@@ -24,29 +24,29 @@ import (
 	"platform/internal/emulator"
 )
 
-// site is an environment that is deployed to an emulator of its own, out of a folder that has what
-// the project's has.
-type site struct {
+// sandbox is an environment that is deployed to its own emulator, from a copy of the project's
+// folder.
+type sandbox struct {
 	environment string
 
-	// folder holds config/, functions/, go.mod and cdktf.json, as the project's does, and the local
+	// folder contains config/, functions/, go.mod and cdktf.json of the project, and the local
 	// state.
 	folder string
 
-	// stack is the folder of cdk.tf.json.
+	// stack is the folder that contains cdk.tf.json.
 	stack string
 
-	// url is where AWS is: the emulator, or something that stands before it.
+	// url is the endpoint for AWS: the emulator, or a proxy before it.
 	url string
 
 	server *emulator.Server
 }
 
-// newSite starts an emulator, which ends with the test, and lays out a site with the shipped
-// configuration of an environment. It is not yet synthesised.
-func newSite(t *testing.T, environment string) *site {
+// newSandbox starts an emulator, which ends with the test, and creates the folder with the shipped
+// configuration of an environment. It does not synthesise.
+func newSandbox(t *testing.T, environment string) *sandbox {
 	t.Helper()
-	s := &site{environment: environment, folder: layOut(t, environment)}
+	s := &sandbox{environment: environment, folder: copyProject(t, environment)}
 	var err error
 	s.server, err = moto.Start(alive, emulator.Options{
 		Folder:    s.folder,
@@ -61,11 +61,11 @@ func newSite(t *testing.T, environment string) *site {
 	return s
 }
 
-// layOut makes a folder that has what the program reads in the project's folder.
-func layOut(t *testing.T, name string) string {
+// copyProject creates a folder with the files of the project that the program reads.
+func copyProject(t *testing.T, name string) string {
 	t.Helper()
-	// Not t.TempDir: what is being killed may still write when the test ends, and that a removal
-	// fails is no finding.
+	// Not t.TempDir, which fails the test if it cannot delete the folder: a process that is being
+	// killed may still write.
 	folder, err := os.MkdirTemp(scratch, name+"-*")
 	if err != nil {
 		t.Fatal(err)
@@ -87,8 +87,8 @@ func layOut(t *testing.T, name string) string {
 	return folder
 }
 
-// shipped is the configuration of the site's environment as the project ships it.
-func (s *site) shipped(t *testing.T) map[string]any {
+// shipped returns the shipped configuration of the environment.
+func (s *sandbox) shipped(t *testing.T) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "config", s.environment+".yaml"))
 	if err != nil {
@@ -106,8 +106,8 @@ func document(t *testing.T, text string) map[string]any {
 	return d
 }
 
-// patched returns a document with the values of another in it; nested documents are patched in
-// turn.
+// patched returns a copy of a document with the values of a patch. It patches nested documents
+// recursively.
 func patched(d, patch map[string]any) map[string]any {
 	result := map[string]any{}
 	maps.Copy(result, d)
@@ -122,8 +122,8 @@ func patched(d, patch map[string]any) map[string]any {
 	return result
 }
 
-// synthesise writes the configuration and has the program make the stack of it.
-func (s *site) synthesise(t *testing.T, configuration map[string]any) {
+// synthesise writes the configuration and runs the program.
+func (s *sandbox) synthesise(t *testing.T, configuration map[string]any) {
 	t.Helper()
 	text, err := yaml.Marshal(configuration)
 	if err != nil {
@@ -140,33 +140,33 @@ func (s *site) synthesise(t *testing.T, configuration map[string]any) {
 		t.Fatalf("want one stack, have %v (%v)", stacks, err)
 	}
 	s.stack = filepath.Dir(stacks[0])
-	// Through the emulator's own door: what stands before it may be out to refuse.
-	if err := emulator.Furnish(alive, s.server.URL, s.stack); err != nil {
+	// Directly to the emulator, because a proxy may deny calls.
+	if err := emulator.PrepareStack(alive, s.server.URL, s.stack); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// environ is the environment in which the site's commands run: all of AWS is the site's, and no
-// setting of the user's counts.
-func (s *site) environ() []string {
+// environ returns the environment of commands, with the endpoint for AWS and without the user's
+// settings.
+func (s *sandbox) environ() []string {
 	env := append(emulator.Environ(environ(), s.url), tf.Env...)
-	// The provider describes 1,500 kinds of resources to each terraform command: with less
-	// collection of garbage that takes a quarter less.
+	// Each terraform command reads the schemas of 1,500 resource types from the provider. With less
+	// garbage collection, that is 25% faster.
 	return append(env, "ENVIRONMENT="+s.environment, "FORCE_COLOR=0", "GOGC=400")
 }
 
-// run runs a command in the site's folder and returns what it says. It is killed with all that it
-// started when the tests are interrupted or their time is over.
-func (s *site) run(t *testing.T, path string, args ...string) (output string, err error) {
+// run runs a command in the folder and returns its output. The command and its child processes are
+// killed when the tests are interrupted or reach their time limit.
+func (s *sandbox) run(t *testing.T, path string, args ...string) (output string, err error) {
 	t.Helper()
 	cmd, text := s.command(t, path, args...)
 	err = cmd.Run()
 	return text(), err
 }
 
-// command is what run runs, for who wants to do something to it meanwhile; text is what it has said
-// so far.
-func (s *site) command(t *testing.T, path string, args ...string) (cmd *exec.Cmd, text func() string) {
+// command returns the command of run, for tests that act while it runs. text returns its output so
+// far.
+func (s *sandbox) command(t *testing.T, path string, args ...string) (cmd *exec.Cmd, text func() string) {
 	t.Helper()
 	return command(t, s.folder, s.environ(), path, args...)
 }
@@ -177,15 +177,15 @@ func command(
 	t.Helper()
 	ctx := alive
 	if deadline, ok := t.Deadline(); ok {
-		// Before go test's own limit, at which nothing would be cleaned up.
+		// Before the time limit of go test, which ends the tests without cleaning up.
 		limited, cancel := context.WithDeadline(alive, deadline.Add(-30*time.Second))
 		t.Cleanup(cancel)
 		ctx = limited
 	}
 	cmd = exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Env = folder, env
-	// A group of its own, which is killed as one. cdktf's terraform has a terminal and a session of
-	// its own, and ends when the terminal does.
+	// A separate process group, which is killed as one. cdktf runs terraform in a separate terminal
+	// and session; terraform ends when the terminal is closed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 20 * time.Second
@@ -194,8 +194,8 @@ func command(
 	return cmd, out.text
 }
 
-// cdktf runs a command of the cdktf CLI on what is synthesised.
-func (s *site) cdktf(t *testing.T, command string, args ...string) (output string, err error) {
+// cdktf runs a command of the cdktf CLI with the synthesised stack.
+func (s *sandbox) cdktf(t *testing.T, command string, args ...string) (output string, err error) {
 	t.Helper()
 	flags := []string{command, "--skip-synth", "--skip-provider-lock", "--no-color"}
 	return s.run(t, cdktfPath(t), append(flags, args...)...)
@@ -208,19 +208,19 @@ func cdktfPath(t *testing.T) string {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("cdktf is not there, run npm ci first: %v", err)
+		t.Fatalf("cdktf is not installed, run npm ci first: %v", err)
 	}
 	return path
 }
 
-// terraform runs terraform itself, in the stack's folder.
-func (s *site) terraform(t *testing.T, args ...string) (output string, err error) {
+// terraform runs terraform in the stack's folder.
+func (s *sandbox) terraform(t *testing.T, args ...string) (output string, err error) {
 	t.Helper()
 	return s.run(t, tf.Path, append([]string{"-chdir=" + s.stack}, args...)...)
 }
 
-// plan has cdktf plan, and reads the plan.
-func (s *site) plan(t *testing.T) *tfjson.Plan {
+// plan runs cdktf diff and returns its plan.
+func (s *sandbox) plan(t *testing.T) *tfjson.Plan {
 	t.Helper()
 	if out, err := s.cdktf(t, "diff"); err != nil {
 		t.Fatalf("cdktf diff: %v\n%s", err, out)
@@ -244,8 +244,8 @@ func (s *site) plan(t *testing.T) *tfjson.Plan {
 	return plan
 }
 
-// deploy deploys what is synthesised.
-func (s *site) deploy(t *testing.T) (output string) {
+// deploy deploys the synthesised stack.
+func (s *sandbox) deploy(t *testing.T) (output string) {
 	t.Helper()
 	out, err := s.cdktf(t, "deploy", "--auto-approve")
 	if err != nil {
@@ -254,9 +254,9 @@ func (s *site) deploy(t *testing.T) (output string) {
 	return out
 }
 
-// changes are what a plan would do, one a resource, in the order of their addresses: "+ ADDRESS"
-// makes it, "~ ADDRESS" changes it in place, "- ADDRESS" destroys it, "± ADDRESS" puts another one
-// in its place.
+// changes returns the changes of a plan, one for each resource, in the order of their addresses:
+// "+ ADDRESS" creates it, "~ ADDRESS" updates it in place, "- ADDRESS" deletes it, "± ADDRESS"
+// replaces it.
 func changes(plan *tfjson.Plan) []string {
 	var all []string
 	for _, r := range plan.ResourceChanges {
@@ -285,7 +285,7 @@ func changes(plan *tfjson.Plan) []string {
 	return all
 }
 
-// count says of changes what terraform says of them at the end.
+// count returns the summary of changes in the form of terraform apply.
 func count(changes []string) string {
 	added, changed, destroyed := 0, 0, 0
 	for _, c := range changes {
@@ -304,7 +304,7 @@ func count(changes []string) string {
 	return fmt.Sprintf("%d added, %d changed, %d destroyed", added, changed, destroyed)
 }
 
-// lines keeps what is written to it, without the codes that colour and move on a terminal.
+// lines records the output of a command without terminal control codes.
 type lines struct {
 	all  bytes.Buffer
 	part []byte
@@ -327,7 +327,7 @@ func (l *lines) Write(p []byte) (int, error) {
 
 func (l *lines) text() string { return l.all.String() + codes.ReplaceAllString(string(l.part), "") }
 
-// tail is the end of a text, n lines of it.
+// tail returns the last n lines of a text.
 func tail(text string, n int) string {
 	all := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(all[max(0, len(all)-n):], "\n")

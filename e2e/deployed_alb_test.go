@@ -18,36 +18,37 @@ import (
 	"platform/internal/emulator"
 )
 
-func (w *standing) balancerAnswersAndForwards() {
-	if w.balancer.Scheme == elbtypes.LoadBalancerSchemeEnumInternal {
-		w.Errorf("the balancer is not to be reached from the internet")
+func (w *deployed) loadBalancerHasTheExpectedListeners() {
+	if w.loadBalancer.Scheme == elbtypes.LoadBalancerSchemeEnumInternal {
+		w.Errorf("the load balancer is internal")
 	}
-	w.equal("the balancer's VPC", *w.balancer.VpcId, w.vpc)
+	w.equal("the load balancer's VPC", *w.loadBalancer.VpcId, w.vpc)
 	var in []string
-	for _, zone := range w.balancer.AvailabilityZones {
+	for _, zone := range w.loadBalancer.AvailabilityZones {
 		in = append(in, *zone.SubnetId)
 	}
-	w.same("the balancer's subnets", in, w.tier("public"))
+	w.sameElements("the load balancer's subnets", in, w.subnetIDs("public"))
 
 	attributes := map[string]string{}
-	for _, a := range said(w.elb.DescribeLoadBalancerAttributes(alive, &elb.DescribeLoadBalancerAttributesInput{
-		LoadBalancerArn: w.balancer.LoadBalancerArn,
+	for _, a := range must(w.elb.DescribeLoadBalancerAttributes(alive, &elb.DescribeLoadBalancerAttributesInput{
+		LoadBalancerArn: w.loadBalancer.LoadBalancerArn,
 	}))(w.T).Attributes {
 		attributes[*a.Key] = *a.Value
 	}
-	w.equal("the balancer's protection", attributes["deletion_protection.enabled"], fmt.Sprint(w.protected))
-	w.equal("that the balancer logs", attributes["access_logs.s3.enabled"], "true")
-	w.equal("where the balancer logs to", attributes["access_logs.s3.bucket"],
+	w.equal("the load balancer's deletion protection", attributes["deletion_protection.enabled"],
+		fmt.Sprint(w.protected))
+	w.equal("access logs of the load balancer are enabled", attributes["access_logs.s3.enabled"], "true")
+	w.equal("bucket of the load balancer's access logs", attributes["access_logs.s3.bucket"],
 		w.stack+"-access-logs-"+emulator.Account+"-"+w.region)
 
-	group := w.targets
-	w.same("what the target group is", []string{
+	group := w.targetGroup
+	w.sameElements("settings of the target group", []string{
 		string(group.TargetType), string(group.Protocol), fmt.Sprint(*group.Port), *group.VpcId,
 		string(group.HealthCheckProtocol), *group.HealthCheckPort, *group.HealthCheckPath, *group.Matcher.HttpCode,
 	}, []string{"ip", "HTTP", "8080", w.vpc, "HTTP", "traffic-port", "/", "200-299"})
-	// moto names a balancer once for each of its rules
+	// moto lists a load balancer once for each of its rules
 	balancers := slices.Compact(group.LoadBalancerArns)
-	w.same("balancers of the target group", balancers, []string{*w.balancer.LoadBalancerArn})
+	w.sameElements("load balancers of the target group", balancers, []string{*w.loadBalancer.LoadBalancerArn})
 
 	var listeners, rules []string
 	for _, l := range w.listeners() {
@@ -64,19 +65,19 @@ func (w *standing) balancerAnswersAndForwards() {
 			}
 		}
 	}
-	w.same("what the balancer answers to what no rule takes", listeners, w.answers)
-	w.same("rules of the balancer", rules, w.forwards)
+	w.sameElements("default actions of the listeners", listeners, w.defaultActions)
+	w.sameElements("listener rules", rules, w.listenerRules)
 }
 
-func (w *standing) listeners() []elbtypes.Listener {
+func (w *deployed) listeners() []elbtypes.Listener {
 	w.Helper()
-	return said(w.elb.DescribeListeners(alive, &elb.DescribeListenersInput{
-		LoadBalancerArn: w.balancer.LoadBalancerArn,
+	return must(w.elb.DescribeListeners(alive, &elb.DescribeListenersInput{
+		LoadBalancerArn: w.loadBalancer.LoadBalancerArn,
 	}))(w.T).Listeners
 }
 
-// action says what a listener or a rule does.
-func (w *standing) action(a elbtypes.Action) string {
+// action describes the action of a listener or a rule.
+func (w *deployed) action(a elbtypes.Action) string {
 	switch {
 	case a.FixedResponseConfig != nil:
 		return *a.FixedResponseConfig.StatusCode + " " + *a.FixedResponseConfig.MessageBody
@@ -87,7 +88,7 @@ func (w *standing) action(a elbtypes.Action) string {
 			return "a redirect to another address"
 		}
 		return strings.TrimPrefix(string(r.StatusCode), "HTTP_") + " to " + *r.Protocol + " " + *r.Port
-	case aws.ToString(a.TargetGroupArn) == *w.targets.TargetGroupArn:
+	case aws.ToString(a.TargetGroupArn) == *w.targetGroup.TargetGroupArn:
 		return "forward to web"
 	}
 	return string(a.Type) + " " + aws.ToString(a.TargetGroupArn)
@@ -112,9 +113,9 @@ func conditionsOf(r elbtypes.Rule) string {
 	return strings.Join(all, " and ")
 }
 
-// certificateIsTheDomains: it is issued, and the listener has it with a policy of TLS 1.2 and
-// later.
-func (w *standing) certificateIsTheDomains() {
+// certificateIsForTheDomain: the HTTPS listener has an issued certificate for the domain, and a TLS
+// policy for TLS 1.2 and later.
+func (w *deployed) certificateIsForTheDomain() {
 	var have []string
 	for _, l := range w.listeners() {
 		if l.Protocol != elbtypes.ProtocolEnumHttps {
@@ -122,7 +123,7 @@ func (w *standing) certificateIsTheDomains() {
 		}
 		w.equal("the listener's TLS policy", *l.SslPolicy, "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09")
 		for _, c := range l.Certificates {
-			certificate := said(w.acm.DescribeCertificate(alive, &acm.DescribeCertificateInput{
+			certificate := must(w.acm.DescribeCertificate(alive, &acm.DescribeCertificateInput{
 				CertificateArn: c.CertificateArn,
 			}))(w.T).Certificate
 			w.equal("the certificate's status", certificate.Status, acmtypes.CertificateStatusIssued)
@@ -133,16 +134,16 @@ func (w *standing) certificateIsTheDomains() {
 	if w.domain != "" {
 		want = []string{w.domain}
 	}
-	w.same("domains of certificates", have, want)
+	w.sameElements("domains of certificates", have, want)
 }
 
-func (w *standing) domainLeadsToTheBalancer() {
+func (w *deployed) domainIsAnAliasOfTheLoadBalancer() {
 	if w.domain == "" {
 		return
 	}
 	_, parent, _ := strings.Cut(w.domain, ".")
 	byName := &route53.ListHostedZonesByNameInput{DNSName: &parent, MaxItems: aws.Int32(1)}
-	zone := only(w.T, "zone "+parent, said(w.route53.ListHostedZonesByName(alive, byName))(w.T).HostedZones)
+	zone := only(w.T, "zone "+parent, must(w.route53.ListHostedZonesByName(alive, byName))(w.T).HostedZones)
 	var have []string
 	records := &route53.ListResourceRecordSetsInput{HostedZoneId: zone.Id}
 	for p := range pages(w.T, route53.NewListResourceRecordSetsPaginator(w.route53, records)) {
@@ -152,22 +153,22 @@ func (w *standing) domainLeadsToTheBalancer() {
 			}
 		}
 	}
-	alias := "A " + *w.balancer.DNSName + " " + *w.balancer.CanonicalHostedZoneId
-	w.same("where "+w.domain+" leads", have, []string{alias})
+	alias := "A " + *w.loadBalancer.DNSName + " " + *w.loadBalancer.CanonicalHostedZoneId
+	w.sameElements("alias records of "+w.domain, have, []string{alias})
 }
 
-func (w *standing) firewallStandsBeforeTheBalancer() {
-	acl := said(w.wafv2.GetWebACLForResource(alive, &wafv2.GetWebACLForResourceInput{
-		ResourceArn: w.balancer.LoadBalancerArn,
+func (w *deployed) firewallProtectsTheLoadBalancer() {
+	acl := must(w.wafv2.GetWebACLForResource(alive, &wafv2.GetWebACLForResourceInput{
+		ResourceArn: w.loadBalancer.LoadBalancerArn,
 	}))(w.T).WebACL
-	if stands := acl != nil && acl.ARN != nil; stands != w.firewall {
-		w.Errorf("that a firewall stands before the balancer: have %t, want %t", stands, w.firewall)
-	} else if stands {
-		logging := said(w.wafv2.GetLoggingConfiguration(alive, &wafv2.GetLoggingConfigurationInput{
+	if protected := acl != nil && acl.ARN != nil; protected != w.firewall {
+		w.Errorf("web ACL of the load balancer: have %t, want %t", protected, w.firewall)
+	} else if protected {
+		logging := must(w.wafv2.GetLoggingConfiguration(alive, &wafv2.GetLoggingConfigurationInput{
 			ResourceArn: acl.ARN,
 		}))(w.T).LoggingConfiguration
 		for _, destination := range logging.LogDestinationConfigs {
-			w.logGroup("the firewall's log group", destination[strings.LastIndex(destination, ":")+1:])
+			w.logGroup("the log group of the web ACL", destination[strings.LastIndex(destination, ":")+1:])
 		}
 	}
 }

@@ -16,8 +16,8 @@ import (
 	"platform/internal/emulator"
 )
 
-// outputsNameWhatStands compares what Terraform puts out with what AWS says.
-func (s *site) outputsNameWhatStands(t *testing.T, w *standing) {
+// outputsMatchTheDeployment compares Terraform's outputs with AWS's API.
+func (s *sandbox) outputsMatchTheDeployment(t *testing.T, w *deployed) {
 	out, err := s.terraform(t, "output", "-json")
 	if err != nil {
 		t.Fatalf("terraform output: %v\n%s", err, out)
@@ -30,20 +30,20 @@ func (s *site) outputsNameWhatStands(t *testing.T, w *standing) {
 	for name, output := range outputs {
 		have[name] = output.Value
 	}
-	address := "http://" + *w.balancer.DNSName
+	address := "http://" + *w.loadBalancer.DNSName
 	if w.domain != "" {
 		address = "https://" + w.domain
 	}
 	want := map[string]any{
 		"url":                             address,
-		"load_balancer_dns_name":          *w.balancer.DNSName,
-		"load_balancer_zone_id":           *w.balancer.CanonicalHostedZoneId,
+		"load_balancer_dns_name":          *w.loadBalancer.DNSName,
+		"load_balancer_zone_id":           *w.loadBalancer.CanonicalHostedZoneId,
 		"load_balancer_security_group_id": w.groups["load-balancer"],
 		"vpc_id":                          w.vpc,
-		"public_subnet_ids":               w.tier("public"),
-		"private_subnet_ids":              w.tier("private"),
-		"database_subnet_ids":             w.tier("database"),
-		"cluster_name": *said(w.ecs.DescribeClusters(alive, &ecs.DescribeClustersInput{
+		"public_subnet_ids":               w.subnetIDs("public"),
+		"private_subnet_ids":              w.subnetIDs("private"),
+		"database_subnet_ids":             w.subnetIDs("database"),
+		"cluster_name": *must(w.ecs.DescribeClusters(alive, &ecs.DescribeClustersInput{
 			Clusters: []string{w.stack},
 		}))(t).Clusters[0].ClusterName,
 		"service_names":              map[string]string{"web": "web"},
@@ -61,7 +61,7 @@ func (s *site) outputsNameWhatStands(t *testing.T, w *standing) {
 		"database_secret_arn":        *w.database.MasterUserSecret.SecretArn,
 		"database_security_group_id": w.groups["database"],
 		"service_database_secret_arns": map[string]string{
-			"web": *said(w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{
+			"web": *must(w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{
 				SecretId: aws.String(w.stack + "/database/web"),
 			}))(t).ARN,
 		},
@@ -70,11 +70,11 @@ func (s *site) outputsNameWhatStands(t *testing.T, w *standing) {
 		"dashboard_url": "https://" + w.region + ".console.aws.amazon.com/cloudwatch/home" +
 			"?region=" + w.region + "#dashboards/dashboard/" + w.stack,
 		"backup_bucket_name": w.stack + "-backup-" + emulator.Account + "-" + w.region,
-		"backup_function_name": *said(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
+		"backup_function_name": *must(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
 			FunctionName: aws.String(w.stack + "-backup"),
 		}))(t).FunctionName,
 	}
-	w.same("outputs", slices.Collect(maps.Keys(have)), slices.Collect(maps.Keys(want)))
+	w.sameElements("outputs", slices.Collect(maps.Keys(have)), slices.Collect(maps.Keys(want)))
 	for name, value := range want {
 		had, _ := json.Marshal(have[name])
 		text, _ := json.Marshal(value)

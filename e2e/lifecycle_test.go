@@ -11,29 +11,29 @@ import (
 	"time"
 )
 
-// stage is a part of an environment's life: a change of the configuration, and all that it may
-// change.
+// stage is a change of the configuration of a deployed environment, with the changes of resources
+// that it must cause.
 type stage struct {
 	name string
 
-	// patch is laid over the configuration as the stages before left it, unless it is shipped.
+	// patch is applied to the configuration of the previous stage. The value shipped restores the
+	// shipped configuration.
 	patch string
 
-	// want are the changes, as changes writes them, in any order.
+	// want are the expected changes, in the notation of function changes, in any order.
 	want []string
 
-	// budget is what the stage is expected to take. Nothing fails when it takes longer; the test's
-	// own time limit does that.
+	// budget is the expected time. It is only printed; the test has a time limit.
 	budget time.Duration
 
-	// then looks at what stands after the stage; may be nil.
-	then func(*testing.T, *site)
+	// then checks the environment after the stage. It may be nil.
+	then func(*testing.T, *sandbox)
 }
 
-// What the changes that both environments live through touch.
+// The expected changes of resources of stages that both environments have.
 var (
 	image = []string{
-		"± aws_ecs_task_definition.service_web_task_definition", // a revision never changes: a new one takes its place
+		"± aws_ecs_task_definition.service_web_task_definition", // a new revision
 		"~ aws_ecs_service.service_web_service",
 	}
 	tasks = []string{
@@ -46,7 +46,7 @@ var (
 	}
 	instanceClass = []string{
 		"~ aws_db_instance.database",
-		// Their thresholds follow from the instance's memory.
+		// Their thresholds depend on the memory of the instance.
 		"~ aws_cloudwatch_metric_alarm.database_connections_alarm",
 		"~ aws_cloudwatch_metric_alarm.database_memory_alarm",
 	}
@@ -89,7 +89,7 @@ var (
 		"+ aws_route_table_association.private_route_table_association_c",
 		"+ aws_route_table_association.database_route_table_association_c",
 		"+ aws_vpc_endpoint_route_table_association.s3_endpoint_route_table_association_c",
-		// All five list the subnets that they may use.
+		// These list their subnets.
 		"~ aws_db_subnet_group.database_subnet_group",
 		"~ aws_ecs_service.prometheus_service",
 		"~ aws_ecs_service.service_web_service",
@@ -101,19 +101,19 @@ var (
 		"+ aws_nat_gateway.nat_gateway_c",
 		"+ aws_cloudwatch_metric_alarm.nat_drops_c_alarm",
 		"+ aws_cloudwatch_metric_alarm.nat_ports_c_alarm",
-		"~ aws_cloudwatch_dashboard.dashboard", // shows each gateway
+		"~ aws_cloudwatch_dashboard.dashboard", // shows all NAT gateways
 	}, zone...)
 )
 
-// together are the changes of several lists, each once.
-func together(lists ...[]string) []string {
+// merged returns the changes of several lists without duplicates.
+func merged(lists ...[]string) []string {
 	all := slices.Concat(lists...)
 	slices.Sort(all)
 	return slices.Compact(all)
 }
 
-// undone are the changes that take back others.
-func undone(changes []string) []string {
+// reverted returns the changes that revert other changes.
+func reverted(changes []string) []string {
 	var back []string
 	for _, c := range changes {
 		back = append(back, strings.NewReplacer("+ ", "- ", "- ", "+ ").Replace(c))
@@ -121,55 +121,55 @@ func undone(changes []string) []string {
 	return back
 }
 
-// The first deployment, and what comes after the last stage here, are the same for all and not in
-// the table.
-var lives = map[string][]stage{
+// stagesOf are the stages between the first deployment and the destruction of each environment.
+var stagesOf = map[string][]stage{
 	"dev": {
 		{
-			"a new image",
+			"a new image of web",
 			`services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`,
 			image,
 			minute,
 			nil,
 		},
-		{"more tasks", `services: {web: {tasks: 2}}`, tasks, minute, nil},
-		{"a zone added", `network: {zones: [a, b, c]}`, zone, 2 * minute, nil},
-		{"that zone dropped", `network: {zones: [a, b]}`, undone(zone), 2 * minute, nil},
+		{"more tasks of web", `services: {web: {tasks: 2}}`, tasks, minute, nil},
+		{"zone c is added", `network: {zones: [a, b, c]}`, zone, 2 * minute, nil},
+		{"zone c is removed", `network: {zones: [a, b]}`, reverted(zone), 2 * minute, nil},
 		{"a larger instance class", `database: {instance_class: db.t4g.small}`, instanceClass, 2 * minute, nil},
-		{"a longer retention", `backup: {retention: 14}`, retention, 2 * minute, nil},
+		{"a longer snapshot retention", `backup: {retention: 14}`, retention, 2 * minute, nil},
 		{"an e-mail address for alarms", `monitoring: {emails: [night@example.com]}`, email, minute, nil},
-		{"the schedule moved", `backup: {schedule: cron(30 2 * * ? *)}`, schedule, minute, nil},
-		{"another priority", `services: {web: {route: {priority: 70}}}`, priority, minute, nil},
+		{"another backup schedule", `backup: {schedule: cron(30 2 * * ? *)}`, schedule, minute, nil},
+		{"another listener rule priority", `services: {web: {route: {priority: 70}}}`, priority, minute, nil},
 		{
-			"a service that reads the database, and web no longer its owner",
+			"a new service with read access, and web with write instead of owner access",
 			`services: {web: {database: write}, ` +
 				`reader: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", database: read}}`,
 			reader,
 			2 * minute,
-			readerReads,
+			readerCanOnlyRead,
 		},
 		{
-			"as it was shipped",
+			"the shipped configuration is restored",
 			shipped,
-			together(image, tasks, instanceClass, retention, undone(email), schedule, priority, undone(reader)),
+			merged(image, tasks, instanceClass, retention, reverted(email), schedule, priority, reverted(reader)),
 			3 * minute,
-			readerIsGone,
+			readerIsRemoved,
 		},
 	},
 	"prod": {
 		{
-			"a new image",
+			"a new image of web",
 			`services: {web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`,
 			image,
 			minute,
 			nil,
 		},
-		{"more tasks", `services: {web: {tasks: 3}}`, scaledTasks, minute, nil},
-		// The region has three zones and prod uses them all, so one goes first.
-		{"a zone dropped", `network: {zones: [a, b]}`, undone(zoneWithNAT), 2 * minute, nil},
-		{"that zone added", `network: {zones: [a, b, c]}`, zoneWithNAT, 2 * minute, nil},
+		{"more tasks of web", `services: {web: {tasks: 3}}`, scaledTasks, minute, nil},
+		// prod uses all three zones of the region, so a zone can only be added after one is
+		// removed.
+		{"zone c is removed", `network: {zones: [a, b]}`, reverted(zoneWithNAT), 2 * minute, nil},
+		{"zone c is added again", `network: {zones: [a, b, c]}`, zoneWithNAT, 2 * minute, nil},
 		{"a larger instance class", `database: {instance_class: db.m7g.xlarge}`, instanceClass, 2 * minute, nil},
-		{"a longer retention", `backup: {retention: 70}`, retention, 2 * minute, nil},
+		{"a longer snapshot retention", `backup: {retention: 70}`, retention, 2 * minute, nil},
 		{
 			"an e-mail address for alarms",
 			`monitoring: {emails: [alerts@example.com, night@example.com]}`,
@@ -177,42 +177,42 @@ var lives = map[string][]stage{
 			minute,
 			nil,
 		},
-		{"the schedule moved", `backup: {schedule: cron(30 2 * * ? *)}`, schedule, minute, nil},
-		{"another priority", `services: {web: {route: {priority: 70}}}`, priority, minute, nil},
+		{"another backup schedule", `backup: {schedule: cron(30 2 * * ? *)}`, schedule, minute, nil},
+		{"another listener rule priority", `services: {web: {route: {priority: 70}}}`, priority, minute, nil},
 		{
-			"as it was shipped",
+			"the shipped configuration is restored",
 			shipped,
-			together(image, scaledTasks, instanceClass, retention, undone(email), schedule, priority),
+			merged(image, scaledTasks, instanceClass, retention, reverted(email), schedule, priority),
 			3 * minute,
 			nil,
 		},
 	},
 }
 
-// shipped stands for the configuration as the project ships it.
+// shipped is the patch that restores the shipped configuration.
 const shipped = "shipped"
 
 const minute = time.Minute
 
-func TestLifeOfAnEnvironment(t *testing.T) {
+func TestEnvironmentIsDeployedChangedAndDestroyed(t *testing.T) {
 	t.Parallel()
 	for _, environment := range environments(t) {
-		stages, ok := lives[environment]
+		stages, ok := stagesOf[environment]
 		if !ok {
-			t.Errorf("%s is shipped, and nobody knows its life", environment)
+			t.Errorf("%s is shipped, but stagesOf does not have it", environment)
 		}
 		t.Run(environment, func(t *testing.T) {
 			t.Parallel()
-			live(t, environment, stages)
+			runStages(t, environment, stages)
 		})
 	}
 }
 
-func live(t *testing.T, environment string, stages []stage) {
-	s := newSite(t, environment)
+func runStages(t *testing.T, environment string, stages []stage) {
+	s := newSandbox(t, environment)
 	configuration := s.shipped(t)
-	s.synthesise(t, configuration) // which makes what the stack takes for granted, too
-	empty := s.holdings(t)
+	s.synthesise(t, configuration) // also creates the resources that the stack expects in the account
+	empty := s.inventory(t)
 
 	within(t, "the first deployment", 6*minute, func() string {
 		summary := summaryOf(t, s.deploy(t))
@@ -222,7 +222,7 @@ func live(t *testing.T, environment string, stages []stage) {
 		return summary
 	})
 	within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
-	s.inspect(t)
+	s.checkDeployment(t)
 
 	for _, stage := range stages {
 		within(t, stage.name, stage.budget, func() string {
@@ -234,18 +234,18 @@ func live(t *testing.T, environment string, stages []stage) {
 			s.synthesise(t, configuration)
 			have := changes(s.plan(t))
 			if missing, extra := difference(stage.want, have); len(missing)+len(extra) > 0 {
-				t.Errorf("%s:\nshould change, too:\n\t%s\nshould not change:\n\t%s", stage.name,
+				t.Errorf("%s:\nmissing changes:\n\t%s\nunexpected changes:\n\t%s", stage.name,
 					strings.Join(missing, "\n\t"), strings.Join(extra, "\n\t"))
 			}
 			for _, change := range have {
-				// A task definition never changes: a new revision takes its place.
+				// Only task definitions are replaced, by a new revision.
 				if strings.HasPrefix(change, "±") && !strings.HasPrefix(change, "± aws_ecs_task_definition.") {
-					t.Errorf("%s: another one takes the place of %s", stage.name, change)
+					t.Errorf("%s: unexpected replacement: %s", stage.name, change)
 				}
 			}
 			summary := summaryOf(t, s.deploy(t))
 			if summary != count(have) {
-				t.Errorf("%s: the plan was %s, and it did %s", stage.name, count(have), summary)
+				t.Errorf("%s: the plan had %s, but the deployment %s", stage.name, count(have), summary)
 			}
 			if stage.then != nil {
 				stage.then(t, s)
@@ -256,25 +256,27 @@ func live(t *testing.T, environment string, stages []stage) {
 	within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
 
 	if s.isProtected(t) {
-		within(t, "destroying is refused", minute, func() string { return s.refusesToGo(t) })
-		within(t, "unprotected", 3*minute, func() string {
+		within(t, "destruction of the protected stack is rejected", minute, func() string {
+			return s.destroyIsRejected(t)
+		})
+		within(t, "protected: false", 3*minute, func() string {
 			s.synthesise(t, patched(configuration, document(t, "protected: false")))
 			return summaryOf(t, s.deploy(t))
 		})
 	}
-	within(t, "the destruction", 5*minute, func() string { return s.goes(t, empty) })
+	within(t, "the destruction", 5*minute, func() string { return s.destroy(t, empty) })
 }
 
-// nothingToChange says what a plan would do if there is anything.
-func (s *site) nothingToChange(t *testing.T) string {
+// nothingToChange reports changes of a plan, of which there should be none.
+func (s *sandbox) nothingToChange(t *testing.T) string {
 	t.Helper()
 	if left := changes(s.plan(t)); len(left) > 0 {
-		t.Errorf("there should be nothing to change:\n\t%s", strings.Join(left, "\n\t"))
+		t.Errorf("want no changes, have\n\t%s", strings.Join(left, "\n\t"))
 	}
 	return "0 added, 0 changed, 0 destroyed"
 }
 
-// within prints what a part did and took. The budget is printed beside it.
+// within runs a step and prints its result, its time and its budget.
 func within(t *testing.T, name string, budget time.Duration, part func() string) {
 	t.Helper()
 	start := time.Now()
@@ -282,7 +284,7 @@ func within(t *testing.T, name string, budget time.Duration, part func() string)
 	fmt.Printf("%s: %s: %s; %.0f s of %.0f\n", t.Name(), name, did, time.Since(start).Seconds(), budget.Seconds())
 }
 
-// difference are the entries of want that have lacks, and the other way round.
+// difference returns the entries of want that are not in have, and the other way round.
 func difference(want, have []string) (missing, extra []string) {
 	for _, w := range want {
 		if !slices.Contains(have, w) {
@@ -297,47 +299,47 @@ func difference(want, have []string) (missing, extra []string) {
 	return missing, extra
 }
 
-// summaryOf is what terraform says at the end of a deployment.
+// summaryOf returns the summary that terraform prints at the end.
 func summaryOf(t *testing.T, output string) string {
 	t.Helper()
 	summary := complete.FindStringSubmatch(output)
 	if summary == nil {
-		t.Fatalf("terraform does not say how it ended:\n%s", tail(output, 40))
+		t.Fatalf("the output has no summary of terraform:\n%s", tail(output, 40))
 	}
 	return summary[1]
 }
 
 var complete = regexp.MustCompile(`(?:Apply|Destroy) complete! Resources: (.*?)\.`)
 
-// isProtected tells whether the shipped configuration keeps the environment from being destroyed.
-func (s *site) isProtected(t *testing.T) bool {
+// isProtected reports whether the shipped configuration prevents destruction.
+func (s *sandbox) isProtected(t *testing.T) bool {
 	t.Helper()
 	return s.shipped(t)["profile"] == "production"
 }
 
-// refusesToGo wants a destruction to be refused with a clear message, before anything has changed.
-func (s *site) refusesToGo(t *testing.T) string {
+// destroyIsRejected checks that destruction fails with a clear message and changes nothing.
+func (s *sandbox) destroyIsRejected(t *testing.T) string {
 	t.Helper()
-	before := s.holdings(t)
+	before := s.inventory(t)
 	out, err := s.cdktf(t, "destroy", "--auto-approve")
 	if err == nil {
 		t.Fatal("a protected environment was destroyed")
 	}
 	if !strings.Contains(out, "Instance cannot be destroyed") ||
 		!strings.Contains(out, "has lifecycle.prevent_destroy set") {
-		t.Errorf("the refusal is not clear:\n%s", tail(out, 40))
+		t.Errorf("the error message is not clear:\n%s", tail(out, 40))
 	}
-	compareHoldings(t, "the refused destruction", before, s.holdings(t))
+	compareInventories(t, "the rejected destruction", before, s.inventory(t))
 	return "nothing changed"
 }
 
-// goes takes the environment down, and wants the account to be as it was before it came.
-func (s *site) goes(t *testing.T, empty holdings) string {
+// destroy destroys the environment, and checks that the account is as it was before the deployment.
+func (s *sandbox) destroy(t *testing.T, empty inventory) string {
 	t.Helper()
 	out, err := s.cdktf(t, "destroy", "--auto-approve")
 	if err != nil {
 		t.Fatalf("cdktf destroy: %v\n%s", err, tail(out, 60))
 	}
-	compareHoldings(t, "the destruction", empty, s.holdings(t))
+	compareInventories(t, "the destruction", empty, s.inventory(t))
 	return summaryOf(t, out)
 }

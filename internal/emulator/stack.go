@@ -25,17 +25,18 @@ const (
 	Override     = `{"provider": {"aws": {"max_retries": 3}}}` + "\n"
 )
 
-// Furnish prepares the deployment of a stack to the emulator at a URL. stack is the folder of
-// cdk.tf.json. Furnish writes the override file, and creates the resources that the stack expects
-// in an account, unless they exist: the bucket of its state, and the hosted zones that it looks up.
-func Furnish(ctx context.Context, url, stack string) error {
-	if err := furnish(ctx, url, stack); err != nil {
+// PrepareStack prepares the deployment of a stack to the emulator at a URL. stack is the folder of
+// cdk.tf.json. PrepareStack writes the override file, and creates the resources that the stack
+// expects in an account, unless they exist: the bucket of its state, and the hosted zones that it
+// looks up.
+func PrepareStack(ctx context.Context, url, stack string) error {
+	if err := prepareStack(ctx, url, stack); err != nil {
 		return fmt.Errorf("emulator: %w", err)
 	}
 	return nil
 }
 
-func furnish(ctx context.Context, url, folder string) error {
+func prepareStack(ctx context.Context, url, folder string) error {
 	text, err := os.ReadFile(filepath.Join(folder, "cdk.tf.json"))
 	if err != nil {
 		return err

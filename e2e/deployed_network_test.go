@@ -16,12 +16,12 @@ import (
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
 )
 
-func (w *standing) onlyTheBalancerIsOpenToTheInternet() {
+func (w *deployed) onlyTheLoadBalancerIsPublic() {
 	for p := range pages(w.T, ec2.NewDescribeSecurityGroupRulesPaginator(w.ec2, w.rulesOfGroups())) {
 		for _, rule := range p.SecurityGroupRules {
 			anyone := aws.ToString(rule.CidrIpv4) == "0.0.0.0/0" || aws.ToString(rule.CidrIpv6) == "::/0"
 			if anyone && !*rule.IsEgress && *rule.GroupId != w.groups["load-balancer"] {
-				w.Errorf("the internet may reach more than the balancer: %s", w.way(rule))
+				w.Errorf("ingress from the internet to more than the load balancer: %s", w.describeRule(rule))
 			}
 		}
 	}
@@ -33,9 +33,10 @@ func (w *standing) onlyTheBalancerIsOpenToTheInternet() {
 			}
 		}
 	}
-	for _, address := range said(w.ec2.DescribeAddresses(alive, nil))(w.T).Addresses {
+	for _, address := range must(w.ec2.DescribeAddresses(alive, nil))(w.T).Addresses {
 		if !gateways[aws.ToString(address.NetworkInterfaceId)] {
-			w.Errorf("a public address is not a NAT gateway's: %s", named(address.Tags, address.AllocationId))
+			w.Errorf("an Elastic IP address does not belong to a NAT gateway: %s",
+				nameAndID(address.Tags, address.AllocationId))
 		}
 	}
 	for p := range pages(w.T, ec2.NewDescribeNetworkInterfacesPaginator(w.ec2, &ec2.DescribeNetworkInterfacesInput{
@@ -43,38 +44,38 @@ func (w *standing) onlyTheBalancerIsOpenToTheInternet() {
 	})) {
 		for _, i := range p.NetworkInterfaces {
 			if i.Association != nil && i.Association.PublicIp != nil && !gateways[*i.NetworkInterfaceId] {
-				w.Errorf("a network interface has a public address and is not a NAT gateway's: %s",
-					named(i.TagSet, i.NetworkInterfaceId))
+				w.Errorf("a network interface with a public address does not belong to a NAT gateway: %s",
+					nameAndID(i.TagSet, i.NetworkInterfaceId))
 			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.subnets)) {
 		if *w.subnets[name].MapPublicIpOnLaunch || aws.ToBool(w.subnets[name].AssignIpv6AddressOnCreation) {
-			w.Errorf("what starts in subnet %s gets a public address", name)
+			w.Errorf("subnet %s assigns public addresses", name)
 		}
 	}
 	if *w.database.PubliclyAccessible {
-		w.Errorf("the database has a public address")
+		w.Errorf("the database is publicly accessible")
 	}
 	var none *lambdatypes.ResourceNotFoundException
 	name := w.stack + "-backup"
 	if _, err := w.lambda.GetFunctionUrlConfig(alive, &lambda.GetFunctionUrlConfigInput{
 		FunctionName: &name,
 	}); !errors.As(err, &none) {
-		w.Errorf("the function has an address of its own: %v", err)
+		w.Errorf("the backup function has a function URL: %v", err)
 	}
 	if _, err := w.lambda.GetPolicy(alive, &lambda.GetPolicyInput{FunctionName: &name}); !errors.As(err, &none) {
-		w.Errorf("the function may be called by who has no role for it: %v", err)
+		w.Errorf("the backup function has a resource policy: %v", err)
 	}
 }
 
-func (w *standing) rulesOfGroups() *ec2.DescribeSecurityGroupRulesInput {
+func (w *deployed) rulesOfGroups() *ec2.DescribeSecurityGroupRulesInput {
 	ids := slices.Sorted(maps.Values(w.groups))
 	return &ec2.DescribeSecurityGroupRulesInput{Filters: []ec2types.Filter{{Name: aws.String("group-id"), Values: ids}}}
 }
 
-// way says what a rule allows.
-func (w *standing) way(rule ec2types.SecurityGroupRule) string {
+// describeRule describes a security group rule.
+func (w *deployed) describeRule(rule ec2types.SecurityGroupRule) string {
 	group := func(id string) string {
 		for noun, known := range w.groups {
 			if known == id {
@@ -98,42 +99,43 @@ func (w *standing) way(rule ec2types.SecurityGroupRule) string {
 	return fmt.Sprintf(direction, group(*rule.GroupId), other, *rule.IpProtocol, ports)
 }
 
-// securityGroupsAllowExactlyTheIntendedWays: the default group is among them, and allows nothing.
-func (w *standing) securityGroupsAllowExactlyTheIntendedWays() {
-	w.same("security groups", slices.Collect(maps.Keys(w.groups)), []string{
+// securityGroupsHaveOnlyTheExpectedRules: the default security group exists and has no rules.
+func (w *deployed) securityGroupsHaveOnlyTheExpectedRules() {
+	w.sameElements("security groups", slices.Collect(maps.Keys(w.groups)), []string{
 		"default", "load-balancer", "web", "prometheus", "database", "database-function",
 	})
 	var have []string
 	for p := range pages(w.T, ec2.NewDescribeSecurityGroupRulesPaginator(w.ec2, w.rulesOfGroups())) {
 		for _, rule := range p.SecurityGroupRules {
-			have = append(have, w.way(rule))
+			have = append(have, w.describeRule(rule))
 		}
 	}
-	w.same("rules of security groups", have, w.ways)
+	w.sameElements("rules of security groups", have, w.groupRules)
 }
 
-// everyGroupIsWornByItsOwn: moto puts NAT gateways into the default group, which AWS's have none
-// of; they are left out.
-func (w *standing) everyGroupIsWornByItsOwn() {
-	w.same("the balancer's security groups", w.balancer.SecurityGroups, []string{w.groups["load-balancer"]})
+// securityGroupsAreAttachedToTheirResources does not check NAT gateways: moto puts them into the
+// default security group, whereas AWS gives them none.
+func (w *deployed) securityGroupsAreAttachedToTheirResources() {
+	w.sameElements("the load balancer's security groups", w.loadBalancer.SecurityGroups,
+		[]string{w.groups["load-balancer"]})
 	var ofDatabase []string
 	for _, group := range w.database.VpcSecurityGroups {
 		ofDatabase = append(ofDatabase, *group.VpcSecurityGroupId)
 	}
-	w.same("the database's security groups", ofDatabase, []string{w.groups["database"]})
+	w.sameElements("the database's security groups", ofDatabase, []string{w.groups["database"]})
 	for _, service := range w.services() {
-		w.same("security groups of "+*service.ServiceName,
+		w.sameElements("security groups of "+*service.ServiceName,
 			service.NetworkConfiguration.AwsvpcConfiguration.SecurityGroups, []string{w.groups[*service.ServiceName]})
 	}
 }
 
-// subnetsLeadWhereTheyShould: besides the VPC's own route, public subnets have the internet
-// gateway, private ones a NAT gateway, database ones nothing.
-func (w *standing) subnetsLeadWhereTheyShould() {
+// subnetsHaveTheExpectedRoutes: besides the local route, public subnets have a route to the
+// internet gateway, private ones to a NAT gateway, and database subnets have none.
+func (w *deployed) subnetsHaveTheExpectedRoutes() {
 	attached := &ec2.DescribeInternetGatewaysInput{
 		Filters: []ec2types.Filter{{Name: aws.String("attachment.vpc-id"), Values: []string{w.vpc}}},
 	}
-	gateways := said(w.ec2.DescribeInternetGateways(alive, attached))(w.T).InternetGateways
+	gateways := must(w.ec2.DescribeInternetGateways(alive, attached))(w.T).InternetGateways
 	gateway := only(w.T, "internet gateway", gateways)
 	nats := map[string]string{} // by the zone of their subnet
 	for p := range pages(w.T, ec2.NewDescribeNatGatewaysPaginator(w.ec2, &ec2.DescribeNatGatewaysInput{
@@ -150,7 +152,7 @@ func (w *standing) subnetsLeadWhereTheyShould() {
 	want := map[string][]string{}
 	var places []string
 	for _, zone := range w.zones {
-		exit := "public-" + w.exits[zone]
+		exit := "public-" + w.natZones[zone]
 		if !slices.Contains(places, exit) {
 			places = append(places, exit)
 		}
@@ -158,19 +160,19 @@ func (w *standing) subnetsLeadWhereTheyShould() {
 		want["private-"+zone] = []string{"0.0.0.0/0 " + nats[exit]}
 		want["database-"+zone] = nil
 	}
-	w.same("subnets with a NAT gateway", slices.Collect(maps.Keys(nats)), places)
-	w.same("subnets", slices.Collect(maps.Keys(w.subnets)), slices.Collect(maps.Keys(want)))
+	w.sameElements("subnets with a NAT gateway", slices.Collect(maps.Keys(nats)), places)
+	w.sameElements("subnets", slices.Collect(maps.Keys(w.subnets)), slices.Collect(maps.Keys(want)))
 	routes := w.routes()
 	for name, subnet := range w.subnets {
 		w.equal("zone of subnet "+name, *subnet.AvailabilityZone, w.region+name[len(name)-1:])
 		have, ok := routes[*subnet.SubnetId]
 		if !ok {
-			w.Errorf("subnet %s has no route table of its own", name)
+			w.Errorf("subnet %s has no route table", name)
 		}
-		w.same("routes of subnet "+name, have, want[name])
+		w.sameElements("routes of subnet "+name, have, want[name])
 	}
 	var throughEndpoint []string
-	endpoint := only(w.T, "endpoint", said(w.ec2.DescribeVpcEndpoints(alive, &ec2.DescribeVpcEndpointsInput{
+	endpoint := only(w.T, "endpoint", must(w.ec2.DescribeVpcEndpoints(alive, &ec2.DescribeVpcEndpointsInput{
 		Filters: w.inVPC(),
 	}))(w.T).VpcEndpoints)
 	w.equal("the endpoint's service", *endpoint.ServiceName, "com.amazonaws."+w.region+".s3")
@@ -183,11 +185,11 @@ func (w *standing) subnetsLeadWhereTheyShould() {
 			}
 		}
 	}
-	w.same("subnets that reach S3 through its endpoint", throughEndpoint, w.tier("private"))
+	w.sameElements("subnets with a route to the S3 endpoint", throughEndpoint, w.subnetIDs("private"))
 }
 
-// routes are each subnet's, without the VPC's own.
-func (w *standing) routes() map[string][]string {
+// routes returns the routes of each subnet, without the local route.
+func (w *deployed) routes() map[string][]string {
 	w.Helper()
 	routes := map[string][]string{}
 	for p := range pages(w.T, ec2.NewDescribeRouteTablesPaginator(w.ec2, &ec2.DescribeRouteTablesInput{
@@ -209,7 +211,7 @@ func (w *standing) routes() map[string][]string {
 	return routes
 }
 
-// lead is where a route leads: a destination and what it is reached through.
+// lead describes a route: its destination and its target.
 func lead(r ec2types.Route) string {
 	destination := cmp.Or(
 		aws.ToString(r.DestinationCidrBlock),

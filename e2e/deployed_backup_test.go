@@ -16,8 +16,8 @@ import (
 	schedulertypes "github.com/aws/aws-sdk-go-v2/service/scheduler/types"
 )
 
-func (w *standing) schedulesCallTheFunction() {
-	function := said(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
+func (w *deployed) schedulesInvokeTheBackupFunction() {
+	function := must(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
 		FunctionName: aws.String(w.stack + "-backup"),
 	}))(w.T)
 	w.trusts(*function.Role, "lambda.amazonaws.com")
@@ -30,7 +30,7 @@ func (w *standing) schedulesCallTheFunction() {
 		for _, found := range p.Schedules {
 			name := *found.Name
 			have = append(have, name)
-			schedule := said(w.scheduler.GetSchedule(alive, &scheduler.GetScheduleInput{
+			schedule := must(w.scheduler.GetSchedule(alive, &scheduler.GetScheduleInput{
 				Name:      &name,
 				GroupName: found.GroupName,
 			}))(w.T)
@@ -38,26 +38,26 @@ func (w *standing) schedulesCallTheFunction() {
 			w.equal(name+": target", *schedule.Target.Arn, *function.FunctionArn)
 			w.equal(name+": input", *schedule.Target.Input, inputs[name])
 			w.trusts(*schedule.Target.RoleArn, "scheduler.amazonaws.com")
-			w.equal(name+": what its role may", w.permissions(*schedule.Target.RoleArn), map[string][]string{
+			w.equal(name+": permissions of its role", w.permissions(*schedule.Target.RoleArn), map[string][]string{
 				"lambda:InvokeFunction": {*function.FunctionArn},
 			})
 		}
 	}
-	w.same("schedules", have, slices.Collect(maps.Keys(inputs)))
-	retries := said(w.lambda.GetFunctionEventInvokeConfig(alive, &lambda.GetFunctionEventInvokeConfigInput{
+	w.sameElements("schedules", have, slices.Collect(maps.Keys(inputs)))
+	retries := must(w.lambda.GetFunctionEventInvokeConfig(alive, &lambda.GetFunctionEventInvokeConfigInput{
 		FunctionName: function.FunctionName,
 	}))(w.T)
-	w.equal("where the function's failures go", *retries.DestinationConfig.OnFailure.Destination, w.topic)
+	w.equal("failure destination of the backup function", *retries.DestinationConfig.OnFailure.Destination, w.topic)
 }
 
-// functionMakesOneSnapshotForATime: the emulator runs the function's own program. The hour is the
-// evening's, at which no schedule calls.
-func (w *standing) functionMakesOneSnapshotForATime() {
+// backupFunctionIsIdempotent: two invocations for the same scheduled time create one snapshot.
+// The emulator runs the program of the function. The time is 23:00, at which no schedule fires.
+func (w *deployed) backupFunctionIsIdempotent() {
 	at := time.Now().UTC().Truncate(24 * time.Hour).Add(-time.Hour)
 	id := w.stack + "-scheduled-" + at.Format("20060102-150405")
 	event := fmt.Sprintf(`{"action":"backup","scheduled_time":%q}`, at.Format(time.RFC3339))
 	for _, first := range []bool{true, false} {
-		answer := said(w.lambda.Invoke(alive, &lambda.InvokeInput{
+		answer := must(w.lambda.Invoke(alive, &lambda.InvokeInput{
 			FunctionName: aws.String(w.stack + "-backup"),
 			Payload:      []byte(event),
 		}))(w.T)
@@ -65,7 +65,7 @@ func (w *standing) functionMakesOneSnapshotForATime() {
 			w.Errorf("the backup failed: %s", answer.Payload)
 			return
 		}
-		var result struct { // as functions/backup has it
+		var result struct { // as in functions/backup
 			Snapshot string
 			Created  bool
 			Kept     int
@@ -73,9 +73,9 @@ func (w *standing) functionMakesOneSnapshotForATime() {
 		if err := json.Unmarshal(answer.Payload, &result); err != nil {
 			w.Errorf("%v: %s", err, answer.Payload)
 		}
-		w.equal("the snapshot that the function tells of", result.Snapshot, id)
-		w.equal("that the function made it", result.Created, first)
-		w.equal("the snapshots that it knows", result.Kept, 1)
+		w.equal("snapshot in the result of the backup function", result.Snapshot, id)
+		w.equal("snapshot was created by this invocation", result.Created, first)
+		w.equal("number of snapshots in the result", result.Kept, 1)
 	}
 	var have []string
 	for p := range pages(w.T, rds.NewDescribeDBSnapshotsPaginator(w.rds, &rds.DescribeDBSnapshotsInput{
@@ -83,7 +83,7 @@ func (w *standing) functionMakesOneSnapshotForATime() {
 	})) {
 		for _, snapshot := range p.DBSnapshots {
 			have = append(have, *snapshot.DBSnapshotIdentifier)
-			w.equal("whose snapshot it is", *snapshot.DBInstanceIdentifier, *w.database.DBInstanceIdentifier)
+			w.equal("instance of the snapshot", *snapshot.DBInstanceIdentifier, *w.database.DBInstanceIdentifier)
 			tags := map[string]string{}
 			for _, tag := range snapshot.TagList {
 				tags[*tag.Key] = *tag.Value
@@ -92,5 +92,5 @@ func (w *standing) functionMakesOneSnapshotForATime() {
 			w.equal("the snapshot's tag ScheduledTime", tags["ScheduledTime"], at.Format(time.RFC3339))
 		}
 	}
-	w.same("snapshots after two calls for the same time", have, []string{id})
+	w.sameElements("snapshots after two invocations for the same time", have, []string{id})
 }

@@ -21,16 +21,16 @@ import (
 	"platform/internal/emulator"
 )
 
-// alarms are the stack's, without those that scaling has made for itself.
-func (w *standing) alarms() map[string]alarmOf {
+// alarms returns the alarms of the stack, without those of Application Auto Scaling.
+func (w *deployed) alarms() map[string]alarmSettings {
 	w.Helper()
-	alarms := map[string]alarmOf{}
+	alarms := map[string]alarmSettings{}
 	for p := range pages(w.T, cloudwatch.NewDescribeAlarmsPaginator(w.cloudwatch, nil)) {
 		for _, a := range p.MetricAlarms {
 			if strings.HasPrefix(*a.AlarmName, "TargetTracking-") {
 				continue
 			}
-			alarm := alarmOf{arn: *a.AlarmArn, alarm: a.AlarmActions, ok: a.OKActions, on: map[string]string{}}
+			alarm := alarmSettings{arn: *a.AlarmArn, alarm: a.AlarmActions, ok: a.OKActions, on: map[string]string{}}
 			for _, d := range a.Dimensions {
 				alarm.on[*d.Name] = *d.Value
 			}
@@ -47,39 +47,39 @@ func (w *standing) alarms() map[string]alarmOf {
 	return alarms
 }
 
-type alarmOf struct {
+type alarmSettings struct {
 	arn       string
 	alarm, ok []string          // actions
 	on        map[string]string // dimensions
 }
 
-// alarmsReachTheTopic: all but those that only ECS watches, while it deploys.
-func (w *standing) alarmsReachTheTopic() {
+// alarmsNotifyTheTopic: all alarms but those that only ECS deployments use.
+func (w *deployed) alarmsNotifyTheTopic() {
 	alarms := w.alarms()
 	for _, service := range w.services() {
 		if watched := service.DeploymentConfiguration.Alarms; watched != nil {
-			w.equal(*service.ServiceName+": that a deployment looks at its alarms",
+			w.equal(*service.ServiceName+": deployment alarms are enabled with rollback",
 				watched.Enable && watched.Rollback, true)
 			for _, name := range watched.AlarmNames {
 				if _, ok := alarms[name]; !ok {
-					w.Errorf("%s: a deployment watches the alarm %s, which is not there", *service.ServiceName, name)
+					w.Errorf("%s: the deployment uses alarm %s, which does not exist", *service.ServiceName, name)
 				}
 				delete(alarms, name)
 			}
 		}
 	}
 	if len(alarms) < 10 {
-		w.Errorf("want ten alarms at the least, have %d", len(alarms))
+		w.Errorf("want at least 10 alarms, have %d", len(alarms))
 	}
 	for _, name := range slices.Sorted(maps.Keys(alarms)) {
-		w.equal(name+": who hears of it", alarms[name].alarm, []string{w.topic})
-		w.equal(name+": who hears that it is over", alarms[name].ok, []string{w.topic})
+		w.equal(name+": alarm actions", alarms[name].alarm, []string{w.topic})
+		w.equal(name+": OK actions", alarms[name].ok, []string{w.topic})
 	}
 	rule := w.stack + "-deployment-failed"
-	target := only(w.T, "target of "+rule, said(w.events.ListTargetsByRule(alive, &eventbridge.ListTargetsByRuleInput{
+	target := only(w.T, "target of "+rule, must(w.events.ListTargetsByRule(alive, &eventbridge.ListTargetsByRuleInput{
 		Rule: &rule,
 	}))(w.T).Targets)
-	w.equal("who hears of a failed deployment", *target.Arn, w.topic)
+	w.equal("target of the rule for failed deployments", *target.Arn, w.topic)
 
 	var emails []string
 	for p := range pages(w.T, sns.NewListSubscriptionsByTopicPaginator(w.sns, &sns.ListSubscriptionsByTopicInput{
@@ -89,15 +89,16 @@ func (w *standing) alarmsReachTheTopic() {
 			emails = append(emails, *s.Endpoint)
 		}
 	}
-	w.same("who has subscribed to the topic", emails, w.emails)
+	w.sameElements("subscriptions of the topic", emails, w.emails)
 }
 
-// alarmsLookAtWhatIsThere: an alarm on something that does not exist never rings, or always.
-func (w *standing) alarmsLookAtWhatIsThere() {
+// alarmsReferToExistingResources: an alarm on a resource that does not exist never fires, or
+// always.
+func (w *deployed) alarmsReferToExistingResources() {
 	after := func(arn, mark string) string { return arn[strings.Index(arn, mark)+len(mark):] }
 	there := map[string][]string{
-		"LoadBalancer":         {after(*w.balancer.LoadBalancerArn, ":loadbalancer/")},
-		"TargetGroup":          {"targetgroup/" + after(*w.targets.TargetGroupArn, ":targetgroup/")},
+		"LoadBalancer":         {after(*w.loadBalancer.LoadBalancerArn, ":loadbalancer/")},
+		"TargetGroup":          {"targetgroup/" + after(*w.targetGroup.TargetGroupArn, ":targetgroup/")},
 		"DBInstanceIdentifier": {*w.database.DBInstanceIdentifier},
 	}
 	for p := range pages(w.T, ec2.NewDescribeNatGatewaysPaginator(w.ec2, &ec2.DescribeNatGatewaysInput{
@@ -128,16 +129,16 @@ func (w *standing) alarmsLookAtWhatIsThere() {
 		for dimension, value := range alarm.on {
 			seen[dimension] = true
 			if !slices.Contains(there[dimension], value) {
-				w.Errorf("%s looks at the %s %s, which is not there", name, dimension, value)
+				w.Errorf("%s has the dimension %s %s, which does not exist", name, dimension, value)
 			}
 		}
 	}
-	w.same("kinds of things that alarms look at", slices.Collect(maps.Keys(seen)), slices.Collect(maps.Keys(there)))
+	w.sameElements("dimensions of alarms", slices.Collect(maps.Keys(seen)), slices.Collect(maps.Keys(there)))
 
 	var dashboard struct {
 		Widgets []struct{ Properties struct{ Alarms []string } }
 	}
-	body := said(w.cloudwatch.GetDashboard(alive, &cloudwatch.GetDashboardInput{
+	body := must(w.cloudwatch.GetDashboard(alive, &cloudwatch.GetDashboardInput{
 		DashboardName: &w.stack,
 	}))(w.T).DashboardBody
 	if err := json.Unmarshal([]byte(*body), &dashboard); err != nil {
@@ -146,16 +147,17 @@ func (w *standing) alarmsLookAtWhatIsThere() {
 	for _, widget := range dashboard.Widgets {
 		for _, arn := range widget.Properties.Alarms {
 			if !slices.Contains(arns, arn) {
-				w.Errorf("the dashboard shows an alarm that is not there: %s", arn)
+				w.Errorf("the dashboard shows an alarm that does not exist: %s", arn)
 			}
 		}
 	}
 }
 
-// topicTakesFromAWSAlone: from alarms, events and RDS, over TLS; and these may use its key, without
-// which AWS would drop what they say and tell nobody.
-func (w *standing) topicTakesFromAWSAlone() {
-	attributes := said(w.sns.GetTopicAttributes(alive, &sns.GetTopicAttributesInput{
+// onlyAWSServicesMayPublishToTheTopic: only alarms, EventBridge and RDS may publish, with TLS only.
+// They must have permission to use the topic's key, without which AWS drops their messages
+// silently.
+func (w *deployed) onlyAWSServicesMayPublishToTheTopic() {
+	attributes := must(w.sns.GetTopicAttributes(alive, &sns.GetTopicAttributesInput{
 		TopicArn: &w.topic,
 	}))(w.T).Attributes
 	here := w.region + ":" + emulator.Account
@@ -166,7 +168,7 @@ func (w *standing) topicTakesFromAWSAlone() {
 		"events.amazonaws.com": {"ArnLike": {"aws:SourceArn": {"arn:aws:events:" + here + ":rule/" + w.stack +
 			"-*"}}},
 		"events.rds.amazonaws.com": {"StringEquals": {"aws:SourceAccount": {emulator.Account}}},
-		"everyone, as a refusal":   {"Bool": {"aws:SecureTransport": {"false"}}},
+		"everyone, denied":         {"Bool": {"aws:SecureTransport": {"false"}}},
 	}
 	have := map[string]map[string]map[string]list{}
 	for _, s := range w.policy(attributes["Policy"]).Statement {
@@ -176,19 +178,19 @@ func (w *standing) topicTakesFromAWSAlone() {
 			who = fmt.Sprint(p["Service"])
 		case string:
 			if s.Effect == "Deny" {
-				who = "everyone, as a refusal"
+				who = "everyone, denied"
 			}
 		}
 		have[who] = s.Condition
-		w.equal("what "+who+" may do to the topic", s.Action, list{"sns:Publish"})
-		w.equal("the topic that "+who+" may publish to", s.Resource, list{w.topic})
+		w.equal("actions of "+who+" in the topic's policy", s.Action, list{"sns:Publish"})
+		w.equal("resources of "+who+" in the topic's policy", s.Resource, list{w.topic})
 	}
-	w.equal("who may publish to the topic", have, want)
+	w.equal("principals and conditions of the topic's policy", have, want)
 
 	w.equal("the topic's key", attributes["KmsMasterKeyId"], w.key("alerts"))
 	key := w.key("alerts")
 	users := map[string][]string{}
-	text := said(w.kms.GetKeyPolicy(alive, &kms.GetKeyPolicyInput{
+	text := must(w.kms.GetKeyPolicy(alive, &kms.GetKeyPolicyInput{
 		KeyId:      &key,
 		PolicyName: aws.String("default"),
 	}))(w.T).Policy
@@ -204,7 +206,7 @@ func (w *standing) topicTakesFromAWSAlone() {
 		}
 	}
 	for _, service := range []string{"cloudwatch.amazonaws.com", "events.amazonaws.com", "events.rds.amazonaws.com"} {
-		w.same("what "+service+" may do with the topic's key", users[service], []string{
+		w.sameElements("actions of "+service+" in the policy of the topic's key", users[service], []string{
 			"kms:Decrypt",
 			"kms:GenerateDataKey*",
 		})
