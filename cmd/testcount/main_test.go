@@ -28,14 +28,14 @@ func TestCount(t *testing.T) {
 		want   string
 		says   []string // the problems
 	}{{
-		name: "a test with subtests is not counted beside them",
+		name: "a test with subtests is not counted",
 		lines: []string{
 			"run p A", "run p A/x", "pass p A/x", "run p A/y", "pass p A/y", "pass p A",
 			"run p B", "pass p B", "pass p",
 		},
 		want: "3 passed, 0 failed, 0 skipped",
 	}, {
-		name:  "what fails inside of a test fails once",
+		name:  "a failed subtest is one failure",
 		lines: []string{"run p A", "run p A/x", "fail p A/x", "run p A/y", "pass p A/y", "fail p A", "fail p"},
 		want:  "1 passed, 1 failed, 0 skipped",
 		says:  []string{"failed: p A/x"},
@@ -59,24 +59,24 @@ func TestCount(t *testing.T) {
 		lines: []string{"run p A", "pass p A", "pass p", "run q A", "skip q A", "pass q"},
 		want:  "1 passed, 0 failed, 1 skipped",
 	}, {
-		name:   "a skip where nothing may be skipped",
+		name:   "a skipped test with -noskip",
 		lines:  []string{"run p A", "run p A/x", "skip p A/x", "pass p A", "run p B", "pass p B", "pass p", "skip q"},
 		noSkip: true,
 		want:   "1 passed, 0 failed, 1 skipped",
 		says:   []string{"skipped, which -noskip forbids: p A/x"},
 	}, {
-		name:  "a package that ran",
+		name:  "a needed package that ran",
 		lines: []string{"run p A", "pass p A", "pass p"},
 		need:  []string{"p"},
 		want:  "1 passed, 0 failed, 0 skipped",
 	}, {
-		name:  "a package that skipped all of its tests, and one that was left out",
+		name:  "needed packages that skipped all tests or did not run",
 		lines: []string{"run p A", "pass p A", "pass p", "run q A", "skip q A", "pass q"},
 		need:  []string{"q", "r"},
 		want:  "1 passed, 0 failed, 1 skipped",
 		says:  []string{"no test ran in q", "no test ran in r"},
 	}, {
-		name: "nothing at all",
+		name: "empty output",
 		want: "0 passed, 0 failed, 0 skipped",
 		says: []string{"no test ran"},
 	}} {
@@ -95,7 +95,7 @@ func TestCount(t *testing.T) {
 	}
 }
 
-func TestCountRefusesWhatIsCutOff(t *testing.T) {
+func TestCountRejectsTruncatedOutput(t *testing.T) {
 	whole := lines("run p A", "pass p A")
 	if c, err := countTests(strings.NewReader(whole[:len(whole)-9])); err == nil {
 		t.Errorf("counted %s", c)

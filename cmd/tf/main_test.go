@@ -35,7 +35,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestCommandGetsTheEnvironmentOnce(t *testing.T) {
+func TestCommandGetsEachVariableOnce(t *testing.T) {
 	out, err := command(t, "env").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func TestCommandGetsTheEnvironmentOnce(t *testing.T) {
 	}
 }
 
-func TestTerraformIsTheOneFound(t *testing.T) {
+func TestTerraformCommandRunsTheProgramThatWasFound(t *testing.T) {
 	cmd := command(t, "terraform", "version")
 	cmd.Env = append(cmd.Env, "TERRAFORM_BINARY_NAME=echo")
 	out, err := cmd.Output()
@@ -62,14 +62,14 @@ func TestTerraformIsTheOneFound(t *testing.T) {
 	}
 }
 
-func TestExitCodeIsTheCommands(t *testing.T) {
+func TestExitCodeIsThatOfTheCommand(t *testing.T) {
 	var exit *exec.ExitError
 	if err := command(t, "sh", "-c", "exit 7").Run(); !errors.As(err, &exit) || exit.ExitCode() != 7 {
 		t.Errorf("have %v, want exit status 7", err)
 	}
 }
 
-func TestFailureIsOneSentence(t *testing.T) {
+func TestErrorIsOneSentence(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		args []string
@@ -97,7 +97,7 @@ func TestFailureIsOneSentence(t *testing.T) {
 	}
 }
 
-func TestInterruptReachesTheCommandOnce(t *testing.T) {
+func TestCommandReceivesOneInterrupt(t *testing.T) {
 	// The way a terminal does it: the whole process group is interrupted.
 	cmd := command(t, "sh", "-c", `n=0; trap 'n=$((n+1))' INT; echo ready; `+
 		`i=0; while [ $i -lt 5 ]; do sleep 0.1; i=$((i+1)); done; echo $n; exit 3`)

@@ -348,7 +348,7 @@ func TestBackupTakesTaggedSnapshotNamedAfterScheduledTime(t *testing.T) {
 	wantMetrics(t, metrics, map[string]float64{"BackupSucceeded": 1, "SnapshotsDeleted": 0, "Backups": 0})
 }
 
-func TestRepeatedDeliveryMakesOneSnapshot(t *testing.T) {
+func TestRepeatedInvocationCreatesOneSnapshot(t *testing.T) {
 	for _, refuseForState := range []bool{false, true} {
 		t.Run(fmt.Sprintf("refused for the instance's state %v", refuseForState), func(t *testing.T) {
 			f := &fakeRDS{refuseForState: refuseForState}
@@ -369,7 +369,7 @@ func TestRepeatedDeliveryMakesOneSnapshot(t *testing.T) {
 	}
 }
 
-func TestSimultaneousDeliveriesDoNoHarm(t *testing.T) {
+func TestSimultaneousInvocationsCreateOneSnapshot(t *testing.T) {
 	f := &fakeRDS{snapshots: []types.DBSnapshot{ours(1), ours(2), ours(8), ours(9), ours(10)}}
 	var created, failed int
 	var mu sync.Mutex
@@ -397,16 +397,16 @@ func TestSimultaneousDeliveriesDoNoHarm(t *testing.T) {
 	}
 }
 
-func TestSnapshotInTheWayIsAnErrorUnlessItIsOurs(t *testing.T) {
+func TestExistingSnapshotIsAnErrorUnlessItBelongsToTheStack(t *testing.T) {
 	tests := []struct {
 		name string
 		has  types.DBSnapshot
 		want []string
 	}{
-		{"ours and available", ours(0, named(backupID)), nil},
-		{"ours and still being created", ours(0, named(backupID), in("creating"), timeless), nil},
-		{"ours, but failed", ours(0, named(backupID), in("failed")), []string{backupID, "failed"}},
-		{"ours, but being deleted", ours(0, named(backupID), in("deleting")), []string{backupID, "deleting"}},
+		{"of the stack, available", ours(0, named(backupID)), nil},
+		{"of the stack, still being created", ours(0, named(backupID), in("creating"), timeless), nil},
+		{"of the stack, failed", ours(0, named(backupID), in("failed")), []string{backupID, "failed"}},
+		{"of the stack, being deleted", ours(0, named(backupID), in("deleting")), []string{backupID, "deleting"}},
 		{"without tags", ours(0, named(backupID), tagged()), []string{backupID, "someone else"}},
 		{
 			"of another stack",
@@ -455,14 +455,14 @@ func TestFailedSnapshotDoesNotHideTheOtherSteps(t *testing.T) {
 	})
 }
 
-func TestAllStepsErrorsAreJoined(t *testing.T) {
+func TestErrorsOfAllStepsAreReported(t *testing.T) {
 	f := &fakeRDS{createErr: errors.New("no permission to create"), describeErr: errors.New("no permission to list")}
 	_, metrics, err := invoke(t, f, backupEvent)
 	wantError(t, err, "snapshot: ", "no permission to create", "prune: ", "report: ", "no permission to list")
 	wantMetrics(t, metrics, map[string]float64{"BackupSucceeded": 0, "SnapshotsDeleted": 0})
 }
 
-func TestPrune(t *testing.T) {
+func TestPruneDeletesOnlyExpiredSnapshots(t *testing.T) {
 	days := func(days ...int) []types.DBSnapshot {
 		var snapshots []types.DBSnapshot
 		for _, d := range days {
@@ -479,89 +479,89 @@ func TestPrune(t *testing.T) {
 		kept    int      // available ones of ours
 	}{
 		{
-			"deletes what is past its retention, oldest first, from every page",
+			"deletes expired snapshots, oldest first, of every page",
 			days(9, 1, 8, 2, 10),
 			[]string{ourID(10), ourID(9), ourID(8)},
 			2,
 		},
-		{"keeps what is within its retention, however many", days(1, 2, 3, 4, 5, 6, 7), nil, 7},
+		{"keeps snapshots within the retention, however many", days(1, 2, 3, 4, 5, 6, 7), nil, 7},
 		{
-			"keeps the newest ones up to the minimum, whatever their age",
+			"keeps the newest snapshots up to the minimum, regardless of age",
 			days(30, 40, 50, 60),
 			[]string{ourID(60), ourID(50)},
 			2,
 		},
-		{"keeps all when there are fewer than the minimum", days(30), nil, 1},
+		{"keeps all snapshots if there are fewer than the minimum", days(30), nil, 1},
 		{
-			"never touches one without our tag",
+			"keeps a snapshot without the stack's tag",
 			append(days(1, 2), ours(30, tagged()), ours(31, tagged(otherStack)), ours(32, tagged(otherKey))),
 			nil,
 			2,
 		},
 		{
-			"never touches one with a foreign name",
+			"keeps a snapshot with another name",
 			append(days(1, 2), ours(30, named("before-migration-20200101-000000")),
 				ours(31, named("platform-dev-scheduledish-20200101-000000"))),
 			nil,
 			2,
 		},
 		{
-			"deletes those of the instance that was in use before",
+			"deletes snapshots of the previously active instance",
 			append(days(1, 2), ours(30, ofInstance("other"))),
 			[]string{ourID(30)},
 			2,
 		},
 		{
-			"never touches an automated one",
+			"keeps an automated snapshot",
 			append(days(1, 2), ours(30, func(s *types.DBSnapshot) { s.SnapshotType = aws.String("automated") })),
 			nil,
 			2,
 		},
 		{
-			"does not count others' towards the minimum",
+			"does not count snapshots of others towards the minimum",
 			append(days(30, 31), ours(1, tagged()), ours(2, named("by-hand"))),
 			nil,
 			2,
 		},
 		{
-			"deletes failed ones past their retention",
+			"deletes failed snapshots after the retention",
 			append(days(1, 2), ours(8, in("failed")), ours(6, in("failed"))),
 			[]string{ourID(8)},
 			2,
 		},
 		{
-			"does not count failed ones towards the minimum",
+			"does not count failed snapshots towards the minimum",
 			append(days(30, 31), ours(1, in("failed")), ours(2, in("failed"))),
 			nil,
 			2,
 		},
 		{
-			"does not count creating ones towards the minimum",
+			"does not count snapshots being created towards the minimum",
 			append(days(30, 31), ours(0, in("creating")), ours(1, in("creating"))),
 			nil,
 			2,
 		},
-		{"never touches creating ones, even old ones", append(days(1, 2), ours(30, in("creating"))), nil, 2},
+		{"keeps snapshots being created, even old ones", append(days(1, 2), ours(30, in("creating"))), nil, 2},
 		{
-			"leaves alone what RDS is busy with",
+			"keeps snapshots that RDS is modifying",
 			append(days(1, 2), ours(30, in("copying")), ours(31, in("deleting"))),
 			nil,
 			2,
 		},
 		{
-			"takes the time from the identifier when RDS has none",
+			"uses the time in the identifier if RDS has none",
 			append(days(1, 2), ours(8, in("failed"), timeless), ours(6, in("failed"), timeless)),
 			[]string{ourID(8)},
 			2,
 		},
 		{
-			"trusts the time of RDS more than the one in the identifier",
+			"prefers the time of RDS to that in the identifier",
 			append(days(1, 2), ours(3, named("platform-dev-scheduled-20200101-000000"))),
 			nil,
 			3,
 		},
 		{
-			"never touches one whose age cannot be told",
+			"keeps a snapshot of unknown age",
 			append(days(1, 2), ours(30, in("failed"), timeless, named("platform-dev-scheduled-extra"))),
 			nil,
 			2,
@@ -588,7 +588,7 @@ func TestPrune(t *testing.T) {
 	}
 }
 
-func TestFakeAnswersInPages(t *testing.T) {
+func TestFakeRDSReturnsPages(t *testing.T) {
 	f := &fakeRDS{snapshots: []types.DBSnapshot{ours(1), ours(2), ours(3)}}
 	res, _, err := invoke(t, f, reportEvent)
 	wantError(t, err)
@@ -622,7 +622,7 @@ func TestEveryDeletionIsTriedAndErrorsAreJoined(t *testing.T) {
 	})
 }
 
-func TestDeletingWhatIsGoneAlreadySucceeds(t *testing.T) {
+func TestDeletingADeletedSnapshotSucceeds(t *testing.T) {
 	f := &fakeRDS{
 		snapshots: []types.DBSnapshot{ours(1), ours(2), ours(8)},
 		deleteErr: map[string]error{ourID(8): &types.DBSnapshotNotFoundFault{}},
@@ -634,28 +634,30 @@ func TestDeletingWhatIsGoneAlreadySucceeds(t *testing.T) {
 	}
 }
 
-func TestReport(t *testing.T) {
+func TestReportEmitsMetrics(t *testing.T) {
 	tests := []struct {
 		name string
 		has  []types.DBSnapshot
 		want map[string]float64
 	}{
 		{"emits no age without any snapshot", nil, map[string]float64{"Backups": 0}},
-		{"emits no age when none is available", []types.DBSnapshot{ours(1, in("creating")), ours(2, in("failed"))},
+		{"emits no age without an available snapshot",
+			[]types.DBSnapshot{ours(1, in("creating")), ours(2, in("failed"))},
 			map[string]float64{"Backups": 0}},
-		{"emits the age of the newest available one", []types.DBSnapshot{
+		{"emits the age of the newest available snapshot", []types.DBSnapshot{
 			ours(9), ours(2), ours(3), ours(0, in("creating")), ours(1, in("failed")),
 		},
 			map[string]float64{"Backups": 3, "NewestBackupAge": 2 * 86400}},
-		{"sees only ours", []types.DBSnapshot{ours(3), ours(1, tagged()), ours(2, named("by-hand"))},
+		{"counts only snapshots of the stack",
+			[]types.DBSnapshot{ours(3), ours(1, tagged()), ours(2, named("by-hand"))},
 			map[string]float64{"Backups": 1, "NewestBackupAge": 3 * 86400}},
 		{
-			"does not count those of the instance that was in use before",
+			"does not count snapshots of the previously active instance",
 			[]types.DBSnapshot{ours(3), ours(1, ofInstance("other"))},
 			map[string]float64{"Backups": 1, "NewestBackupAge": 3 * 86400},
 		},
 		{
-			"emits no age below zero",
+			"emits no negative age",
 			[]types.DBSnapshot{ours(-1)},
 			map[string]float64{"Backups": 1, "NewestBackupAge": 0},
 		},
@@ -673,13 +675,13 @@ func TestReport(t *testing.T) {
 	}
 }
 
-func TestReportThatCannotListEmitsNothing(t *testing.T) {
+func TestReportEmitsNoMetricsIfSnapshotsCannotBeListed(t *testing.T) {
 	_, metrics, err := invoke(t, &fakeRDS{describeErr: errors.New("no permission")}, reportEvent)
 	wantError(t, err, "report: ", "no permission")
 	wantMetrics(t, metrics, nil)
 }
 
-func TestDeploymentOnlyLists(t *testing.T) {
+func TestDeploymentOnlyListsSnapshots(t *testing.T) {
 	for _, event := range []string{createEvent, updateEvent} {
 		f := &fakeRDS{snapshots: []types.DBSnapshot{ours(30), ours(40), ours(50)}}
 		res, metrics, err := invoke(t, f, event)
@@ -699,16 +701,16 @@ type refusal struct{ code string }
 func (r refusal) Error() string     { return r.code + ": not authorized" }
 func (r refusal) ErrorCode() string { return r.code }
 
-func TestDeploymentWaitsForItsRightsToBeKnown(t *testing.T) {
+func TestDeploymentWaitsForIAMPermissions(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		err     error
 		refused int // calls before the right is known
 		wants   []string
 	}{
-		{"a right that comes", refusal{"AccessDenied"}, 4, nil},
-		{"a right that never comes", refusal{"AccessDenied"}, 1000, []string{"list: ", "AccessDenied"}},
-		{"another error at once", refusal{"Throttling"}, 1, []string{"list: ", "Throttling"}},
+		{"a permission that takes effect later", refusal{"AccessDenied"}, 4, nil},
+		{"a permission that is never granted", refusal{"AccessDenied"}, 1000, []string{"list: ", "AccessDenied"}},
+		{"another error, which is not retried", refusal{"Throttling"}, 1, []string{"list: ", "Throttling"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -724,7 +726,7 @@ func TestDeploymentWaitsForItsRightsToBeKnown(t *testing.T) {
 	}
 }
 
-func TestDestroyRemovesAllOfOursAndNothingElse(t *testing.T) {
+func TestDestroyDeletesOnlySnapshotsOfTheStack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeRDS{snapshots: []types.DBSnapshot{
 			ours(0), ours(1), ours(2, in("failed")), ours(30), ours(3, tagged()), ours(4, named("by-hand")),
@@ -775,7 +777,7 @@ func TestDestroyWaitsForSnapshotsStillBeingCreated(t *testing.T) {
 	})
 }
 
-func TestDestroyWaitsForSnapshotsThatRDSIsBusyWith(t *testing.T) {
+func TestDestroyWaitsForSnapshotsThatRDSIsModifying(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeRDS{
 			snapshots: []types.DBSnapshot{ours(0), ours(1)},
@@ -794,7 +796,7 @@ func TestDestroyWaitsForSnapshotsThatRDSIsBusyWith(t *testing.T) {
 	})
 }
 
-func TestDestroyEndsOnlyWhenRDSListsNoneOfOurs(t *testing.T) {
+func TestDestroyWaitsUntilRDSListsNoSnapshotOfTheStack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeRDS{snapshots: []types.DBSnapshot{ours(0)}, deletesAt: time.Now().Add(time.Minute)}
 		res, _, err := invoke(t, f, deleteEvent)
@@ -805,7 +807,7 @@ func TestDestroyEndsOnlyWhenRDSListsNoneOfOurs(t *testing.T) {
 	})
 }
 
-func TestDestroyFailsInTimeAndNamesWhatIsLeft(t *testing.T) {
+func TestDestroyFailsBeforeTheTimeoutAndNamesRemainingSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
@@ -825,7 +827,7 @@ func TestDestroyFailsInTimeAndNamesWhatIsLeft(t *testing.T) {
 	})
 }
 
-func TestDestroyFailsWhenOneCannotBeRemoved(t *testing.T) {
+func TestDestroyFailsIfASnapshotCannotBeDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fakeRDS{
 			snapshots: []types.DBSnapshot{ours(0), ours(1), ours(2)},
@@ -839,12 +841,12 @@ func TestDestroyFailsWhenOneCannotBeRemoved(t *testing.T) {
 	})
 }
 
-func TestDestroyFailsWhenItCannotList(t *testing.T) {
+func TestDestroyFailsIfSnapshotsCannotBeListed(t *testing.T) {
 	_, _, err := invoke(t, &fakeRDS{describeErr: errors.New("no permission")}, deleteEvent)
 	wantError(t, err, "remove: ", "no permission")
 }
 
-func TestBadEventIsAnErrorAndChangesNothing(t *testing.T) {
+func TestInvalidEventIsAnErrorAndChangesNothing(t *testing.T) {
 	tests := []struct{ name, event, want string }{
 		{"unknown action", `{"action":"restore"}`, `"restore"`},
 		{"no action", `{}`, `want backup, report or lifecycle`},
@@ -853,18 +855,18 @@ func TestBadEventIsAnErrorAndChangesNothing(t *testing.T) {
 		{"unknown key", `{"action":"report","verbose":true}`, `"verbose"`},
 		{"backup without a time", `{"action":"backup"}`, "scheduled_time"},
 		{
-			"backup with a time that the schedule did not fill in",
+			"backup with an unresolved scheduled time",
 			`{"action":"backup","scheduled_time":"<aws.scheduler.scheduled-time>"}`,
 			"aws.scheduler.scheduled-time",
 		},
-		{"lifecycle without Terraform's part", `{"action":"lifecycle"}`, "lifecycle_scope"},
+		{"lifecycle without the key tf", `{"action":"lifecycle"}`, "lifecycle_scope"},
 		{
 			"lifecycle with an unknown action",
 			`{"action":"lifecycle","tf":{"action":"read","prev_input":null}}`,
 			`"read"`,
 		},
 		{
-			"Terraform's part in another action",
+			"the key tf in another action",
 			`{"action":"report","tf":{"action":"delete","prev_input":null}}`,
 			"tf belongs to lifecycle",
 		},
@@ -882,7 +884,7 @@ func TestBadEventIsAnErrorAndChangesNothing(t *testing.T) {
 	}
 }
 
-func TestBadEnvironmentListsAllProblems(t *testing.T) {
+func TestInvalidEnvironmentListsAllProblems(t *testing.T) {
 	with := func(changes map[string]string) func(string) string {
 		env := environment()
 		maps.Copy(env, changes)

@@ -12,7 +12,7 @@ import (
 )
 
 // RDS's authorities, as RDS names them.
-func TestCertificatesAreThoseOfTheirRegionAndLastAnotherYear(t *testing.T) {
+func TestCertificatesAreForTheirRegionAndValidForAYear(t *testing.T) {
 	files, err := certificates.ReadDir("certificates")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no certificates", err)
@@ -59,7 +59,7 @@ func TestCertificatesAreThoseOfTheirRegionAndLastAnotherYear(t *testing.T) {
 	}
 }
 
-func TestEnvironmentThatIsWrongIsRefusedAsAWhole(t *testing.T) {
+func TestEnvironmentVariablesErrorListsAllProblems(t *testing.T) {
 	good := map[string]string{
 		"PGHOST":            "db.example",
 		"PGPORT":            "5432",
@@ -92,7 +92,7 @@ func TestEnvironmentThatIsWrongIsRefusedAsAWhole(t *testing.T) {
 	}
 }
 
-func TestEventThatIsWrongIsRefusedAsAWhole(t *testing.T) {
+func TestInvalidEventIsRejectedWithAllProblems(t *testing.T) {
 	for event, wants := range map[string][]string{
 		`[]`:             {"event: "},
 		`{"action":"rol`: {"event: "},
@@ -126,7 +126,7 @@ func TestEventThatIsWrongIsRefusedAsAWhole(t *testing.T) {
 	}
 }
 
-func TestUsersTakeTurns(t *testing.T) {
+func TestUserNamesAlternate(t *testing.T) {
 	for name, want := range map[string][2]string{
 		"service_web_a": {"web", "service_web_b"},
 		"service_web_b": {"web", "service_web_a"},
@@ -147,7 +147,7 @@ func TestUsersTakeTurns(t *testing.T) {
 
 // The example is that of RFC 7677, section 3, whose server signature follows from the same two
 // keys.
-func TestVerifierIsWhatPostgreSQLKeeps(t *testing.T) {
+func TestVerifierMatchesThatOfPostgreSQL(t *testing.T) {
 	// W22ZaJ0SNY7soEsUEjb6gQ== in base64.
 	salt := []byte{0x5b, 0x6d, 0x99, 0x68, 0x9d, 0x12, 0x35, 0x8e, 0xec, 0xa0, 0x4b, 0x14, 0x12, 0x36, 0xfa, 0x81}
 	have, err := scramVerifier("pencil", salt)
@@ -158,7 +158,7 @@ func TestVerifierIsWhatPostgreSQLKeeps(t *testing.T) {
 	}
 }
 
-func TestPasswordsAreLongDistinctAndNeverPrinted(t *testing.T) {
+func TestPasswordsAreLongUniqueAndNotPrinted(t *testing.T) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	seen := map[string]bool{}
 	for range 1000 {

@@ -25,19 +25,19 @@ import (
 	"platform/internal/postgres"
 )
 
-// house is a PostgreSQL with a master, and a Secrets Manager and an ECS beside it, to which the
-// function is let.
-type house struct {
+// fixture is the environment of a test: a PostgreSQL with a master user, an emulator of Secrets
+// Manager and a fake ECS, and the function that uses them.
+type fixture struct {
 	*testing.T
 	postgres *postgres.Server
 	secrets  *secretsmanager.Client
 	function *function
 	services map[string]serviceRole
 	log      *strings.Builder // what the function wrote
-	tasks    *fleet
+	tasks    *taskSimulation
 }
 
-func newHouse(t *testing.T) *house {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	moto, err := emulator.Prepare(t.Context(), os.Stdout)
 	if err != nil {
@@ -49,7 +49,7 @@ func newHouse(t *testing.T) *house {
 	}
 	t.Cleanup(server.Stop)
 	config := emulator.Config(server.URL, "eu-central-1")
-	h := &house{
+	h := &fixture{
 		T:        t,
 		postgres: server.Database,
 		secrets:  secretsmanager.NewFromConfig(config),
@@ -60,7 +60,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.tasks = &fleet{house: h}
+	h.tasks = &taskSimulation{fixture: h}
 	master := server.Database.Master
 	h.function = &function{
 		settings: settings{
@@ -79,7 +79,7 @@ func newHouse(t *testing.T) *house {
 	return h
 }
 
-func (h *house) newSecret(name string, c credentials) string {
+func (h *fixture) newSecret(name string, c credentials) string {
 	h.Helper()
 	input := &secretsmanager.CreateSecretInput{Name: &name}
 	if c.Username != "" {
@@ -93,8 +93,8 @@ func (h *house) newSecret(name string, c credentials) string {
 	return *secret.ARN
 }
 
-// set configures a service, with a secret made if it has none, as Terraform would.
-func (h *house) set(service, level string) {
+// set configures a service, and creates its secret if it has none, as Terraform would.
+func (h *fixture) set(service, level string) {
 	h.Helper()
 	s, ok := h.services[service]
 	if !ok {
@@ -104,8 +104,9 @@ func (h *house) set(service, level string) {
 	h.services[service] = s
 }
 
-// unset takes a service out of the configuration and, once the function has run, its secret away.
-func (h *house) unset(service string) {
+// unset removes a service from the configuration, and deletes its secret after the function has
+// run.
+func (h *fixture) unset(service string) {
 	h.Helper()
 	secret := h.services[service].Secret
 	delete(h.services, service)
@@ -113,8 +114,8 @@ func (h *house) unset(service string) {
 	h.deleteSecret(secret)
 }
 
-// deleteSecret deletes a secret at once, so that its name is free.
-func (h *house) deleteSecret(secret string) {
+// deleteSecret deletes a secret without a recovery window, so that its name can be used again.
+func (h *fixture) deleteSecret(secret string) {
 	h.Helper()
 	_, err := h.secrets.DeleteSecret(h.Context(), &secretsmanager.DeleteSecretInput{
 		SecretId:                   &secret,
@@ -125,7 +126,7 @@ func (h *house) deleteSecret(secret string) {
 	}
 }
 
-func (h *house) event() []byte {
+func (h *fixture) event() []byte {
 	event, err := json.Marshal(map[string]any{
 		"action":   "roles",
 		"services": h.services,
@@ -138,8 +139,8 @@ func (h *house) event() []byte {
 	return event
 }
 
-// run is a deployment.
-func (h *house) run() result {
+// run invokes the function as a deployment does.
+func (h *fixture) run() result {
 	h.Helper()
 	done, err := h.function.handle(h.Context(), h.event())
 	if err != nil {
@@ -148,9 +149,8 @@ func (h *house) run() result {
 	return done
 }
 
-// nothingToDo wants a deployment that finds all as it should be, and changes nothing that
-// PostgreSQL or Secrets Manager keep.
-func (h *house) nothingToDo() {
+// nothingToDo checks that a deployment changes nothing in PostgreSQL and Secrets Manager.
+func (h *fixture) nothingToDo() {
 	h.Helper()
 	before := h.all()
 	if done := h.run(); len(done.Changed)+len(done.Passwords)+len(done.Disabled) > 0 {
@@ -161,9 +161,9 @@ func (h *house) nothingToDo() {
 	}
 }
 
-// all is each row that is there of what roles are, with the transaction that wrote it, and each
-// secret's versions.
-func (h *house) all() map[string]string {
+// all returns the rows of PostgreSQL's catalogues about roles, each with the transaction that wrote
+// it, and the versions of each secret.
+func (h *fixture) all() map[string]string {
 	h.Helper()
 	all := map[string]string{}
 	for _, table := range []string{
@@ -186,18 +186,18 @@ func (h *house) all() map[string]string {
 	return all
 }
 
-// admin asks as the superuser.
-func (h *house) admin(query string) []string {
+// admin executes a query as the superuser.
+func (h *fixture) admin(query string) []string {
 	h.Helper()
 	return h.as(h.postgres.Admin, query)
 }
 
-func (h *house) master(query string) {
+func (h *fixture) master(query string) {
 	h.Helper()
 	h.as(h.postgres.Master, query)
 }
 
-func (h *house) as(u postgres.User, query string) []string {
+func (h *fixture) as(u postgres.User, query string) []string {
 	h.Helper()
 	conn, err := h.postgres.Connect(h.Context(), u, h.postgres.Database)
 	if err != nil {
@@ -207,7 +207,7 @@ func (h *house) as(u postgres.User, query string) []string {
 	return h.query(conn, query)
 }
 
-func (h *house) query(conn *pgx.Conn, query string) []string {
+func (h *fixture) query(conn *pgx.Conn, query string) []string {
 	h.Helper()
 	rows, err := conn.Query(h.Context(), query)
 	if err != nil {
@@ -223,8 +223,8 @@ func (h *house) query(conn *pgx.Conn, query string) []string {
 	return found
 }
 
-// credentials are those that a task of a service would start with.
-func (h *house) credentials(service string) postgres.User {
+// credentials returns the credentials that a new task of a service gets.
+func (h *fixture) credentials(service string) postgres.User {
 	h.Helper()
 	c, _, err := h.function.read(h.Context(), h.services[service].Secret, current, "")
 	if err != nil {
@@ -233,8 +233,8 @@ func (h *house) credentials(service string) postgres.User {
 	return postgres.User{Name: c.Username, Password: c.Password}
 }
 
-// service logs in as a service does.
-func (h *house) service(name string) *pgx.Conn {
+// service logs in with the credentials of a service.
+func (h *fixture) service(name string) *pgx.Conn {
 	h.Helper()
 	conn, err := h.postgres.Connect(h.Context(), h.credentials(name), h.postgres.Database)
 	if err != nil {
@@ -244,8 +244,8 @@ func (h *house) service(name string) *pgx.Conn {
 	return conn
 }
 
-// try executes a statement; it returns PostgreSQL's code of the error, or empty.
-func (h *house) try(conn *pgx.Conn, statement string) string {
+// try executes a statement and returns PostgreSQL's error code, or "".
+func (h *fixture) try(conn *pgx.Conn, statement string) string {
 	h.Helper()
 	_, err := conn.Exec(h.Context(), statement)
 	if err != nil && sqlState(err) == "" {
@@ -254,24 +254,24 @@ func (h *house) try(conn *pgx.Conn, statement string) string {
 	return sqlState(err)
 }
 
-// do executes a statement that has to go well.
-func (h *house) do(conn *pgx.Conn, statement string) {
+// do executes a statement that must succeed.
+func (h *fixture) do(conn *pgx.Conn, statement string) {
 	h.Helper()
 	if state := h.try(conn, statement); state != "" {
 		h.Fatalf("%s: %s", statement, state)
 	}
 }
 
-// ended wants that a session was ended.
-func (h *house) ended(conn *pgx.Conn) {
+// ended checks that a session was ended.
+func (h *fixture) ended(conn *pgx.Conn) {
 	h.Helper()
 	if _, err := conn.Exec(h.Context(), "SELECT 1"); err == nil || sqlState(err) != "57P01" && !conn.IsClosed() {
 		h.Errorf("the session goes on: %v", err)
 	}
 }
 
-// beginning is Secrets Manager with what moto can only do for a function of its own: a version that
-// is being made has its label before it has a value.
+// beginning is a Secrets Manager client in which the label AWSPENDING is on a version without a
+// value, as during a rotation. moto has such a version only for its own functions.
 type beginning struct{ *secretsmanager.Client }
 
 func (b beginning) DescribeSecret(
@@ -284,8 +284,8 @@ func (b beginning) DescribeSecret(
 	return secret, err
 }
 
-// step is one call of Secrets Manager's, for the secret of web.
-func (h *house) step(ctx context.Context, f *function, name, token string) error {
+// step invokes the function for one step of the rotation of the secret of web.
+func (h *fixture) step(ctx context.Context, f *function, name, token string) error {
 	event, _ := json.Marshal(rotationEvent{name, h.services["web"].Secret, token})
 	_, err := f.handle(context.WithValue(ctx, beginning{}, token), event)
 	return err
@@ -299,7 +299,7 @@ func token(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n
 
 func TestRolesFollowTheConfiguration(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 
 	h.set("web", "owner")
 	first := h.run()
@@ -324,9 +324,9 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 		t.Errorf("a reader inserts: %q", state)
 	}
 
-	h.levelChangesAtOnce(api)
+	h.accessLevelChangesImmediately(api)
 
-	// RDS rotates the master's password between two runs.
+	// RDS rotates the password of the master user between two runs.
 	h.admin("ALTER ROLE platform PASSWORD 'another'")
 	h.postgres.Master.Password = "another"
 	another := credentials{"platform", "another"}
@@ -335,15 +335,15 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 	}
 	h.nothingToDo()
 
-	h.serviceIsGone(web)
+	h.serviceIsRemoved(web)
 
-	// It comes back, with a secret that is new and empty.
+	// The service is added again, with a new, empty secret.
 	h.set("api", "write")
 	h.run()
 	h.do(h.service("api"), "INSERT INTO bills VALUES (2)")
 	h.nothingToDo()
 
-	h.damageIsPutRight()
+	h.manualChangesAreReverted()
 
 	h.master("CREATE ROLE somebody LOGIN PASSWORD 'x'")
 	somebody := postgres.User{Name: "somebody", Password: "x"}
@@ -351,8 +351,7 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 		t.Errorf("a user without a level gets into the database: %v", err)
 	}
 
-	// What only a superuser could have given only a superuser can take: that is an error, and
-	// nothing is changed.
+	// Only a superuser can revoke what a superuser granted: this is an error, and nothing changes.
 	h.admin("GRANT pg_read_all_data TO service_api_a")
 	if _, err := h.function.handle(t.Context(), h.event()); err == nil ||
 		!strings.Contains(err.Error(), `REVOKE "pg_read_all_data" FROM "service_api_a"`) {
@@ -362,8 +361,9 @@ func TestRolesFollowTheConfiguration(t *testing.T) {
 	h.nothingToDo()
 }
 
-// levelChangesAtOnce: another level is at once another level, for sessions that are open too.
-func (h *house) levelChangesAtOnce(api *pgx.Conn) {
+// accessLevelChangesImmediately: another access level takes effect immediately, also in open
+// sessions.
+func (h *fixture) accessLevelChangesImmediately(api *pgx.Conn) {
 	h.Helper()
 	h.set("api", "write")
 	h.run()
@@ -384,9 +384,9 @@ func (h *house) levelChangesAtOnce(api *pgx.Conn) {
 	h.nothingToDo()
 }
 
-// serviceIsGone takes api out of the configuration: its users may not log in, what it made stays
-// and goes on.
-func (h *house) serviceIsGone(web *pgx.Conn) {
+// serviceIsRemoved removes api from the configuration: its users cannot log in; its objects remain
+// and are usable.
+func (h *fixture) serviceIsRemoved(web *pgx.Conn) {
 	h.Helper()
 	conn, lost := h.service("api"), h.credentials("api")
 	h.unset("api")
@@ -395,7 +395,7 @@ func (h *house) serviceIsGone(web *pgx.Conn) {
 	if state := sqlState(err); state != "28000" && state != "28P01" {
 		h.Errorf("a service that is gone logs in: %v", err)
 	}
-	// They could by IAM, say, or with a password that they are given.
+	// Logging in must be impossible with any method, such as IAM authentication or a new password.
 	left := h.admin("SELECT rolname FROM pg_roles WHERE rolname LIKE 'service_api_%' AND rolcanlogin " +
 		"OR pg_has_role(rolname, 'platform_read', 'member') AND rolname LIKE 'service_api_%'")
 	if len(left) > 0 {
@@ -409,8 +409,8 @@ func (h *house) serviceIsGone(web *pgx.Conn) {
 	h.nothingToDo()
 }
 
-// damageIsPutRight: somebody changed what is ours; each is put right, and told.
-func (h *house) damageIsPutRight() {
+// manualChangesAreReverted: the function reverts and reports manual changes of its roles.
+func (h *fixture) manualChangesAreReverted() {
 	h.Helper()
 	for _, damage := range []string{
 		"ALTER ROLE service_api_a NOLOGIN",
@@ -442,10 +442,11 @@ func (h *house) damageIsPutRight() {
 	}
 }
 
-// Before there were roles, services were the master. What they made is the services' again.
-func TestWhatTheMasterMadeIsHandedOver(t *testing.T) {
+// Earlier versions of the platform let services log in as the master user. The objects that they
+// created are reassigned to the services.
+func TestObjectsOfTheMasterUserAreReassigned(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	for _, statement := range []string{
 		"CREATE EXTENSION pg_trgm",
 		"CREATE TYPE mood AS ENUM ('good', 'bad')",
@@ -490,10 +491,10 @@ func TestWhatTheMasterMadeIsHandedOver(t *testing.T) {
 	h.nothingToDo()
 }
 
-// Each level against each kind of statement.
-func TestLevelsAllowWhatTheyAreForAndNoMore(t *testing.T) {
+// Each access level executes each kind of statement.
+func TestAccessLevelsHaveExactlyTheirPermissions(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.set("owner", "owner")
 	h.set("writer", "write")
 	h.set("reader", "read")
@@ -520,41 +521,41 @@ func TestLevelsAllowWhatTheyAreForAndNoMore(t *testing.T) {
 
 	const all, writers, owners, none = "read write owner", "write owner", "owner", ""
 	matrix := []struct{ kind, statement, allowed string }{
-		{"select", "SELECT * FROM orders", all},
-		{"select", "SELECT * FROM seen", all},
-		{"select", "SELECT last_value FROM counter", all},
-		{"select", "COPY orders TO STDOUT", all},
+		{"read", "SELECT * FROM orders", all},
+		{"read", "SELECT * FROM seen", all},
+		{"read", "SELECT last_value FROM counter", all},
+		{"read", "COPY orders TO STDOUT", all},
 		{"select for update", "SELECT * FROM orders FOR UPDATE", writers},
-		{"change", "INSERT INTO orders (what) VALUES ('tea')", writers},
-		{"change", "UPDATE orders SET what = 'salt'", writers},
-		{"change", "DELETE FROM orders", writers},
-		{"change", "SELECT nextval('counter')", writers},
-		{"change", "TRUNCATE orders", owners},
-		{"change", "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE", writers}, // PostgreSQL's: who may delete may lock
+		{"write", "INSERT INTO orders (what) VALUES ('tea')", writers},
+		{"write", "UPDATE orders SET what = 'salt'", writers},
+		{"write", "DELETE FROM orders", writers},
+		{"write", "SELECT nextval('counter')", writers},
+		{"write", "TRUNCATE orders", owners},
+		{"write", "LOCK TABLE orders IN ACCESS EXCLUSIVE MODE", writers}, // PostgreSQL's: who may delete may lock
 		{"function", "SELECT twice(2)", all},
 		{"function", "SELECT order_tea()", writers},
 		{"type", "CREATE TEMPORARY TABLE t (m mood)", writers},
 		{"temporary", "CREATE TEMPORARY TABLE t (id int)", writers},
-		{"define", "CREATE TABLE mine (id int)", owners},
-		{"define", "ALTER TABLE orders ADD COLUMN more int", owners},
-		{"define", "CREATE INDEX ON orders (what)", owners},
-		{"define", "DROP TABLE orders CASCADE", owners},
-		{"define", "CREATE VIEW also AS SELECT * FROM orders", owners},
-		{"define", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", owners},
-		{"define", "COMMENT ON TABLE orders IS 'x'", owners},
-		{"define", "ALTER DEFAULT PRIVILEGES FOR ROLE platform_owner GRANT DELETE ON TABLES TO platform_read", owners},
-		{"define", "CREATE EXTENSION pg_trgm", owners},
-		{"define", "CREATE FUNCTION g() RETURNS int LANGUAGE c AS 'x', 'x'", none},
+		{"DDL", "CREATE TABLE mine (id int)", owners},
+		{"DDL", "ALTER TABLE orders ADD COLUMN more int", owners},
+		{"DDL", "CREATE INDEX ON orders (what)", owners},
+		{"DDL", "DROP TABLE orders CASCADE", owners},
+		{"DDL", "CREATE VIEW also AS SELECT * FROM orders", owners},
+		{"DDL", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", owners},
+		{"DDL", "COMMENT ON TABLE orders IS 'x'", owners},
+		{"DDL", "ALTER DEFAULT PRIVILEGES FOR ROLE platform_owner GRANT DELETE ON TABLES TO platform_read", owners},
+		{"DDL", "CREATE EXTENSION pg_trgm", owners},
+		{"DDL", "CREATE FUNCTION g() RETURNS int LANGUAGE c AS 'x', 'x'", none},
 		{"other schema", "SELECT * FROM other.things", all},
 		{"other schema", "INSERT INTO other.things VALUES (1)", writers},
 		{"other schema", "CREATE TABLE other.more (id int)", owners},
 		{"other schema", "CREATE SCHEMA third", owners},
 		{"other schema", "DROP SCHEMA other CASCADE", owners},
-		{"the master's", "SELECT * FROM vault.secrets", none},
-		{"the master's", "CREATE TABLE vault.more (id int)", none},
-		{"the master's", "SELECT * FROM public.of_the_master", none},
-		{"the master's", "SET ROLE platform", none},
-		{"the master's", "SET SESSION AUTHORIZATION platform", none},
+		{"objects of the master user", "SELECT * FROM vault.secrets", none},
+		{"objects of the master user", "CREATE TABLE vault.more (id int)", none},
+		{"objects of the master user", "SELECT * FROM public.of_the_master", none},
+		{"objects of the master user", "SET ROLE platform", none},
+		{"objects of the master user", "SET SESSION AUTHORIZATION platform", none},
 		{"roles", "CREATE ROLE more", none},
 		{"roles", "DROP ROLE service_reader_b", none},
 		{"roles", "ALTER ROLE service_writer_b PASSWORD 'x'", none},
@@ -583,7 +584,7 @@ func TestLevelsAllowWhatTheyAreForAndNoMore(t *testing.T) {
 		conn := h.service(service)
 		for _, m := range matrix {
 			tried++
-			// Those on the database and the system must not be in a transaction.
+			// These statements cannot run in a transaction.
 			if !strings.Contains(m.statement, "DATABASE") && !strings.Contains(m.statement, "SYSTEM") {
 				h.do(conn, "BEGIN")
 			}
@@ -594,7 +595,7 @@ func TestLevelsAllowWhatTheyAreForAndNoMore(t *testing.T) {
 				t.Errorf("%s: %s, %s: allowed is %t, want %t (%s)",
 					level, m.kind, m.statement, state == "", allowed, state)
 			} else if !allowed && state != "42501" && state != "28000" {
-				t.Errorf("%s: %s, %s: refused for another reason: %s", level, m.kind, m.statement, state)
+				t.Errorf("%s: %s, %s: denied for another reason: %s", level, m.kind, m.statement, state)
 			}
 		}
 	}
@@ -623,11 +624,11 @@ func TestLevelsAllowWhatTheyAreForAndNoMore(t *testing.T) {
 	h.do(reader, "SELECT 1")
 }
 
-// fleet is a service's tasks: each logs in with what the secret was when it started, and asks on
-// and on, over a session that it keeps and over new ones. Restarted by ECS, new tasks come first
-// and the old go then.
-type fleet struct {
-	*house
+// taskSimulation simulates the tasks of a service. Each task logs in with the secret of its start,
+// and runs queries continuously in an open session and in new ones. When ECS restarts the service,
+// new tasks start before old ones stop.
+type taskSimulation struct {
+	*fixture
 	name     string
 	mu       sync.Mutex
 	restarts []string
@@ -637,7 +638,7 @@ type fleet struct {
 	asked, failed int
 }
 
-func (f *fleet) UpdateService(
+func (f *taskSimulation) UpdateService(
 	ctx context.Context, input *ecs.UpdateServiceInput, _ ...func(*ecs.Options),
 ) (*ecs.UpdateServiceOutput, error) {
 	if err := f.err; err != nil {
@@ -659,7 +660,7 @@ func (f *fleet) UpdateService(
 	return &ecs.UpdateServiceOutput{}, nil
 }
 
-func (f *fleet) start() {
+func (f *taskSimulation) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var ends sync.WaitGroup
 	u := f.credentials(f.name)
@@ -693,7 +694,7 @@ func (f *fleet) start() {
 	f.mu.Unlock()
 }
 
-func (f *fleet) count(err error) {
+func (f *taskSimulation) count(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked++
@@ -703,9 +704,9 @@ func (f *fleet) count(err error) {
 	}
 }
 
-func TestRotationIsNoticedByNoClient(t *testing.T) {
+func TestClientsStayConnectedDuringRotation(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.set("web", "owner")
 	h.run()
 	h.do(h.service("web"), "CREATE TABLE pulse (at timestamptz)")
@@ -724,7 +725,7 @@ func TestRotationIsNoticedByNoClient(t *testing.T) {
 					t.Fatalf("repeated: %v", err)
 				}
 			}
-			// A deployment in between changes nothing of it.
+			// A deployment during a rotation does not change that.
 			if done := h.run(); len(done.Changed)+len(done.Passwords) > 0 {
 				t.Errorf("a deployment after %s: %+v", step, done)
 			}
@@ -741,11 +742,11 @@ func TestRotationIsNoticedByNoClient(t *testing.T) {
 	}
 }
 
-// Where ECS did not restart the service, its tasks still use the user whose turn it is: its
-// password stays, the rotation fails, and the next one goes.
-func TestRotationWaitsForTasksThatWereNotReplaced(t *testing.T) {
+// If ECS did not restart the service, its tasks still use the user whose password is next. The
+// rotation then fails without a change of the password, and the next rotation succeeds.
+func TestRotationFailsWhileTasksUseTheOldUser(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.set("web", "write")
 	h.run()
 	old := h.service("web")
@@ -781,11 +782,11 @@ func TestRotationWaitsForTasksThatWereNotReplaced(t *testing.T) {
 	h.service("web")
 }
 
-// Set up without beginning at once, Secrets Manager tests the function by the third step alone;
-// what it has not begun is refused.
-func TestRotationStepsThatComeAlone(t *testing.T) {
+// If a rotation is configured without an immediate rotation, Secrets Manager tests the function
+// with testSecret only. The other steps fail for a version that is not AWSPENDING.
+func TestRotationStepsForAnUnknownVersionAreRejected(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.set("web", "read")
 	h.run()
 	if err := h.step(t.Context(), h.function, "testSecret", token(1)); err != nil {
@@ -805,8 +806,7 @@ func TestRotationStepsThatComeAlone(t *testing.T) {
 	h.nothingToDo()
 }
 
-// mortal dies before its nth call of AWS or statement in PostgreSQL: whatever it was doing ends
-// there.
+// mortal is a function that is killed before its nth call of AWS or statement in PostgreSQL.
 type mortal struct {
 	secretsAPI
 	ecsAPI
@@ -877,9 +877,9 @@ func (m *mortal) TraceQueryStart(ctx context.Context, _ *pgx.Conn, data pgx.Trac
 
 func (m *mortal) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
-// killed runs something with a function that dies after n deeds. It returns the last of them, and
-// whether it died.
-func (h *house) killed(n int, do func(context.Context, *function) error) (last string, died bool) {
+// killed runs a step with a function that is killed after n actions. It returns the last action,
+// and whether the function was killed.
+func (h *fixture) killed(n int, do func(context.Context, *function) error) (last string, died bool) {
 	h.Helper()
 	ctx, cancel := context.WithCancel(h.Context())
 	defer cancel()
@@ -893,9 +893,9 @@ func (h *house) killed(n int, do func(context.Context, *function) error) (last s
 	return m.last, died
 }
 
-func TestDeploymentThatWasKilledIsHealedByTheNext(t *testing.T) {
+func TestNextDeploymentRepairsAKilledOne(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	points := 0
 	for n := 0; ; n++ {
 		h.set("web", "owner")
@@ -915,7 +915,7 @@ func TestDeploymentThatWasKilledIsHealedByTheNext(t *testing.T) {
 			break
 		}
 		points++
-		// As it was before the first deployment.
+		// The state before the first deployment.
 		for _, service := range []string{"web", "api"} {
 			h.deleteSecret(h.services[service].Secret)
 			delete(h.services, service)
@@ -932,9 +932,9 @@ func TestDeploymentThatWasKilledIsHealedByTheNext(t *testing.T) {
 	}
 }
 
-func TestRotationThatWasKilledLeavesAWorkingSecretAndIsHealed(t *testing.T) {
+func TestKilledRotationLeavesAWorkingSecretAndCanBeRepeated(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.set("web", "write")
 	h.run()
 	next := 0
@@ -962,7 +962,7 @@ func TestRotationThatWasKilledLeavesAWorkingSecretAndIsHealed(t *testing.T) {
 			if done := h.run(); len(done.Passwords) > 0 {
 				t.Errorf("%s killed after %d deeds: a deployment had to heal it: %+v", step, n, done)
 			}
-			// Secrets Manager goes on with the version, or begins another.
+			// Secrets Manager continues with the version, or starts another one.
 			if n%2 == 1 && h.credentials("web").Name == old.Name {
 				next++
 				version = token(next)
@@ -991,10 +991,10 @@ func TestRotationThatWasKilledLeavesAWorkingSecretAndIsHealed(t *testing.T) {
 	}
 }
 
-// A password is in its own secret and nowhere else.
-func TestPasswordsAreNowhereButInTheirSecrets(t *testing.T) {
+// Passwords must not appear outside their secrets.
+func TestPasswordsAreOnlyInTheirSecrets(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	h.set("web", "owner")
 	h.set("api", "read")
 	answers := fmt.Sprintf("%+v", h.run())
@@ -1007,7 +1007,7 @@ func TestPasswordsAreNowhereButInTheirSecrets(t *testing.T) {
 		}
 		passwords = append(passwords, h.credentials("web").Password)
 	}
-	// And what goes wrong: a master who is refused, a service who is.
+	// Also in errors: a rejected login of the master user and of a service.
 	h.admin("ALTER ROLE service_web_a NOLOGIN")
 	if err := h.step(t.Context(), h.function, "testSecret", token(1)); err == nil {
 		t.Error("a user who may not log in does")

@@ -37,7 +37,7 @@ func helloModule(t *testing.T, changes map[string]string) string {
 	return filepath.Join(root, "functions", "hello")
 }
 
-func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
+func TestFunctionHashChangesOnlyWithDeployedCode(t *testing.T) {
 	// What go build writes into an executable, with one module as it is and one replaced.
 	built := func() *debug.BuildInfo {
 		return &debug.BuildInfo{
@@ -83,18 +83,18 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 			"go.sum": "example.com/testing v1.0.0 h1:CCCC\n",
 		}, true},
 		{
-			"a source",
+			"a changed source",
 			map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"},
 			false,
 		},
-		{"a file that it embeds", map[string]string{"functions/hello/words/hello.txt": "hello"}, false},
-		{"a file that its tests read", map[string]string{"functions/hello/testdata/hello.txt": "hello"}, true},
+		{"an embedded file", map[string]string{"functions/hello/words/hello.txt": "hello"}, false},
+		{"a file in testdata", map[string]string{"functions/hello/testdata/hello.txt": "hello"}, true},
 		{"a new source", map[string]string{"functions/hello/more.go": "package main\n"}, false},
 		{"the go line", map[string]string{"go.mod": "module hello\n\ngo 1.26.0\n"}, false},
 		{"a godebug line", map[string]string{"go.mod": "module hello\n\ngo 1.25.0\n\ngodebug madvdontneed=1\n"}, false},
 		// Without framing, text moved from the end of one file to the start of the next would be
 		// the same bytes.
-		{"a line moved to the next file", map[string]string{
+		{"a line moved to another file", map[string]string{
 			"functions/hello/main.go": "package main\n",
 			"functions/hello/text.go": "\nfunc main() { println(greeting) }\n" +
 				"package main\n\nconst greeting = \"hello\"\n",
@@ -107,7 +107,7 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a source's name", func(t *testing.T) {
+	t.Run("a renamed source", func(t *testing.T) {
 		dir := helloModule(t, nil)
 		if err := os.Rename(filepath.Join(dir, "text.go"), filepath.Join(dir, "texts.go")); err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 		same   bool
 	}{
 		{"another toolchain", func(b *debug.BuildInfo) { b.GoVersion = "go1.26.8" }, true},
-		{"what a newer toolchain adds", func(b *debug.BuildInfo) {
+		{"a build setting of a newer toolchain", func(b *debug.BuildInfo) {
 			b.Settings = append(b.Settings, debug.BuildSetting{Key: "DefaultGODEBUG", Value: "tlssha1=1"})
 		}, true},
 		{"a module's version", func(b *debug.BuildInfo) { b.Deps[0].Version = "v1.0.1" }, false},
@@ -134,7 +134,7 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 		{"a new module", func(b *debug.BuildInfo) {
 			b.Deps = append(b.Deps, &debug.Module{Path: "example.com/o", Version: "v1.0.0", Sum: "h1:CCCC"})
 		}, false},
-		{"a module less", func(b *debug.BuildInfo) { b.Deps = b.Deps[:1] }, false},
+		{"one module less", func(b *debug.BuildInfo) { b.Deps = b.Deps[:1] }, false},
 		{"another target", func(b *debug.BuildInfo) { b.Settings[1].Value = "amd64" }, false},
 		{"another build tag", func(b *debug.BuildInfo) { b.Settings[0].Value = "" }, false},
 	}
@@ -152,7 +152,7 @@ func TestFunctionHashChangesWithWhatIsDeployedOnly(t *testing.T) {
 // backupFunction is the function that the project ships.
 const backupFunction = "../../functions/backup"
 
-func TestFunctionBundleIsWhatLambdaStarts(t *testing.T) {
+func TestFunctionBundleContainsTheBootstrapOfLambda(t *testing.T) {
 	path, hash, err := bundleFunction(backupFunction)
 	if err != nil {
 		t.Fatal(err)
@@ -293,7 +293,7 @@ func hashCoversAllSources(t *testing.T, function string) {
 	}
 }
 
-func TestFunctionBundleSurvivesTheUsersGoSettings(t *testing.T) {
+func TestFunctionBundleIgnoresGoSettingsOfTheUser(t *testing.T) {
 	dir := helloModule(t, nil)
 	// A workspace that does not know the module, another target, and a build mode that wants a
 	// dynamic linker.
@@ -318,7 +318,7 @@ func TestFunctionBundleSurvivesTheUsersGoSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	t.Run("and comes out the same again, over the old one", func(t *testing.T) {
+	t.Run("building again gives the same zip", func(t *testing.T) {
 		if _, _, err := bundleFunction(dir); err != nil {
 			t.Fatal(err)
 		}
@@ -330,7 +330,7 @@ func TestFunctionBundleSurvivesTheUsersGoSettings(t *testing.T) {
 			t.Error("two bundles of one source differ")
 		}
 	})
-	t.Run("and leaves nothing else behind", func(t *testing.T) {
+	t.Run("no temporary files remain", func(t *testing.T) {
 		entries, err := os.ReadDir(filepath.Dir(path))
 		if err != nil {
 			t.Fatal(err)
@@ -342,7 +342,7 @@ func TestFunctionBundleSurvivesTheUsersGoSettings(t *testing.T) {
 }
 
 // Compiling takes a second; a zip that would come out the same is kept.
-func TestFunctionIsCompiledAgainOnlyWhenSomethingChanged(t *testing.T) {
+func TestFunctionIsCompiledAgainOnlyAfterAChange(t *testing.T) {
 	dir := helloModule(t, nil)
 	settings := filepath.Join(t.TempDir(), "env")
 	t.Setenv("GOENV", settings)
@@ -363,31 +363,31 @@ func TestFunctionIsCompiledAgainOnlyWhenSomethingChanged(t *testing.T) {
 		goes   string            // GOFLAGS
 		kept   bool
 	}{
-		{"nothing", nil, "", true},
+		{"no change", nil, "", true},
 		{"a test", map[string]string{"functions/hello/main_test.go": "package main\n"}, "", true},
 		{
-			"a source",
+			"a changed source",
 			map[string]string{"functions/hello/text.go": "package main\n\nconst greeting = \"good day\"\n"},
 			"",
 			false,
 		},
 		{"go.sum", map[string]string{"go.sum": "\n"}, "", false},
 		{"a setting in the environment", nil, "-tags=netgo", false},
-		{"the zip, cut short", map[string]string{".build/functions/hello.zip": string(good[:1000])}, "", false},
+		{"a truncated zip", map[string]string{".build/functions/hello.zip": string(good[:1000])}, "", false},
 		{
-			"the zip, of the same size",
+			"a changed zip of the same size",
 			map[string]string{".build/functions/hello.zip": string(good[:len(good)-1]) + "x"},
 			"",
 			false,
 		},
-		{"the note, cut short", map[string]string{".build/stamps/hello": "ab"}, "", false},
+		{"a truncated stamp", map[string]string{".build/stamps/hello": "ab"}, "", false},
 		{
-			"a note that is another's",
+			"the stamp of another function",
 			map[string]string{".build/stamps/hello": stampOf(strings.Repeat("0", 64), "0", good)},
 			"",
 			false,
 		},
-		{"nothing again", nil, "", true},
+		{"no change, after the others", nil, "", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("GOFLAGS", c.goes)
@@ -434,7 +434,7 @@ func TestFunctionIsCompiledAgainOnlyWhenSomethingChanged(t *testing.T) {
 	})
 }
 
-func TestFunctionThatCannotBeBundledSaysWhy(t *testing.T) {
+func TestErrorOfBundlingHasTheReason(t *testing.T) {
 	tests := []struct {
 		name    string
 		changes map[string]string
@@ -448,13 +448,13 @@ func TestFunctionThatCannotBeBundledSaysWhy(t *testing.T) {
 			[]string{"functions/hello: does not compile: ", "main.go:3:23: undefined: greeting"},
 		},
 		{
-			"a module that is missing",
+			"a missing module",
 			map[string]string{"functions/hello/text.go": "package main\n\nimport _ \"example.com/missing\"\n"},
 			"",
 			[]string{"functions/hello: does not compile: ", "text.go:3:8: ", "example.com/missing"},
 		},
 		{
-			"no go",
+			"go is not on PATH",
 			nil,
 			"nowhere",
 			[]string{"functions/hello: cannot be compiled: ", `"go": executable file not found`, "install Go"},
@@ -484,13 +484,13 @@ func TestFunctionThatCannotBeBundledSaysWhy(t *testing.T) {
 		})
 	}
 
-	t.Run("no such function", func(t *testing.T) {
+	t.Run("a function that does not exist", func(t *testing.T) {
 		_, _, err := bundleFunction(filepath.Join("..", "..", "functions", "missing"))
 		if err == nil || !strings.Contains(err.Error(), "functions/missing: does not compile: ") {
 			t.Errorf("error is %v", err)
 		}
 	})
-	t.Run("no sources", func(t *testing.T) {
+	t.Run("a function without sources", func(t *testing.T) {
 		module := moduleOf(helloModule(t, map[string]string{"functions/empty/README.md": "Says nothing.\n"}))
 		_, _, err := bundleFunction(filepath.Join(module, "functions", "empty"))
 		if err == nil || !strings.Contains(err.Error(), "no Go files") {

@@ -9,7 +9,7 @@ import (
 
 // Every number is taken at its limits, and refused one beyond them with a line that names both. The
 // text before %d is chosen so that nothing else is wrong at the limits.
-func TestNumbersHaveLimits(t *testing.T) {
+func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 	t.Parallel()
 	const web = "services: {web: {"
 	for path, c := range map[string]struct {

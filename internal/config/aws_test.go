@@ -8,7 +8,7 @@ import (
 )
 
 // The list is what the checks know; the files are what a container gets.
-func TestCertificateRegionsAreThoseOfTheFiles(t *testing.T) {
+func TestCertificateRegionsMatchTheFiles(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../functions/database/certificates/*.pem")
 	if err != nil || len(files) == 0 {
@@ -25,7 +25,7 @@ func TestCertificateRegionsAreThoseOfTheFiles(t *testing.T) {
 }
 
 // Numbers from Amazon's table of instance classes.
-func TestClassWithASizeThatThereIsNotIsRefused(t *testing.T) {
+func TestInstanceClassWithUnknownSizeIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, class := range []string{"db.m5.3xlarge", "db.m5.02xlarge", "db.t4g.4xlarge", "db.r8g.99999999999xlarge"} {
 		if gib, err := ClassMemory(class); err == nil {
@@ -34,7 +34,7 @@ func TestClassWithASizeThatThereIsNotIsRefused(t *testing.T) {
 	}
 }
 
-func TestClassMemory(t *testing.T) {
+func TestMemoryOfInstanceClasses(t *testing.T) {
 	t.Parallel()
 	for class, want := range map[string]int{
 		"db.t3.micro":     1,
@@ -81,28 +81,28 @@ func TestClassMemory(t *testing.T) {
 	}
 }
 
-func TestClassesThatThereAreNot(t *testing.T) {
+func TestUnknownInstanceClassesAreRejected(t *testing.T) {
 	t.Parallel()
 	for name, class := range map[string]string{
-		"nothing":                       "",
-		"no db in front":                "t3.micro",
-		"no size":                       "db.t3",
-		"a size without a family":       "db..micro",
-		"a size that RDS has not":       "db.t3.nano",
-		"in capitals":                   "DB.T3.MICRO",
-		"a line end":                    "db.t3.micro\n",
-		"an old family":                 "db.t2.micro",
-		"a family of another engine":    "db.z1d.large",
-		"a variant that is not listed":  "db.m5d.large",
-		"memory without end":            "db.x2iedn.large",
-		"serverless":                    "db.serverless",
-		"a family of EC2":               "db.c7g.large",
-		"small, of a large family":      "db.m5.small",
-		"medium, of a large family":     "db.r5.medium",
-		"beyond a small family's sizes": "db.t3.4xlarge",
-		"one that is called xlarge":     "db.m5.1xlarge",
-		"none":                          "db.m5.0xlarge",
-		"more than counts":              "db.m5.99999999999999999999xlarge",
+		"nothing":                               "",
+		"without the prefix db":                 "t3.micro",
+		"no size":                               "db.t3",
+		"a size without a family":               "db..micro",
+		"an unknown size":                       "db.t3.nano",
+		"in capitals":                           "DB.T3.MICRO",
+		"a trailing newline":                    "db.t3.micro\n",
+		"an unsupported old family":             "db.t2.micro",
+		"a family of another engine":            "db.z1d.large",
+		"a variant that is not listed":          "db.m5d.large",
+		"a class with a very large size":        "db.x2iedn.large",
+		"serverless":                            "db.serverless",
+		"a family of EC2 only":                  "db.c7g.large",
+		"small of a family from large":          "db.m5.small",
+		"medium of a family from large":         "db.r5.medium",
+		"above the sizes of a burstable family": "db.t3.4xlarge",
+		"1xlarge":                               "db.m5.1xlarge",
+		"0xlarge":                               "db.m5.0xlarge",
+		"more than counts":                      "db.m5.99999999999999999999xlarge",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := ClassMemory(class)
@@ -120,7 +120,7 @@ func TestClassesThatThereAreNot(t *testing.T) {
 
 // LEAST(DBInstanceClassMemory/9531392, 5000), as Amazon publishes it; the quotients are worked out
 // by hand.
-func TestMaxConnectionsFollowAmazonsFormula(t *testing.T) {
+func TestMaxConnectionsFollowTheFormulaOfRDS(t *testing.T) {
 	t.Parallel()
 	for class, want := range map[string]int{
 		"db.t4g.micro":    112,

@@ -5,24 +5,24 @@ import (
 	"testing"
 )
 
-func TestSnapshotIsOutsideTheBackupWindow(t *testing.T) {
+func TestSnapshotMustBeOutsideTheBackupWindow(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		schedule, window string
 		refused          bool
 	}{
-		"before it":                       {"cron(59 0 * * ? *)", "01:00-02:00", false},
-		"at its start":                    {"cron(0 1 * * ? *)", "01:00-02:00", true},
-		"in its last minute":              {"cron(59 1 * * ? *)", "01:00-02:00", true},
-		"at its end":                      {"cron(0 2 * * ? *)", "01:00-02:00", false},
-		"within it on one weekday":        {"cron(30 1 ? * SUN *)", "01:00-02:00", true},
-		"within it on one day of a month": {"cron(30 1 1 * ? *)", "01:00-02:00", true},
-		"across midnight, before it":      {"cron(45 23 * * ? *)", "23:30-00:30", true},
-		"across midnight, after it":       {"cron(15 0 * * ? *)", "23:30-00:30", true},
-		"across midnight, outside":        {"cron(30 0 * * ? *)", "23:30-00:30", false},
-		"several hours, left alone":       {"cron(30 1,13 * * ? *)", "01:00-02:00", false},
-		"a rate, left alone":              {"rate(1 hour)", "01:00-02:00", false},
-		"no window to compare with":       {"cron(30 1 * * ? *)", "nightly", false},
+		"before the window":                           {"cron(59 0 * * ? *)", "01:00-02:00", false},
+		"at the start of the window":                  {"cron(0 1 * * ? *)", "01:00-02:00", true},
+		"in the last minute of the window":            {"cron(59 1 * * ? *)", "01:00-02:00", true},
+		"at the end of the window":                    {"cron(0 2 * * ? *)", "01:00-02:00", false},
+		"in the window on one weekday":                {"cron(30 1 ? * SUN *)", "01:00-02:00", true},
+		"in the window on one day of a month":         {"cron(30 1 1 * ? *)", "01:00-02:00", true},
+		"before midnight in a window across midnight": {"cron(45 23 * * ? *)", "23:30-00:30", true},
+		"after midnight in a window across midnight":  {"cron(15 0 * * ? *)", "23:30-00:30", true},
+		"outside a window across midnight":            {"cron(30 0 * * ? *)", "23:30-00:30", false},
+		"several hours are not checked":               {"cron(30 1,13 * * ? *)", "01:00-02:00", false},
+		"a rate is not checked":                       {"rate(1 hour)", "01:00-02:00", false},
+		"an invalid window":                           {"cron(30 1 * * ? *)", "nightly", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := problems(t, minimal+"backup: {schedule: '"+c.schedule+"'}\n"+

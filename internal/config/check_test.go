@@ -17,7 +17,7 @@ func init() {
 	unknownPath = func(path string) { panic("a check names " + path + ", which matches no setting") }
 }
 
-func TestMisspeltPathIsCaught(t *testing.T) {
+func TestMisspeltPathInACheckIsReported(t *testing.T) {
 	t.Parallel()
 	cfg, doc := read("config/test.yaml", "test", []byte(minimal), nil)
 	for path, use := range map[string]func(place){
@@ -47,7 +47,7 @@ var free = regexp.MustCompile(`^(tags\.Team|database\.parameters\.work_mem|servi
 	`(environment|command|health_check\.command|route\.headers|permissions\.0\.resources)\b.*)$`)
 
 // Each setting in turn is given invalid values. Whatever they are, a problem names the setting.
-func TestEverySettingIsCheckedWhateverItHolds(t *testing.T) {
+func TestInvalidValuesOfEverySettingAreReported(t *testing.T) {
 	t.Parallel()
 	plain, said := overridden(full, nil)
 	if len(said) > 0 {

@@ -6,7 +6,7 @@ import (
 )
 
 // A restore is of the database's version and protected, unless the file says otherwise.
-func TestRestoreStartsFromTheDatabasesVersion(t *testing.T) {
+func TestRestoreHasTheVersionOfTheDatabaseByDefault(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, "dev", minimal+`
 database:

@@ -10,7 +10,7 @@ import (
 )
 
 // What a case file cannot hold.
-func TestFilesThatAreNotTextAreRefused(t *testing.T) {
+func TestFilesThatAreNotTextAreRejected(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, want string }{
 		"a letter in Latin-1": {
@@ -21,7 +21,7 @@ func TestFilesThatAreNotTextAreRefused(t *testing.T) {
 			text: "\xff\xfen\x00a\x00",
 			want: "1:1: want UTF-8 text",
 		},
-		"brackets that go on for ever": {
+		"endless brackets": {
 			text: strings.Repeat("[", 60_000),
 			want: "1:33: is nested too deeply: want at most 32 levels on one line",
 		},
@@ -35,13 +35,13 @@ func TestFilesThatAreNotTextAreRefused(t *testing.T) {
 }
 
 // What people and their editors write, and YAML allows, is no problem.
-func TestDecodingTakesOrdinaryYAML(t *testing.T) {
+func TestDecodingAcceptsOrdinaryYAML(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		text string
 		want func(*Config) (got, want any)
 	}{
-		"line ends of Windows": {
+		"Windows line endings": {
 			text: "name: shop\r\nregion: eu-central-1\r\nnetwork:\r\n  nat: single\r\n  nat_: x\r\n",
 			want: nil,
 		},
@@ -62,15 +62,15 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 				"network: # here\n  # and\n  nat: per-zone\n",
 			want: func(c *Config) (any, any) { return c.Network.NAT, "per-zone" },
 		},
-		"a Document's start and end": {
+		"document start and end markers": {
 			text: "---\n" + minimal + "...\n# end\n",
 			want: func(c *Config) (any, any) { return c.Region, "eu-central-1" },
 		},
-		"a comment before the start": {
+		"a comment before the start marker": {
 			text: "# what\n---\n" + minimal,
 			want: func(c *Config) (any, any) { return c.Region, "eu-central-1" },
 		},
-		"no line end at the end": {
+		"no newline at the end": {
 			text: "name: shop\nregion: eu-central-1",
 			want: func(c *Config) (any, any) { return c.Region, "eu-central-1" },
 		},
@@ -82,7 +82,7 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 			text: minimal + "services:\n  web:\n",
 			want: func(c *Config) (any, any) { return c.Services["web"].Image, DefaultImage },
 		},
-		"a service of nothing": {
+		"a service with null": {
 			text: minimal + "services: {web: ~}\n",
 			want: func(c *Config) (any, any) { return c.Services["web"].Port, 8080 },
 		},
@@ -94,7 +94,7 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 			text: minimal + "load_balancer: {firewall: {count_only: []}}\n",
 			want: func(c *Config) (any, any) { return len(c.LoadBalancer.Firewall.CountOnly), 0 },
 		},
-		"a list on lines of its own": {
+		"a list in block style": {
 			text: minimal + "network:\n  zones:\n  - b\n  - a\n",
 			want: func(c *Config) (any, any) { return c.Network.Zones, []string{"b", "a"} },
 		},
@@ -120,7 +120,7 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 				return []bool{c.Protected, c.Services["web"].Spot}, []bool{true, false}
 			},
 		},
-		"words that are booleans elsewhere, as text": {
+		"yes and no as text": {
 			text: minimal + "tags: {owner: no, on: off}\n",
 			want: func(c *Config) (any, any) { return c.Tags, map[string]string{"owner": "no", "on": "off"} },
 		},
@@ -147,7 +147,7 @@ func TestDecodingTakesOrdinaryYAML(t *testing.T) {
 				return c.Services["web"].Environment, map[string]string{"A": "", "B": ""}
 			},
 		},
-		"letters of all sorts": {
+		"non-ASCII letters": {
 			text: minimal + "services: {web: {environment: {A: 'für 日本 🙂'}}}\n",
 			want: func(c *Config) (any, any) { return c.Services["web"].Environment["A"], "für 日本 🙂" },
 		},
@@ -180,28 +180,28 @@ func TestFileReplacesDefaults(t *testing.T) {
 }
 
 // A secret that stands where its ARN belongs is not repeated, whatever is wrong with it.
-func TestSecretsNeverShowInMessages(t *testing.T) {
+func TestSecretsAreNotPrintedInMessages(t *testing.T) {
 	t.Parallel()
 	const secret = "74381905"
 	for name, lines := range map[string]string{
-		"the value":                      "secrets: {PASSWORD: 'x" + secret + "'}",
-		"a value like a template":        "secrets: {PASSWORD: '${" + secret + "}'}",
-		"a value like an ARN":            "secrets: {PASSWORD: 'arn:aws:iam::123456789012:secret/" + secret + "'}",
-		"a number":                       "secrets: {PASSWORD: " + secret + "}",
-		"a float":                        "secrets: {PASSWORD: 1." + secret + "}",
-		"a list":                         "secrets: {PASSWORD: [" + secret + "]}",
-		"a mapping":                      "secrets: {PASSWORD: {value: " + secret + "}}",
-		"the value without its name":     "secrets: " + secret,
-		"a list of values":               "secrets: [" + secret + "]",
-		"an anchor":                      "secrets: {PASSWORD: &a " + secret + "}",
-		"a name that is no variable's":   "secrets: {pass-word: x" + secret + "}",
-		"a variable of the database's":   "secrets: {PGPASSWORD: x" + secret + "}",
-		"a variable that is there twice": "secrets: {A: x" + secret + "}\n    environment: {A: x" + secret + "}",
-		"a key twice":                    "secrets: {A: x" + secret + ", A: y" + secret + "}",
-		"no YAML":                        "secrets: {A: x: " + secret + "}",
-		"a quote that does not end":      "secrets: {A: \"" + secret + "}",
-		"an environment variable":        "environment: {A: " + secret + "}",
-		"the key's key":                  "secret_keys: [" + secret + "a]",
+		"the value":                         "secrets: {PASSWORD: 'x" + secret + "'}",
+		"a value like a template":           "secrets: {PASSWORD: '${" + secret + "}'}",
+		"a value like an ARN":               "secrets: {PASSWORD: 'arn:aws:iam::123456789012:secret/" + secret + "'}",
+		"a number":                          "secrets: {PASSWORD: " + secret + "}",
+		"a float":                           "secrets: {PASSWORD: 1." + secret + "}",
+		"a list":                            "secrets: {PASSWORD: [" + secret + "]}",
+		"a mapping":                         "secrets: {PASSWORD: {value: " + secret + "}}",
+		"a value without a name":            "secrets: " + secret,
+		"a list of values":                  "secrets: [" + secret + "]",
+		"an anchor":                         "secrets: {PASSWORD: &a " + secret + "}",
+		"an invalid variable name":          "secrets: {pass-word: x" + secret + "}",
+		"a variable that the platform sets": "secrets: {PGPASSWORD: x" + secret + "}",
+		"a duplicate variable":              "secrets: {A: x" + secret + "}\n    environment: {A: x" + secret + "}",
+		"a duplicate key":                   "secrets: {A: x" + secret + ", A: y" + secret + "}",
+		"invalid YAML":                      "secrets: {A: x: " + secret + "}",
+		"an unterminated quote":             "secrets: {A: \"" + secret + "}",
+		"an environment variable":           "environment: {A: " + secret + "}",
+		"the key's key":                     "secret_keys: [" + secret + "a]",
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := problems(t, minimal+"services:\n  web:\n    "+lines+"\n")
@@ -217,7 +217,7 @@ func TestSecretsNeverShowInMessages(t *testing.T) {
 
 // The decoder walks the types of Config: a field of a kind that it does not know could never be
 // set.
-func TestDecoderKnowsAllTypesOfTheConfiguration(t *testing.T) {
+func TestDecoderSupportsAllTypesOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}
 	var walk func(path string, kind reflect.Type)

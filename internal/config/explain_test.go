@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestExplainTellsWhereEachValueComesFrom(t *testing.T) {
+func TestExplainPrintsTheOriginOfEachValue(t *testing.T) {
 	t.Parallel()
 	const text = minimal + `services:
   web:
@@ -49,7 +49,7 @@ database: {restores: {old: {snapshot: before}}, active: old}
 }
 
 // The summary finds a word for every choice.
-func TestSummaryKnowsEveryChoice(t *testing.T) {
+func TestSummaryDescribesEveryChoice(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, want string }{
 		{

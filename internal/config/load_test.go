@@ -26,7 +26,7 @@ func TestShippedEnvironmentsAreValid(t *testing.T) {
 	}
 }
 
-func TestEnvironmentNamesItsFile(t *testing.T) {
+func TestEnvironmentSelectsItsFile(t *testing.T) {
 	t.Parallel()
 	root := folder(t, map[string]string{"staging-2.yaml": minimal, "dev.yaml": "name: other\nregion: eu-central-1\n"})
 	cfg, _, err := Load(root, "staging-2", nil)
@@ -38,7 +38,7 @@ func TestEnvironmentNamesItsFile(t *testing.T) {
 	}
 }
 
-func TestMissingEnvironmentListsThoseThereAre(t *testing.T) {
+func TestMissingFileErrorListsEnvironments(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		files map[string]string
@@ -60,7 +60,7 @@ func TestMissingEnvironmentListsThoseThereAre(t *testing.T) {
 	}
 }
 
-func TestEnvironmentIsAName(t *testing.T) {
+func TestInvalidEnvironmentNamesAreRejected(t *testing.T) {
 	t.Parallel()
 	root := folder(t, map[string]string{"dev.yaml": minimal, "Dev.yaml": minimal, "a b.yaml": minimal})
 	if err := os.WriteFile(filepath.Join(root, "secret.yaml"), []byte(minimal), 0o644); err != nil {
@@ -92,7 +92,7 @@ func TestFileThatCannotBeReadIsNamed(t *testing.T) {
 	}
 }
 
-func TestStrictMakesWarningsProblems(t *testing.T) {
+func TestStrictTurnsWarningsIntoErrors(t *testing.T) {
 	t.Parallel()
 	root := folder(t, map[string]string{"dev.yaml": minimal + "network: {zones: [a, g]}\n"})
 	for value, want := range map[string]string{
@@ -115,7 +115,7 @@ func TestStrictMakesWarningsProblems(t *testing.T) {
 	}
 }
 
-func TestShippedEnvironmentsAreNotWarnedOf(t *testing.T) {
+func TestShippedEnvironmentsHaveNoWarnings(t *testing.T) {
 	t.Parallel()
 	for _, environment := range shipped(t) {
 		_, doc, err := Load("../..", environment, nil)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestZonesAreSorted(t *testing.T) {
+func TestSortedZonesAreInOrder(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, "dev", minimal+"network: {zones: [c, a, b]}\n")
 	if got := cfg.SortedZones(); !slices.Equal(got, []string{"a", "b", "c"}) {

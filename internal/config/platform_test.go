@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestNameAndRegionAreEnough(t *testing.T) {
+func TestNameAndRegionAreTheOnlyRequiredSettings(t *testing.T) {
 	t.Parallel()
 	got := parse(t, "dev", minimal)
 	want := defaultConfig(ProfileDevelopment)
@@ -16,7 +16,7 @@ func TestNameAndRegionAreEnough(t *testing.T) {
 	}
 }
 
-func TestProfilePicksTheDefaults(t *testing.T) {
+func TestProfileSelectsTheDefaults(t *testing.T) {
 	t.Parallel()
 	got := parse(t, "live", minimal+"profile: production\nstate: {bucket: states}\nload_balancer: {allow_http: true}\n")
 	want := defaultConfig(ProfileProduction)
@@ -34,7 +34,7 @@ func TestProfilePicksTheDefaults(t *testing.T) {
 
 // The file's name picks nothing: an environment called production is a small one, unless it says
 // otherwise.
-func TestEnvironmentsNamePicksNothing(t *testing.T) {
+func TestNameOfTheEnvironmentDoesNotSelectDefaults(t *testing.T) {
 	t.Parallel()
 	one, other := *parse(t, "dev", minimal), *parse(t, "prod", minimal)
 	other.Environment = "dev"
@@ -78,7 +78,7 @@ func TestDefaultsAreNotShared(t *testing.T) {
 	look("a file", *cfg)
 }
 
-func TestStatesRegionIsTheStacksUnlessGiven(t *testing.T) {
+func TestRegionOfTheStateDefaultsToTheStacks(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"state: {backend: s3, bucket: states}":                    "eu-central-1",
@@ -93,7 +93,7 @@ func TestStatesRegionIsTheStacksUnlessGiven(t *testing.T) {
 		`2:1: region: want an AWS region of the commercial partition, such as eu-central-1, have "here"`)
 }
 
-func TestNamesHaveWhatMakesThemUnique(t *testing.T) {
+func TestNamesContainStackAndRegion(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, "dev", minimal)
 	for got, want := range map[string]string{
@@ -109,7 +109,7 @@ func TestNamesHaveWhatMakesThemUnique(t *testing.T) {
 }
 
 // The data of production is kept in any case; the data of development, if it is protected.
-func TestDataIsKept(t *testing.T) {
+func TestKeepsDataInProductionOrIfProtected(t *testing.T) {
 	t.Parallel()
 	const production = "profile: production\nstate: {backend: local}\nload_balancer: {allow_http: true}\n"
 	for text, want := range map[string]bool{

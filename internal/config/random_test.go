@@ -18,7 +18,7 @@ var (
 
 // Whatever somebody writes is a configuration that an editor's schema takes too, or a list of
 // problems that each name a setting.
-func TestRandomConfigurationsAreTakenOrRefusedWithReasons(t *testing.T) {
+func TestRandomConfigurationsAreAcceptedOrRejectedWithReasons(t *testing.T) {
 	t.Parallel()
 	g, compiled := configtest.NewGenerator(t), configtest.CompiledSchema(t, schemaFile)
 	valid, invalid, named := 0, 0, map[string]bool{}

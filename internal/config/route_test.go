@@ -6,7 +6,7 @@ import (
 )
 
 // A listener has at most a hundred rules.
-func TestRoutesHaveALimit(t *testing.T) {
+func TestNumberOfRoutesIsLimited(t *testing.T) {
 	t.Parallel()
 	wantProblems(t, manyRoutes(100))
 	wantProblems(t, manyRoutes(101), "3:1: services: want at most 100 rules on the load balancer, "+

@@ -8,10 +8,10 @@ func TestScalingMaximumFollowsTheTasks(t *testing.T) {
 		service string
 		want    int
 	}{
-		"nothing said":         {"{}", 1},
-		"tasks beyond it":      {"{tasks: 9}", 9},
-		"a maximum of its own": {"{tasks: 2, scaling: {max: 7}}", 7},
-		"no task at all":       {"{tasks: 0, scaling: {max: 0}}", 0},
+		"no tasks and no maximum":             {"{}", 1},
+		"more tasks than the default maximum": {"{tasks: 9}", 9},
+		"a maximum in the file":               {"{tasks: 2, scaling: {max: 7}}", 7},
+		"zero tasks":                          {"{tasks: 0, scaling: {max: 0}}", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := parse(t, "dev", minimal+"services: {web: "+c.service+"}\n")

@@ -9,7 +9,7 @@ func TestWindowsOverlap(t *testing.T) {
 		want          bool
 	}{
 		"apart on the same day":                {"01:00-02:00", "sun:04:30-sun:05:30", false},
-		"the same":                             {"04:30-05:30", "sun:04:30-sun:05:30", true},
+		"equal windows":                        {"04:30-05:30", "sun:04:30-sun:05:30", true},
 		"the end of one is the other's start":  {"04:00-04:30", "sun:04:30-sun:05:30", false},
 		"the start of one is the other's end":  {"05:30-06:00", "sun:04:30-sun:05:30", false},
 		"a minute at the start":                {"04:00-04:31", "sun:04:30-sun:05:30", true},
@@ -42,7 +42,7 @@ func TestWindowsOverlap(t *testing.T) {
 	}
 }
 
-func TestSingleTimesAreReadAsAWSReadsThem(t *testing.T) {
+func TestSingleTimesAreValidatedAsInAWS(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{
 		"at(2026-11-23T03:00:00)": true,

@@ -7,7 +7,7 @@ import (
 	"platform/internal/configtest"
 )
 
-func TestSchedulesAreReadAsAWSReadsThem(t *testing.T) {
+func TestSchedulesAreValidatedAsInAWS(t *testing.T) {
 	t.Parallel()
 	for text, want := range configtest.Schedules {
 		if have := config.IsCron(text) || config.IsRate(text); have != want {

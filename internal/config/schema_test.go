@@ -149,7 +149,7 @@ func scalarOf(s configtest.Setting, kind reflect.Type) tree {
 
 const schemaFile = "../../config/schema.json"
 
-func TestSchemaIsMadeFromTheTypes(t *testing.T) {
+func TestSchemaMatchesTheTypes(t *testing.T) {
 	t.Parallel()
 	want := schema(t)
 	if *golden.Update {
@@ -184,7 +184,7 @@ func TestEverySettingIsDescribed(t *testing.T) {
 
 // An editor that knows the schema finds what can be found by itself. What it must accept, the
 // random configurations say.
-func TestSchemaRefusesOnlyWhatTheProgramRefuses(t *testing.T) {
+func TestSchemaRejectsInvalidFiles(t *testing.T) {
 	t.Parallel()
 	compiled := configtest.CompiledSchema(t, schemaFile)
 	for _, text := range []string{

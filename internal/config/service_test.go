@@ -6,7 +6,7 @@ import (
 )
 
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
-func TestOnlySizesOfFargateAreTaken(t *testing.T) {
+func TestOnlyFargateSizesAreAccepted(t *testing.T) {
 	t.Parallel()
 	steps := func(from, to, step int) []int {
 		var all []int

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestVariablesGoOverTheFile(t *testing.T) {
+func TestVariablesReplaceTheFile(t *testing.T) {
 	t.Parallel()
 	const text = minimal + `
 services:
@@ -38,7 +38,7 @@ network: {zones: [a, b]}
 }
 
 // The profile decides the defaults, so its variable is read before them.
-func TestVariableForTheProfileBringsItsDefaults(t *testing.T) {
+func TestVariableForTheProfileSelectsItsDefaults(t *testing.T) {
 	t.Parallel()
 	const text = minimal + "state: {backend: local}\nload_balancer: {allow_http: true}\n"
 	cfg, said := overridden(text, map[string]string{"INFRA_PROFILE": "production"})
@@ -49,7 +49,7 @@ func TestVariableForTheProfileBringsItsDefaults(t *testing.T) {
 
 // A variable with the value that a setting has already changes nothing, and a wrong value is
 // reported under the variable's name.
-func TestEveryScalarHasItsVariable(t *testing.T) {
+func TestEveryScalarCanBeSetByAVariable(t *testing.T) {
 	t.Parallel()
 	plain, said := overridden(full, nil)
 	if len(said) > 0 {

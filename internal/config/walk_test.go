@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestEveryStringIsWalkedUnderItsPath(t *testing.T) {
+func TestWalkVisitsEveryTextWithItsPath(t *testing.T) {
 	t.Parallel()
 	web := Service{
 		Route:       Route{Headers: map[string][]string{"X": {"5"}}},
@@ -37,7 +37,7 @@ func TestEveryStringIsWalkedUnderItsPath(t *testing.T) {
 }
 
 // What keep stores arrives in the configuration, through maps of maps too.
-func TestWalkedScalarsCanBeSet(t *testing.T) {
+func TestWalkCanSetScalars(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, "dev", full)
 	eachScalar(cfg, func(n node) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestValuesAreOfSettings(t *testing.T) {
+func TestValuesOfRandomConfigurationsBelongToSettings(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{}
 	var walk func([]Setting)

@@ -31,7 +31,7 @@
 // What the kernel gets is what it would have got, or it is left alone:
 //
 //   - Only a kernel whose files have a known SHA-256 is changed, and only if each place to change
-//     is in it exactly once. Another version of jsii starts as ever; TestThisJsiiIsKnown then says
+//     is in it exactly once. Another version of jsii starts as ever; TestInstalledJsiiKernelIsSupported then says
 //     that preload.js should learn it.
 //   - An index holds places, not content: a type always comes from the assembly itself. Making the
 //     index proves that the assembly is those types and nothing else, listed once. A type that is

@@ -352,7 +352,7 @@ func same(t *testing.T, want, got talk) {
 // If this fails after an update of jsii: compare the kernel's two files with the former ones, look
 // at the places that preload.js changes and at whatever else uses an assembly's types, and add
 // their SHA-256 to its list. Until then programs start as slowly as without it.
-func TestThisJsiiIsKnown(t *testing.T) {
+func TestInstalledJsiiKernelIsSupported(t *testing.T) {
 	dir, err := installed()
 	if err != nil {
 		t.Fatal(err)
@@ -368,7 +368,7 @@ func TestThisJsiiIsKnown(t *testing.T) {
 	}
 }
 
-func TestKernelAnswersAlikeAndLoadsWhatIsAskedForOnly(t *testing.T) {
+func TestChangedKernelGivesTheSameAnswersAndLoadsLess(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)
 	want := m.usual(t)
@@ -393,7 +393,7 @@ func TestKernelAnswersAlikeAndLoadsWhatIsAskedForOnly(t *testing.T) {
 }
 
 // What is wrong with an index costs time and nothing else: it is made anew.
-func TestDamagedIndexIsMadeAnew(t *testing.T) {
+func TestDamagedIndexIsRebuilt(t *testing.T) {
 	t.Parallel()
 	sealed := func(rest string) string {
 		sum := sha256.Sum256([]byte(rest))
@@ -474,7 +474,7 @@ func TestDamagedIndexIsMadeAnew(t *testing.T) {
 }
 
 // Two at once each make the index; neither sees half of the other's.
-func TestManyFirstStartsAtOnceDoNoHarm(t *testing.T) {
+func TestSimultaneousFirstStartsSucceed(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)
 	want, ours := m.usual(t), m.ours(t, "")
@@ -493,7 +493,7 @@ func TestManyFirstStartsAtOnceDoNoHarm(t *testing.T) {
 }
 
 // Where the index cannot be kept, each start makes its own.
-func TestIndexThatCannotBeKeptIsDoneWithout(t *testing.T) {
+func TestJsiiStartsIfTheIndexCannotBeStored(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)
 	want, ours := m.usual(t), m.ours(t, "")
@@ -520,7 +520,7 @@ fs.writeFileSync = (file, content, ...rest) => {
 			}
 		})
 	}
-	t.Run("a folder in its place", func(t *testing.T) {
+	t.Run("a folder in place of the index", func(t *testing.T) {
 		m.run(t, ours)
 		file := m.indexes(t)[0]
 		if err := os.Remove(file); err != nil {
@@ -534,7 +534,7 @@ fs.writeFileSync = (file, content, ...rest) => {
 	})
 }
 
-func TestAnotherKernelIsLeftAlone(t *testing.T) {
+func TestUnknownKernelIsNotChanged(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]struct{ file, from, to string }{
 		"a comment in the kernel": {
@@ -542,12 +542,12 @@ func TestAnotherKernelIsLeftAlone(t *testing.T) {
 			"var __webpack_modules__",
 			"/* 1.113.0 */ var __webpack_modules__",
 		},
-		"a comment in what starts it": {
+		"a comment in jsii-runtime.js": {
 			"bin/jsii-runtime.js",
 			"var __webpack_modules__",
 			"/* 1.113.0 */ var __webpack_modules__",
 		},
-		"a kernel that counts otherwise": {
+		"a kernel with another type count": {
 			"lib/program.js",
 			"types: Object.keys((_c = assmSpec.types)",
 			"types: Object.keys ((_c = assmSpec.types)",
@@ -569,7 +569,7 @@ func TestAnotherKernelIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestAnotherLayoutIsLoadedAsItIs(t *testing.T) {
+func TestUnknownEntryOfAPackageIsLoadedUnchanged(t *testing.T) {
 	t.Parallel()
 	replace := func(file, from, to string) func(pkg string, files map[string]string) {
 		return func(pkg string, files map[string]string) {
@@ -630,7 +630,7 @@ func TestAnotherLayoutIsLoadedAsItIs(t *testing.T) {
 }
 
 // An assembly that somebody changes after its index was made, in size or not, is what counts.
-func TestAssemblyChangedInPlaceIsReadAsItIs(t *testing.T) {
+func TestChangedAssemblyIsReadWithoutItsOldIndex(t *testing.T) {
 	t.Parallel()
 	changes := map[string]func(pkg, content string) string{ // by the package that has it
 		"a-property-renamed": func(_, content string) string {
@@ -677,7 +677,7 @@ func TestAssemblyChangedInPlaceIsReadAsItIs(t *testing.T) {
 	same(t, want, m.run(t, ours))
 }
 
-func TestPackageUnpackedAnewEachTimeIsReadAlike(t *testing.T) {
+func TestPackageInATemporaryFolderUsesTheSameIndex(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)
 	want := m.usual(t)
@@ -694,7 +694,7 @@ func TestPackageUnpackedAnewEachTimeIsReadAlike(t *testing.T) {
 	}
 }
 
-func TestUsersNodeOptionsStayInForce(t *testing.T) {
+func TestNodeOptionsOfTheUserApply(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)
 	want := m.usual(t)
@@ -735,12 +735,12 @@ func TestFolderWithBlanksQuotesAndBackslashes(t *testing.T) {
 
 // ---- Where the file goes ------------------------------------------------------------------------
 
-func TestOptions(t *testing.T) {
+func TestNodeOptionsAreExtended(t *testing.T) {
 	windows := `C:\Users\Ann Lee\AppData\Local\jsii-faststart\1\preload.js`
 	for name, c := range map[string]struct{ users, file, want string }{
-		"none": {"", "/c/p.js", `--max-old-space-size=4069 --preserve-symlinks --require="/c/p.js"`},
-		"some": {"--no-warnings", "/c/p.js", `--no-warnings --preserve-symlinks --require="/c/p.js"`},
-		"ours, by parent": {
+		"no user options": {"", "/c/p.js", `--max-old-space-size=4069 --preserve-symlinks --require="/c/p.js"`},
+		"user options":    {"--no-warnings", "/c/p.js", `--no-warnings --preserve-symlinks --require="/c/p.js"`},
+		"already set by the parent process": {
 			`--no-warnings --preserve-symlinks --require="/c/p.js"`,
 			"/c/p.js",
 			`--no-warnings --preserve-symlinks --require="/c/p.js"`,
@@ -762,7 +762,7 @@ func TestOptions(t *testing.T) {
 }
 
 // Node itself reads what quote writes.
-func TestNodeReadsAQuotedPath(t *testing.T) {
+func TestQuotedPathIsReadByNode(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{
 		`C:\Users\Ann Lee\x.js`, `/a "b" c/x.js`, `\\server\share\`, `/Users/Ann/Library/Caches/x.js`,
@@ -777,7 +777,7 @@ func TestNodeReadsAQuotedPath(t *testing.T) {
 	}
 }
 
-func TestFileIsPutInPlaceWhole(t *testing.T) {
+func TestFileIsReplacedAtomically(t *testing.T) {
 	cache := t.TempDir()
 	file, err := place(cache)
 	if err != nil {
@@ -800,15 +800,15 @@ func TestFileIsPutInPlaceWhole(t *testing.T) {
 	}
 }
 
-func TestWithoutAPlaceForTheFileJsiiStartsAsEver(t *testing.T) {
+func TestJsiiStartsIfPreloadCannotBeStored(t *testing.T) {
 	for name, block := range map[string]func(t *testing.T) (home string){
-		"no home": func(t *testing.T) string { return "" },
+		"no home folder": func(t *testing.T) string { return "" },
 		"a folder that cannot be made": func(t *testing.T) string {
 			home := t.TempDir()
 			put(t, filepath.Join(home, "jsii-faststart"), "")
 			return home
 		},
-		"a folder in the file's place": func(t *testing.T) string {
+		"a folder in place of preload.js": func(t *testing.T) string {
 			home := t.TempDir()
 			file, err := place(home)
 			if err != nil {
@@ -846,7 +846,7 @@ func TestWithoutAPlaceForTheFileJsiiStartsAsEver(t *testing.T) {
 	}
 }
 
-func TestSwitch(t *testing.T) {
+func TestFastStartCanBeTurnedOff(t *testing.T) {
 	for value, on := range map[string]bool{
 		"":      true,
 		"on":    true,

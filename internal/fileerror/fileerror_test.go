@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestReasonIsWithoutThePathThatIsNamedAlready(t *testing.T) {
+func TestReasonOmitsThePath(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing")
 	_, open := os.Open(missing)
 	other := errors.New("x")

@@ -10,7 +10,7 @@ import (
 )
 
 // Nobody who starts a server can leave it, or its data, behind.
-func TestServerEndsWithThePipeAndTakesItsDataAway(t *testing.T) {
+func TestServerStopsWithThePipeAndDeletesItsData(t *testing.T) {
 	p, err := Prepare(t.Context(), os.Stdout)
 	if err != nil {
 		t.Fatal(err)

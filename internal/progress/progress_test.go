@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestOnlyWhatIsSlowIsReported(t *testing.T) {
+func TestOnlySlowStepsAreReported(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)

@@ -70,7 +70,7 @@ func TestFindTerraform(t *testing.T) {
 		path:   "bin/terraform",
 		source: "terraform 1.11.0 from PATH",
 	}, {
-		name: "the first of two on PATH counts",
+		name: "the first of two on PATH is used",
 		arrange: func(m *machine, env map[string]string) {
 			program(t, filepath.Join(env["PATH"], "terraform"), "1.20.3")
 			other := filepath.Join(m.home, "bin")
@@ -93,7 +93,7 @@ func TestFindTerraform(t *testing.T) {
 		path:   fetched,
 		source: "is version 1.11.0-rc1",
 	}, {
-		name: "the one on PATH is something else",
+		name: "the one on PATH is another program",
 		arrange: func(m *machine, env map[string]string) {
 			write(t, filepath.Join(env["PATH"], "terraform"), "#!/bin/sh\necho hello\n")
 			if err := os.Chmod(filepath.Join(env["PATH"], "terraform"), 0o755); err != nil {
@@ -103,12 +103,12 @@ func TestFindTerraform(t *testing.T) {
 		path:   fetched,
 		source: "is unknown",
 	}, {
-		name:    "none anywhere",
+		name:    "none on PATH",
 		arrange: func(m *machine, env map[string]string) {},
 		path:    fetched,
 		source:  "none is on PATH",
 	}, {
-		name: "TERRAFORM_BINARY_NAME wins, whatever its version",
+		name: "TERRAFORM_BINARY_NAME is used regardless of its version",
 		arrange: func(m *machine, env map[string]string) {
 			program(t, filepath.Join(env["PATH"], "terraform"), "1.12.0")
 			program(t, filepath.Join(env["PATH"], "tofu"), "1.6.0")
@@ -124,20 +124,20 @@ func TestFindTerraform(t *testing.T) {
 		},
 		path: "mine/tf",
 	}, {
-		name: "TERRAFORM_BINARY_NAME names nothing",
+		name: "TERRAFORM_BINARY_NAME names no program",
 		arrange: func(m *machine, env map[string]string) {
 			program(t, filepath.Join(env["PATH"], "terraform"), "1.12.0")
 			env["TERRAFORM_BINARY_NAME"] = "tofu"
 		},
 		fails: "TERRAFORM_BINARY_NAME is tofu: no such program",
 	}, {
-		name: "none anywhere, and no network",
+		name: "none on PATH, and no network",
 		arrange: func(m *machine, env map[string]string) {
 			m.fetch = func(context.Context, string) error { return errors.New("no such host") }
 		},
 		fails: "want 1.11.0 or later, but none is on PATH; install it, because downloading 1.11.4 failed: no such host",
 	}, {
-		name:    "none anywhere, and no home",
+		name:    "none on PATH, and no home folder",
 		arrange: func(m *machine, env map[string]string) { m.home, m.cache = "", "" },
 		fails:   "set HOME",
 	}} {
@@ -164,7 +164,7 @@ func TestFindTerraform(t *testing.T) {
 	}
 }
 
-func TestTerraformIsFetchedOnce(t *testing.T) {
+func TestTerraformIsDownloadedOnce(t *testing.T) {
 	m, _, fetches := made(t)
 	first, _, err := m.findTerraform(t.Context())
 	if err != nil {
@@ -179,7 +179,7 @@ func TestTerraformIsFetchedOnce(t *testing.T) {
 	}
 }
 
-func TestAnInterruptedFetchLeavesNothingBehind(t *testing.T) {
+func TestInterruptedDownloadLeavesNoFiles(t *testing.T) {
 	m, _, _ := made(t)
 	m.fetch = func(_ context.Context, folder string) error {
 		write(t, filepath.Join(folder, "terraform"), "half a prog")
@@ -203,7 +203,7 @@ func TestFindProvider(t *testing.T) {
 		name    string
 		arrange func(m *machine, env map[string]string) (mirror string)
 	}{
-		{"nothing anywhere", func(m *machine, env map[string]string) string {
+		{"no copy of the provider", func(m *machine, env map[string]string) string {
 			return ""
 		}},
 		{"in the folder of terraform's plugins", func(m *machine, env map[string]string) string {
@@ -240,19 +240,19 @@ func TestFindProvider(t *testing.T) {
 		{"two levels down in a shared folder, packed", func(m *machine, env map[string]string) string {
 			return copyIn(t, filepath.Join(m.shared[0], "terraform", "plugins"), packed)
 		}},
-		{"deeper than we look", func(m *machine, env map[string]string) string {
+		{"three levels down in a shared folder", func(m *machine, env map[string]string) string {
 			copyIn(t, filepath.Join(m.shared[0], "a", "b", "c"), packed)
 			return ""
 		}},
-		{"the user's own before the shared one", func(m *machine, env map[string]string) string {
+		{"the user's copy before the shared one", func(m *machine, env map[string]string) string {
 			copyIn(t, filepath.Join(m.shared[0], "a"), unpacked)
 			return copyIn(t, filepath.Join(m.home, ".terraform.d", "plugins"), unpacked)
 		}},
-		{"the second copy, since the first is of another version", func(m *machine, env map[string]string) string {
+		{"the second copy, because the first has another version", func(m *machine, env map[string]string) string {
 			copyIn(t, filepath.Join(m.shared[0], "a"), strings.ReplaceAll(unpacked, ProviderVersion, "5.99.1"))
 			return copyIn(t, filepath.Join(m.shared[0], "b"), unpacked)
 		}},
-		{"for another kind of machine", func(m *machine, env map[string]string) string {
+		{"a copy for another platform", func(m *machine, env map[string]string) string {
 			copyIn(t, filepath.Join(m.shared[0], "a"), unpacked)
 			m.goarch = "amd64"
 			return ""
@@ -261,7 +261,7 @@ func TestFindProvider(t *testing.T) {
 			link(t, copyIn(t, filepath.Join(m.home, "elsewhere"), unpacked), filepath.Join(m.shared[1], "mirror"))
 			return filepath.Join(m.shared[1], "mirror")
 		}},
-		{"a cache that links to a mirror that is gone", func(m *machine, env map[string]string) string {
+		{"a cache with a link to a deleted mirror", func(m *machine, env map[string]string) string {
 			link(t, "/nowhere", filepath.Join(m.home, ".terraform.d", "plugin-cache", filepath.Dir(unpacked)))
 			return ""
 		}},
@@ -269,11 +269,11 @@ func TestFindProvider(t *testing.T) {
 			env["TF_CLI_CONFIG_FILE"] = filepath.Join(m.home, ".terraformrc")
 			return copyIn(t, filepath.Join(m.shared[1], "tf-plugins"), unpacked)
 		}},
-		{"no home", func(m *machine, env map[string]string) string {
+		{"no home folder", func(m *machine, env map[string]string) string {
 			m.home, m.cache = "", ""
 			return copyIn(t, filepath.Join(m.shared[1], "tf-plugins"), unpacked)
 		}},
-		{"no home and nothing anywhere", func(m *machine, env map[string]string) string {
+		{"no home folder and no copy", func(m *machine, env map[string]string) string {
 			m.home, m.cache = "", ""
 			return ""
 		}},
@@ -320,16 +320,16 @@ func TestFindProvider(t *testing.T) {
 	}
 }
 
-func TestTheUsersConfigurationIsKept(t *testing.T) {
+func TestConfigurationOfTheUserIsNotChanged(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		arrange func(m *machine, env map[string]string) (file string)
 	}{
-		{"named by TF_CLI_CONFIG_FILE", func(m *machine, env map[string]string) string {
+		{"configuration named by TF_CLI_CONFIG_FILE", func(m *machine, env map[string]string) string {
 			env["TF_CLI_CONFIG_FILE"] = filepath.Join(m.home, "my.tfrc")
 			return env["TF_CLI_CONFIG_FILE"]
 		}},
-		{"in the home folder", func(m *machine, env map[string]string) string {
+		{"configuration in the home folder", func(m *machine, env map[string]string) string {
 			return filepath.Join(m.home, ".terraformrc")
 		}},
 	} {
@@ -355,7 +355,7 @@ func TestTheUsersConfigurationIsKept(t *testing.T) {
 	}
 }
 
-func TestPrepareTellsAllThatCommandsNeed(t *testing.T) {
+func TestPrepareReturnsTheEnvironmentOfCommands(t *testing.T) {
 	m, env, _ := made(t)
 	program(t, filepath.Join(env["PATH"], "terraform"), "1.12.1")
 	tf, err := m.prepare(t.Context(), t.TempDir())
@@ -376,7 +376,7 @@ func TestPrepareTellsAllThatCommandsNeed(t *testing.T) {
 
 // The script stands for cdktf: it gives up when it is interrupted. Its terminal tells what is typed
 // there, and ends when it is told to.
-func TestAnInterruptIsTerraformsWhileItRuns(t *testing.T) {
+func TestInterruptIsPassedToTerraformOnly(t *testing.T) {
 	m, env, _ := made(t)
 	program(t, filepath.Join(env["PATH"], "terraform"), "1.12.1")
 	tf, err := m.prepare(t.Context(), filepath.Join(t.TempDir(), "a folder"))

@@ -15,7 +15,7 @@ type service struct {
 }
 
 // The library has panicked on broken texts before; whatever does is one more problem of the file.
-func TestPanicWhileDecodingIsAProblem(t *testing.T) {
+func TestPanicOfTheYAMLParserIsAProblem(t *testing.T) {
 	t.Parallel()
 	hooks := Hooks{Element: func(string) any { panic("slice bounds\nout of range") }}
 	doc := Decode("config/test.yaml", []byte("services: {web: {}}\n"), &target{}, hooks)
@@ -25,7 +25,7 @@ func TestPanicWhileDecodingIsAProblem(t *testing.T) {
 	}
 }
 
-func TestHooksAreAsked(t *testing.T) {
+func TestDecodingUsesHooks(t *testing.T) {
 	t.Parallel()
 	var into target
 	doc := Decode("x.yaml", []byte("services:\n  web:\n    key: [hunter2]\n    size: 1\n"), &into, Hooks{
@@ -43,7 +43,7 @@ func TestHooksAreAsked(t *testing.T) {
 	}
 }
 
-func TestDecodingNeedsNoHooks(t *testing.T) {
+func TestDecodingWorksWithoutHooks(t *testing.T) {
 	t.Parallel()
 	var into target
 	doc := Decode("x.yaml", []byte("services: {web: {tasks: 2}}\n"), &into, Hooks{})
