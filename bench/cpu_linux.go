@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// collect makes orphans below this process its own children, so that their time counts, too: jsii
+// collect makes this process the parent of orphaned descendants, so that their time counts: jsii
 // does not wait for its second process.
 func collect() {
 	const setChildSubreaper = 36 // prctl(2)
 	_, _, _ = syscall.RawSyscall(syscall.SYS_PRCTL, setChildSubreaper, 1, 0)
 }
 
-// spent is the processor time, of user and system, of all that ran below this process and has
-// ended.
+// spent returns the user and system time of all descendants of this process that have ended.
 func spent() time.Duration {
 	for {
 		var status syscall.WaitStatus

@@ -4,7 +4,7 @@ package main
 
 import "time"
 
-// Processor time of a whole tree of processes is measured on Linux only.
+// The processor time of a process tree is measured on Linux only.
 func collect() {}
 
 func spent() time.Duration { return 0 }

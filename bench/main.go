@@ -1,12 +1,12 @@
-// Bench measures what a synth costs, in seconds and in memory: with the fast start of
-// internal/faststart, without it, and as the same stack costs in TypeScript, a twin made from our
-// own JSON. It is run from the project's folder, by `make bench`, which installs the TypeScript
-// side first; -n sets how many runs of each.
+// Bench measures the time and the memory of a synth with the fast start of internal/faststart,
+// without it, and of the same stack in TypeScript, which is generated from the stack's JSON. Run it
+// in the project's folder with `make bench`, which installs the TypeScript packages first. -n sets
+// the number of runs of each.
 //
-// Runs go in turn, a round of all before the next, so that what else the machine does falls on all
-// alike; shown are medians. Times are of runs that nothing watches; memory is of others: the
-// highest sum, over a process and all below it, of their resident memory, looked at every 10 ms in
-// /proc (Linux only). Pages that two of them share count twice.
+// Each round runs all of them once, so that other load on the machine affects all alike. The
+// results are medians. Memory is measured in separate runs, to not affect the times. It is the
+// maximum of the resident memory of a process and its descendants, read from /proc every 10 ms
+// (Linux only). Shared pages count several times.
 package main
 
 import (
@@ -24,17 +24,17 @@ import (
 	"time"
 )
 
-// moreServices is how many services the scaled stack has beside web: with the zones they make some
-// 500 resources more, each about as large as a listener rule, which is one of them.
+// moreServices is the number of services of the scaled stack besides web. With the additional
+// zones, the stack has about 500 more resources.
 const moreServices = 24
 
-// work is where all that is made for it stands; Go looks into no folder that begins with a dot.
+// work is the folder for generated files. Go ignores folders that start with a dot.
 const work = ".build/bench"
 
-// subject is one way to synthesise one stack.
+// subject is a way to synthesise a stack.
 type subject struct {
 	stack, way string
-	folder     string // where it is run
+	folder     string // in which the command runs
 	command    []string
 	settings   []string // of the environment
 
@@ -78,8 +78,8 @@ func run(rounds int) error {
 	return nil
 }
 
-// subjects are the ways of each stack, and an empty stack in TypeScript, which is the least that
-// any of these can take. sizes are the numbers of the stacks' resources.
+// subjects returns the ways to synthesise each stack, and an empty stack in TypeScript as the lower
+// bound. sizes has the number of resources of each stack.
 func subjects(root string) (all []*subject, sizes map[string]int, err error) {
 	dense, err := scaled(root)
 	if err != nil {
@@ -109,12 +109,11 @@ func subjects(root string) (all []*subject, sizes map[string]int, err error) {
 	return append(all, floor), sizes, nil
 }
 
-// sample is a stack that is measured; folder is where the program runs.
+// sample is a stack to measure. The program runs in folder.
 type sample struct{ name, environment, folder string }
 
-// ways are the program with the fast start, the program without it, and the twin, after a first run
-// of each, and what they write. The first run is not measured: it fills caches, and all must write
-// the same.
+// ways returns the program with the fast start, the program without it, and the TypeScript program,
+// and their output. It runs each once, to fill caches and to check that all write the same stack.
 func (s sample) ways(root string) (ways []*subject, content tree, err error) {
 	out := filepath.Join(root, work, s.name+".out")
 	var written []string
@@ -145,7 +144,7 @@ func (s sample) ways(root string) (ways []*subject, content tree, err error) {
 		ways = append(ways, one)
 	}
 	if written[0] != written[1] {
-		return nil, nil, fmt.Errorf("%s: the fast start writes other bytes", s.name)
+		return nil, nil, fmt.Errorf("%s: the output with the fast start differs", s.name)
 	}
 	if err := json.Unmarshal([]byte(written[0]), &content); err != nil {
 		return nil, nil, err
@@ -157,7 +156,7 @@ func (s sample) ways(root string) (ways []*subject, content tree, err error) {
 	return append(ways, twin), content, nil
 }
 
-// report prints medians and ratios, and how they stand to what was set as the goal.
+// report prints medians, ratios, and whether they reach the goals.
 func report(all []*subject, sizes map[string]int) {
 	seconds, processor, bytes := map[string]float64{}, map[string]float64{}, map[string]float64{}
 	fmt.Printf("%-7s %-8s %8s %13s %11s %11s\n", "stack", "way", "seconds", "min..max", "of the CPU", "MB at peak")
@@ -176,8 +175,8 @@ func report(all []*subject, sizes map[string]int) {
 			seconds[fast]/seconds[stock], processor[fast]/processor[stock], bytes[fast]/bytes[stock],
 			seconds[fast]/seconds[twin], processor[fast]/processor[twin], bytes[fast]/bytes[twin])
 	}
-	// A difference of two times that are each some seconds drowns in what else the machine does;
-	// that of processor time does not.
+	// The difference of two times of some seconds is affected by other load on the machine. The
+	// difference of processor times is not.
 	more := float64(sizes["scaled"] - sizes["dev"])
 	each := func(of map[string]float64, way string) float64 {
 		return (of["scaled "+way] - of["dev "+way]) * 1000 / more
@@ -210,8 +209,8 @@ func median(values []float64) float64 {
 
 // ---- Stacks -------------------------------------------------------------------------------------
 
-// scaled makes a folder in which the program synthesises dev over six zones with many services,
-// each with a rule of its own.
+// scaled creates a folder in which the program synthesises dev with six zones and many services,
+// each with a listener rule.
 func scaled(root string) (string, error) {
 	folder := filepath.Join(root, work, "scaled")
 	if err := os.RemoveAll(folder); err != nil {
@@ -252,7 +251,7 @@ func scaled(root string) (string, error) {
 	return folder, nil
 }
 
-// typescript makes a stack's twin and proves that it writes the same stack.
+// typescript generates the TypeScript program of a stack and checks that it writes the same stack.
 func typescript(root, name string, stack tree) (*subject, error) {
 	id := stack["//"].(tree)["metadata"].(tree)["stackName"].(string)
 	text, err := twin(stack, id, filepath.Join(root, work, "node_modules", "@cdktf", "provider-aws", "lib"))
@@ -275,14 +274,13 @@ func typescript(root, name string, stack tree) (*subject, error) {
 		return nil, err
 	}
 	if all := differences(stack, have, ""); len(all) > 0 {
-		return nil, fmt.Errorf("%s in TypeScript is another stack, %d differences: %s", name, len(all),
+		return nil, fmt.Errorf("%s in TypeScript differs from the stack in %d places: %s", name, len(all),
 			strings.Join(all[:min(len(all), 8)], "; "))
 	}
 	return one, nil
 }
 
-// script is a TypeScript program of that text, run by ts-node, which checks its types as it does by
-// default.
+// script returns a TypeScript program, run by ts-node with type checks, which is its default.
 func script(root, name, text string) (*subject, error) {
 	folder := filepath.Join(root, work, "twins")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
@@ -308,11 +306,11 @@ func script(root, name, text string) (*subject, error) {
 	}, nil
 }
 
-// read gives the only stack in an output folder.
+// read returns the only stack in an output folder.
 func read(out string) (string, error) {
 	found, err := filepath.Glob(filepath.Join(out, "stacks", "*", "cdk.tf.json"))
 	if err != nil || len(found) != 1 {
-		return "", fmt.Errorf("%s has %d stacks", out, len(found))
+		return "", fmt.Errorf("%s contains %d stacks, want one", out, len(found))
 	}
 	content, err := os.ReadFile(found[0])
 	return string(content), err
@@ -337,7 +335,7 @@ func (s *subject) run() error {
 	return nil
 }
 
-// measure runs it and notes the time that it took. Where memory is wanted, too, it runs once more.
+// measure runs a subject and records its time, and its memory in a second run.
 func (s *subject) measure(memory bool) error {
 	before, began := spent(), time.Now()
 	if err := s.run(); err != nil {
@@ -351,7 +349,7 @@ func (s *subject) measure(memory bool) error {
 	return s.watch()
 }
 
-// watch runs it and notes the most memory that it and all below it had at one time.
+// watch runs a subject and records the maximum memory of its processes.
 func (s *subject) watch() error {
 	if _, err := os.Stat("/proc/self/statm"); err != nil {
 		return nil // not Linux
@@ -377,7 +375,7 @@ func (s *subject) watch() error {
 	}
 }
 
-// resident is the memory of a process and all below it, in bytes.
+// resident returns the memory of a process and its descendants in bytes.
 func resident(pid string) float64 {
 	total := 0.0
 	if fields := strings.Fields(content("/proc/" + pid + "/statm")); len(fields) > 1 {

@@ -13,16 +13,16 @@ import (
 
 type tree = map[string]any
 
-// Maps whose keys are the user's own, where the provider's classes take them as they are.
+// plainMaps are arguments with keys of the user, which are not converted to camel case.
 var plainMaps = []string{"tags", "variables"}
 
 var class = regexp.MustCompile(`export declare class (\w+) extends cdktf\.Terraform(?:Resource|DataSource|Provider)`)
 
-// twin writes a stack's JSON as the TypeScript program that makes it. packages is the folder of the
-// provider's submodules.
+// twin returns a TypeScript program that creates the stack of some JSON. packages is the folder of
+// the provider's submodules.
 func twin(stack tree, name, packages string) (string, error) {
 	w := &writer{packages: packages, imported: map[string]string{
-		"terraform-data": "DataResource", // Terraform's own, which is in cdktf
+		"terraform-data": "DataResource", // a resource of Terraform itself, in cdktf
 	}}
 	for _, config := range stack["provider"].(tree)["aws"].([]any) {
 		if err := w.construct("provider", "aws", "provider", config); err != nil {
@@ -54,14 +54,14 @@ app.synth();
 `, w.imports.String(), w.body.String(), literal(name)), nil
 }
 
-// writer collects what a twin is made of.
+// writer collects the parts of a TypeScript program.
 type writer struct {
 	packages      string
 	imports, body strings.Builder
 	imported      map[string]string // classes, by the provider's submodule
 }
 
-// section writes what makes the data sources or the resources.
+// section writes the data sources or the resources.
 func (w *writer) section(section string, of tree) error {
 	for _, kind := range slices.Sorted(maps.Keys(of)) {
 		submodule := strings.ReplaceAll(strings.TrimPrefix(kind, "aws_"), "_", "-")
@@ -78,7 +78,7 @@ func (w *writer) section(section string, of tree) error {
 	return nil
 }
 
-// construct writes what makes a provider, a data source or a resource.
+// construct writes a provider, a data source or a resource.
 func (w *writer) construct(submodule, id, kind string, config any) error {
 	name, ok := w.imported[submodule]
 	if !ok {
@@ -98,7 +98,7 @@ func (w *writer) construct(submodule, id, kind string, config any) error {
 	return nil
 }
 
-// terraform writes what makes the backend and pins the versions.
+// terraform writes the backend and the versions.
 func (w *writer) terraform(settings tree) {
 	for backend, config := range settings["backend"].(tree) {
 		fmt.Fprintf(&w.body, "    new %s(this, %s as any);\n",
@@ -113,8 +113,8 @@ func (w *writer) terraform(settings tree) {
 		literal(settings["required_version"]))
 }
 
-// value is a piece of a configuration with the keys that TypeScript has. kind is the resource's
-// type, parent the key it stands under.
+// value returns a part of a configuration with the keys of TypeScript. kind is the type of the
+// resource, and parent the key of the part.
 func value(v any, kind, parent string) string {
 	switch v := v.(type) {
 	case []any:
@@ -144,7 +144,7 @@ func value(v any, kind, parent string) string {
 		}
 		return "{ " + strings.Join(fields, ", ") + " }"
 	case string:
-		if strings.HasPrefix(v, "${") { // may stand for a number or a list
+		if strings.HasPrefix(v, "${") { // may be a number or a list
 			return literal(v) + " as any"
 		}
 	}
@@ -167,8 +167,7 @@ func literal(v any) string {
 	return string(text)
 }
 
-// differences names what two stacks do not have in common, but for cdktf's notes under "//" and the
-// machine's paths.
+// differences returns the paths at which two stacks differ, except for cdktf's metadata ("//").
 func differences(a, b any, path string) []string {
 	switch x := a.(type) {
 	case tree:

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestMain lets the test's own program stand in for tf, so that none has to be built.
+// TestMain runs the test binary as tf if BE_TF is set, so that tf need not be built.
 func TestMain(m *testing.M) {
 	if os.Getenv("BE_TF") != "" {
 		main()
@@ -20,8 +20,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// command is run with these arguments, on a machine with a terraform that does nothing but tell its
-// version.
+// command returns tf with arguments, on a machine with a terraform that only prints its version.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	home := t.TempDir()

@@ -568,7 +568,7 @@ func TestPruneDeletesOnlyExpiredSnapshots(t *testing.T) {
 		},
 	}
 	for i, test := range append(tests, tests...) {
-		// The second round does not trust RDS with what it was asked for: deleting is for ever.
+		// The second round does not trust RDS with what it was asked for: a deletion cannot be undone.
 		ignoreFilters := i >= len(tests)
 		t.Run(test.name, func(t *testing.T) {
 			f := &fakeRDS{snapshots: slices.Clone(test.has), ignoreFilters: ignoreFilters}

@@ -618,7 +618,7 @@ func TestAccessLevelsHaveExactlyTheirPermissions(t *testing.T) {
 		open = append(open, conn)
 	}
 	if len(open) > 3 {
-		t.Errorf("%d sessions at once, want 3 at the most", len(open))
+		t.Errorf("%d sessions at once, want at most 3", len(open))
 	}
 	h.run() // while the user has all its sessions: neither a failure nor the end of them
 	h.do(reader, "SELECT 1")

@@ -25,8 +25,7 @@ import (
 	"platform/internal/progress"
 )
 
-// Function is a compiled function: its zip file, by its absolute path, and the hash of what it was
-// made from.
+// Function is a compiled function: the absolute path of its zip file, and the hash of its sources.
 type Function struct{ Zip, Hash string }
 
 // Build bundles the function in dir; see bundleFunction.
@@ -42,22 +41,21 @@ func Build(dir string) (Function, error) {
 }
 
 // bundleFunction compiles the Lambda function in dir, a folder functions/<name> beside go.mod, for
-// provided.al2023 on arm64 and zips it as Lambda wants it. dir may be relative to the current
-// directory, and the returned path is then, too:
+// provided.al2023 on arm64 and zips it for Lambda. If dir is relative to the current directory,
+// so is the returned path:
 //
 //	functions/backup ──▶ .build/functions/backup.zip, which holds bootstrap
 //
-// The hash tells whether the function changed: lower-case hex SHA-256 over its sources, the modules
-// that it is compiled from and no others of the project's, and the go and godebug lines of go.mod.
-// It is the same on every machine, which the compiled bytes are not, so it and not theirs is what
-// decides on a deployment. It does not cover the Go toolchain: to deploy a function anew with a
-// newer one, raise the go line of go.mod.
+// The hash decides whether the function is deployed again. It is the lower-case hex SHA-256 of its
+// sources, of the modules that it is compiled from, and of the go and godebug lines of go.mod. It
+// is the same on every machine, which the compiled file is not. It does not cover the Go toolchain:
+// to deploy a function again with a newer one, change the go line of go.mod.
 //
-// A zip that is there and was made from the same, by the same go with the same settings, is left as
-// it is (see recipe).
+// An existing zip is reused if it was built from the same sources by the same go with the same
+// settings; see recipe.
 //
-// Simultaneous calls do no harm. It needs go on PATH, and the modules in its cache or a way to
-// fetch them.
+// Simultaneous calls are safe. bundleFunction requires go on PATH, and the modules in the module
+// cache or a way to download them.
 func bundleFunction(dir string) (zip, hash string, err error) {
 	out := filepath.Join(moduleOf(dir), ".build", "functions")
 	if err := os.MkdirAll(out, 0o755); err != nil {
@@ -69,7 +67,7 @@ func bundleFunction(dir string) (zip, hash string, err error) {
 		return zip, hash, nil
 	}
 	defer progress.Report("compiling " + dir)()
-	// Beside the result, since only within one file system a rename is atomic.
+	// Beside the result, because a rename is atomic only within a file system.
 	work, err := os.MkdirTemp(out, "bundle-*")
 	if err != nil {
 		return "", "", fmt.Errorf("%s: cannot be bundled: %w", dir, err)
@@ -98,11 +96,11 @@ func bundleFunction(dir string) (zip, hash string, err error) {
 	return zip, hash, nil
 }
 
-// recipe is the SHA-256 of all that a function's zip comes from: its sources, go.mod and go.sum,
-// this package's way of making it, the go command (the file's path, size and time) and every
-// setting of go's, from the environment and from the file that `go env -w` writes. It is "" if some
-// of it cannot be known. Where go is a script that picks a toolchain, another pick does not change
-// it: remove .build.
+// recipe is the SHA-256 of everything that a function's zip depends on: its sources, go.mod and
+// go.sum, a version number of this package, the go command (path, size and time of the file) and
+// all settings of go, from the environment and from the file that `go env -w` writes. It is "" if
+// any of these is unknown. If go is a script that selects a toolchain, another selection does not
+// change recipe: delete .build then.
 func recipe(dir string) string {
 	h := sha256.New()
 	if err := hashSources(h, dir); err != nil {
@@ -144,7 +142,8 @@ func recipe(dir string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// stamped tells whether a zip is there as it was made by a recipe, and the function's hash.
+// stamped reports whether a zip is the unchanged result of a recipe, and returns the function's
+// hash.
 func stamped(stamp, recipe, zip string) (hash string, ok bool) {
 	noted, err := os.ReadFile(stamp)
 	if err != nil || recipe == "" {
@@ -164,8 +163,8 @@ func stampOf(recipe, hash string, zip []byte) string {
 	return fmt.Sprintf("%s %s %x\n", recipe, hash, sha256.Sum256(zip))
 }
 
-// writeStamp notes what a zip was made from. A note that cannot be written, or only in part, costs
-// the next synth a compilation.
+// writeStamp records the recipe of a zip. If the stamp cannot be written completely, the next synth
+// compiles the function again.
 func writeStamp(stamp, recipe, hash, zip string) {
 	content, err := os.ReadFile(zip)
 	if err != nil || os.MkdirAll(filepath.Dir(stamp), 0o755) != nil {
@@ -174,13 +173,13 @@ func writeStamp(stamp, recipe, hash, zip string) {
 	_ = os.WriteFile(stamp, []byte(stampOf(recipe, hash, content)), 0o644)
 }
 
-// moduleOf returns the folder of go.mod, two above a function's.
+// moduleOf returns the folder of go.mod, two levels above a function.
 func moduleOf(dir string) string { return filepath.Dir(filepath.Dir(filepath.Clean(dir))) }
 
-// hashFunction hashes what the function is made from. Of the project it covers the folder only: a
-// function that imported another package of it, or embedded a file beside its Go files, or a module
-// that a folder replaces, would change without a change of its hash, which
-// TestFunctionHashCoversAllItsSources rules out.
+// hashFunction hashes everything that the function is built from. Of the project it covers only the
+// function's folder. A function that imported another package of the project, embedded a file
+// beside its Go files or used a module replaced by a folder could change without a change of its
+// hash. TestFunctionHashCoversAllItsSources makes sure that none does.
 func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 	h := sha256.New()
 	if err := hashSources(h, dir); err != nil {
@@ -202,14 +201,14 @@ func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 	for _, setting := range mod.Godebug {
 		add("godebug", setting.Key+"="+setting.Value)
 	}
-	// Not the rest of go.mod and go.sum: a test's new module is no reason to deploy.
+	// Without the rest of go.mod and go.sum: a new module of a test must not deploy the function.
 	for _, dep := range built.Deps { // sorted by path
 		for m := dep; m != nil; m = m.Replace {
 			add("module", m.Path+" "+m.Version+" "+m.Sum)
 		}
 	}
-	// What compileFunction sets, and so no user's own; the others, and the toolchain's version,
-	// differ from machine to machine.
+	// Only the settings that compileFunction sets. The others, and the version of the toolchain,
+	// differ between machines.
 	for _, setting := range built.Settings {
 		if slices.Contains([]string{"-tags", "CGO_ENABLED", "GOARCH", "GOARM64", "GOOS"}, setting.Key) {
 			add(setting.Key, setting.Value)
@@ -218,8 +217,8 @@ func hashFunction(dir string, built *debug.BuildInfo) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// hashSources adds a function's own files: the Go files in its folder, and whatever lies in folders
-// below, which it embeds.
+// hashSources adds the files of a function: the Go files in its folder, and all files in folders
+// below it, which it embeds.
 func hashSources(h hash.Hash, dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error { // in the order of names
 		if err != nil {
@@ -249,14 +248,14 @@ func hashSources(h hash.Hash, dir string) error {
 	})
 }
 
-// addTo adds a text under a name. The lengths make it unambiguous where either ends.
+// addTo adds a text with a name. Their lengths make the boundaries unambiguous.
 func addTo(h hash.Hash, name, content string) {
 	fmt.Fprintf(h, "%d %s %d %s", len(name), name, len(content), content)
 }
 
-// compileFunction builds the function's executable. The user's GOFLAGS, GOPROXY and the like stay
-// in force; what decides where the executable runs is set here. A go.work is ignored: it could put
-// in module versions that the hash does not know of.
+// compileFunction builds the function's executable. Settings such as the user's GOFLAGS and GOPROXY
+// apply, except for those that decide where the executable runs. A go.work is ignored, because it
+// could change module versions without changing the hash.
 func compileFunction(dir, executable string) error {
 	module, err := filepath.Abs(moduleOf(dir))
 	if err != nil {
@@ -271,10 +270,10 @@ func compileFunction(dir, executable string) error {
 	}
 	cmd := exec.Command(tool, "build",
 		"-trimpath", "-buildvcs=false",
-		// Without net/rpc, which only the retired go1.x runtime needs.
+		// Without net/rpc, which only the retired runtime go1.x needs.
 		"-tags", "lambda.norpc",
 		"-ldflags=-s -w -buildid=",
-		// -buildmode=pie in GOFLAGS would make it want a dynamic linker.
+		// -buildmode=pie in GOFLAGS would require a dynamic linker.
 		"-buildmode=exe",
 		"-o", executable, "./functions/"+filepath.Base(dir))
 	cmd.Dir = module
@@ -289,8 +288,8 @@ func compileFunction(dir, executable string) error {
 	return fmt.Errorf("cannot be compiled: go build: %w", err)
 }
 
-// firstLines joins the first n lines of go build's output into one, without those that only name a
-// package or a download.
+// firstLines joins the first n lines of go build's output, without those that only name a package
+// or a download.
 func firstLines(output string, n int) string {
 	lines := slices.DeleteFunc(strings.Split(output, "\n"), func(line string) bool {
 		return strings.TrimSpace(line) == "" || strings.HasPrefix(line, "# ") ||
@@ -305,7 +304,7 @@ func firstLines(output string, n int) string {
 	return strings.Join(lines, "; ")
 }
 
-// zipBootstrap writes a zip that holds the executable alone, under the name that Lambda starts.
+// zipBootstrap writes a zip that contains only the executable, with the name that Lambda starts.
 func zipBootstrap(executable, path string) error {
 	content, err := os.Open(executable)
 	if err != nil {
@@ -319,11 +318,12 @@ func zipBootstrap(executable, path string) error {
 	defer file.Close()
 
 	archive := zip.NewWriter(file)
-	// The default level would cost every synth 0.4 s more and make the zip a tenth smaller.
+	// The default level takes 0.4 s longer and makes the zip 10% smaller.
 	archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
 		return flate.NewWriter(w, flate.BestSpeed)
 	})
-	// A fixed time, so that equal executables make equal zips. 1980 is the format's first year.
+	// A fixed time, so that equal executables give equal zips. 1980 is the first year of the
+	// format.
 	header := &zip.FileHeader{
 		Name:     "bootstrap",
 		Method:   zip.Deflate,

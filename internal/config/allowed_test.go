@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Every number is taken at its limits, and refused one beyond them with a line that names both. The
-// text before %d is chosen so that nothing else is wrong at the limits.
+// Every number is accepted at its limits, and one beyond them is reported with both limits. The
+// rest of each text is valid at the limits.
 func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 	t.Parallel()
 	const web = "services: {web: {"

@@ -18,7 +18,7 @@ import (
 //	-- variables --
 //	INFRA_NAME="value" on each line, if the case has any
 //	-- report --
-//	what is said about it
+//	the expected report
 //
 // The kind decides what the report holds; see report. With -update the reports are rewritten.
 func TestCases(t *testing.T) {
@@ -99,9 +99,9 @@ func variablesOf(t *testing.T, file *txtar.File) map[string]string {
 	return variables
 }
 
-// report is what a case's report holds: for the kinds accepted, refused and overridden the
-// problems, for warned the warnings of a configuration without problems, each without the file's
-// name; for explained the problems as a person sees them.
+// report returns the report of a case. For the kinds accepted, refused and overridden, it has the
+// problems; for warned, the warnings of a configuration without problems; both without the name of
+// the file. For explained, it has the problems with the lines of the file.
 func report(t *testing.T, kind string, input []byte, variables map[string]string) string {
 	_, doc := read("config/test.yaml", "test", input, variables)
 	err := doc.Err()

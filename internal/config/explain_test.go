@@ -48,7 +48,7 @@ database: {restores: {old: {snapshot: before}}, active: old}
 	}
 }
 
-// The summary finds a word for every choice.
+// The summary describes every choice.
 func TestSummaryDescribesEveryChoice(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, want string }{

@@ -20,7 +20,7 @@ monitoring:
     config_image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/aws-cli:1'
 `
 
-// full is a file with something for every setting.
+// full is a file that sets every setting.
 const full = `name: shop
 region: eu-central-1
 account: '123456789012'

@@ -32,8 +32,8 @@ func TestProfileSelectsTheDefaults(t *testing.T) {
 	}
 }
 
-// The file's name picks nothing: an environment called production is a small one, unless it says
-// otherwise.
+// The name of the file selects no defaults: an environment called production has the profile
+// development unless it sets another one.
 func TestNameOfTheEnvironmentDoesNotSelectDefaults(t *testing.T) {
 	t.Parallel()
 	one, other := *parse(t, "dev", minimal), *parse(t, "prod", minimal)
@@ -43,8 +43,7 @@ func TestNameOfTheEnvironmentDoesNotSelectDefaults(t *testing.T) {
 	}
 }
 
-// A list or a mapping that two services, or two configurations, had in common would change in one
-// with the other.
+// If two services or configurations shared a list or a map, a change of one would change the other.
 func TestDefaultsAreNotShared(t *testing.T) {
 	t.Parallel()
 	seen := map[uintptr]string{}
@@ -88,7 +87,7 @@ func TestRegionOfTheStateDefaultsToTheStacks(t *testing.T) {
 			t.Errorf("%s: is in %s, want %s", text, got, want)
 		}
 	}
-	// A wrong region is one problem, though the state's follows from it.
+	// An invalid region is one problem, although it is also the default of the state's region.
 	wantProblems(t, "name: shop\nregion: here\nstate: {backend: s3, bucket: states}\n",
 		`2:1: region: want an AWS region of the commercial partition, such as eu-central-1, have "here"`)
 }
@@ -108,7 +107,7 @@ func TestNamesContainStackAndRegion(t *testing.T) {
 	}
 }
 
-// The data of production is kept in any case; the data of development, if it is protected.
+// The data of production is always kept; the data of development only if it is protected.
 func TestKeepsDataInProductionOrIfProtected(t *testing.T) {
 	t.Parallel()
 	const production = "profile: production\nstate: {backend: local}\nload_balancer: {allow_http: true}\n"

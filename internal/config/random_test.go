@@ -16,7 +16,7 @@ var (
 	element     = regexp.MustCompile(`\.(web|api|job)\b|\.[0-9]+\b`) // of a map or a list
 )
 
-// Whatever somebody writes is a configuration that an editor's schema takes too, or a list of
+// A random file is either a configuration that is also valid by the schema for editors, or has
 // problems that each name a setting.
 func TestRandomConfigurationsAreAcceptedOrRejectedWithReasons(t *testing.T) {
 	t.Parallel()
@@ -39,16 +39,16 @@ func TestRandomConfigurationsAreAcceptedOrRejectedWithReasons(t *testing.T) {
 		}
 		valid++
 		if err := configtest.Fits(compiled, text); err != nil {
-			t.Errorf("seed %d: the schema refuses what the program takes: %v\n%s", g.Seed, err, text)
+			t.Errorf("seed %d: the schema rejects a valid file: %v\n%s", g.Seed, err, text)
 		}
-		// What it comes to, written out in full, comes to the same.
+		// The configuration, written out in full, is read as the same configuration.
 		full, err := yaml.Marshal(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
 		again, err := config.Parse("config/dev.yaml", "dev", full)
 		if err != nil || fmt.Sprintf("%+v", *again) != fmt.Sprintf("%+v", *cfg) {
-			t.Errorf("seed %d: %v\n%s\ncomes to\n%+v\nand that to\n%+v", g.Seed, err, text, cfg, again)
+			t.Errorf("seed %d: %v\n%s\nis read as\n%+v\nand that as\n%+v", g.Seed, err, text, cfg, again)
 		}
 	}
 	t.Logf("seed %d: %d valid, %d invalid; problems of %d settings", g.Seed, valid, invalid, len(named))
@@ -57,5 +57,6 @@ func TestRandomConfigurationsAreAcceptedOrRejectedWithReasons(t *testing.T) {
 	}
 }
 
-// How many are drawn. With the build tag e2e, which only make test passes, it is more.
+// The number of random configurations. It is larger with the build tag e2e, which only make test
+// sets.
 var randomFiles = 400

@@ -78,7 +78,7 @@ func schemaOf(all []configtest.Setting) tree {
 		var node tree
 		switch element := configtest.ElementOf(s.Kind); {
 		case s.Kind.Kind() == reflect.Map && element.Kind() == reflect.Struct:
-			// Of a service `web:` alone is enough.
+			// A service may be empty: `web:`.
 			service := tree{"anyOf": []any{schemaOf(s.Children), tree{"type": "null"}}}
 			node = tree{"type": "object", "additionalProperties": service}
 		case s.Kind.Kind() == reflect.Map && element.Kind() == reflect.Slice:
@@ -95,8 +95,8 @@ func schemaOf(all []configtest.Setting) tree {
 		default:
 			node = scalarOf(s, s.Kind)
 			if form := s.Allowed.Form; form != nil {
-				// An empty text is none, where there need not be any; where there need, the program
-				// says so.
+				// An empty text is valid for optional settings. The program reports it for
+				// required ones.
 				node["pattern"] = "^$|" + form.String()
 			}
 			if values, ok := node["enum"].([]any); ok && s.Kind.Kind() == reflect.String {
@@ -162,7 +162,7 @@ func TestSchemaMatchesTheTypes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := golden.FirstDifference(string(want), string(got)); diff != "" {
-		t.Errorf("%s does not follow from the types; run make golden:\n%s", schemaFile, diff)
+		t.Errorf("%s does not match the types, run make golden:\n%s", schemaFile, diff)
 	}
 }
 
@@ -171,7 +171,7 @@ func TestEverySettingIsDescribed(t *testing.T) {
 	var walk func(all []configtest.Setting)
 	walk = func(all []configtest.Setting) {
 		for _, s := range all {
-			// Of a few the name says it all.
+			// These need no description.
 			clear := regexp.MustCompile(`\.(path|interval|min|max|image|initial|scrape_interval)$`).MatchString(s.Path)
 			if s.Description == "" && !clear {
 				t.Errorf("%s has no comment", s.Path)
@@ -182,8 +182,8 @@ func TestEverySettingIsDescribed(t *testing.T) {
 	walk(configtest.SettingsOf(comments(t), "", reflect.TypeFor[config.Config]()))
 }
 
-// An editor that knows the schema finds what can be found by itself. What it must accept, the
-// random configurations say.
+// The schema rejects values that are invalid by themselves. The random configurations check that it
+// accepts valid files.
 func TestSchemaRejectsInvalidFiles(t *testing.T) {
 	t.Parallel()
 	compiled := configtest.CompiledSchema(t, schemaFile)
@@ -201,7 +201,7 @@ func TestSchemaRejectsInvalidFiles(t *testing.T) {
 		config.Minimal + "services: {web: {permissions: [{action: x}]}}\n",
 	} {
 		if configtest.Fits(compiled, []byte(text)) == nil {
-			t.Errorf("an editor takes\n%s", text)
+			t.Errorf("the schema accepts\n%s", text)
 		}
 	}
 }
@@ -214,7 +214,7 @@ func TestShippedFilesNameTheirSchema(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.HasPrefix(string(text), "# yaml-language-server: $schema=schema.json\n") {
-			t.Errorf("%s does not begin with the line that editors look for", environment)
+			t.Errorf("%s does not start with the line that names its schema", environment)
 		}
 		if err := configtest.Fits(configtest.CompiledSchema(t, schemaFile), text); err != nil {
 			t.Errorf("%s: %v", environment, err)

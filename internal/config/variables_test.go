@@ -37,7 +37,7 @@ network: {zones: [a, b]}
 	}
 }
 
-// The profile decides the defaults, so its variable is read before them.
+// The profile decides the defaults, so its variable is read first.
 func TestVariableForTheProfileSelectsItsDefaults(t *testing.T) {
 	t.Parallel()
 	const text = minimal + "state: {backend: local}\nload_balancer: {allow_http: true}\n"
@@ -47,8 +47,8 @@ func TestVariableForTheProfileSelectsItsDefaults(t *testing.T) {
 	}
 }
 
-// A variable with the value that a setting has already changes nothing, and a wrong value is
-// reported under the variable's name.
+// A variable with the current value of a setting changes nothing, and an invalid value is reported
+// under the name of the variable.
 func TestEveryScalarCanBeSetByAVariable(t *testing.T) {
 	t.Parallel()
 	plain, said := overridden(full, nil)

@@ -36,7 +36,7 @@ func TestWalkVisitsEveryTextWithItsPath(t *testing.T) {
 	}
 }
 
-// What keep stores arrives in the configuration, through maps of maps too.
+// keep stores a value in the configuration, also in nested maps.
 func TestWalkCanSetScalars(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, "dev", full)

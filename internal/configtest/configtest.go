@@ -15,7 +15,8 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// choices are what a setting may be drawn from: what is valid by itself, and what is not.
+// choices are the values from which a setting is drawn: values that are valid by themselves, and
+// invalid ones.
 type choices struct {
 	Valid   []any `yaml:"valid"`
 	Invalid []any `yaml:"invalid"`
@@ -24,7 +25,7 @@ type choices struct {
 //go:embed values.yaml
 var values []byte
 
-// Generator draws random configurations. They follow from its seed.
+// Generator draws random configurations. The seed decides which.
 type Generator struct {
 	Seed     uint64
 	random   *rand.Rand
@@ -32,11 +33,11 @@ type Generator struct {
 	choices  map[string]choices // of the settings in values.yaml, by path
 }
 
-// seedFlag is the same each time, so that a commit that was green stays green. With -seed=0 the
-// seed is random; a failure names it.
+// seedFlag has a fixed default, so that the result of a commit does not change. With -seed=0, the
+// seed is random; failures print it.
 var seedFlag = flag.Uint64("seed", 1, "draws the random configurations; 0 for others each time")
 
-// Seed returns the seed that the flag -seed says.
+// Seed returns the seed of the flag -seed.
 func Seed() uint64 {
 	if *seedFlag == 0 {
 		return rand.Uint64()
@@ -59,13 +60,13 @@ func NewGenerator(t *testing.T) *Generator {
 	}
 }
 
-// File returns a configuration file with some of the settings, each wrong with the given
+// File returns a configuration file with some of the settings, each invalid with the given
 // probability.
 func (g *Generator) File(t *testing.T, wrong float64) []byte {
 	t.Helper()
 	random := g.random
 	file := g.drawSome(g.settings, wrong)
-	file["name"], file["region"] = "shop", "eu-central-1" // else few were valid
+	file["name"], file["region"] = "shop", "eu-central-1" // otherwise few files would be valid
 	if file["profile"] == "production" && random.IntN(4) > 0 {
 		file["state"] = map[string]any{"bucket": "states"}
 		file["load_balancer"] = map[string]any{"domain": "shop.example.com", "hosted_zone": "example.com"}
@@ -110,7 +111,7 @@ func (g *Generator) drawSome(settings []Setting, wrong float64) map[string]any {
 	for _, s := range settings {
 		key := s.Path[strings.LastIndexByte(s.Path, '.')+1:]
 		switch {
-		case g.random.IntN(4) > 0 || s.Path == "services": // those are drawn by themselves
+		case g.random.IntN(4) > 0 || s.Path == "services": // services are drawn separately
 		case s.Kind.Kind() == reflect.Struct:
 			file[key] = g.drawSome(s.Children, wrong)
 		default:

@@ -1,9 +1,9 @@
 package configtest
 
-// Schedules tells of cron and rate expressions whether EventBridge Scheduler reads them.
+// Schedules has cron and rate expressions, and whether they are valid in EventBridge Scheduler.
 var Schedules = map[string]bool{
 	// Examples of https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
-	// and its sisters.
+	// and related pages.
 	"cron(15 12 * * ? *)":                        true,
 	"cron(0 18 ? * MON-FRI *)":                   true,
 	"cron(0 8 1 * ? *)":                          true,

@@ -31,7 +31,7 @@ func CompiledSchema(t *testing.T, file string) *jsonschema.Schema {
 	return compiled
 }
 
-// Fits returns what a schema says against a file; nil if it is valid.
+// Fits returns the error of a file by a schema; nil if the file is valid.
 func Fits(compiled *jsonschema.Schema, text []byte) error {
 	content, err := yaml.YAMLToJSON(text)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 // Setting is one field of a configuration, for docs/settings.md and the schema.
 type Setting struct {
-	Path        string // with <name> for the key of a map and nothing for the place in a list
+	Path        string // with <name> for the key of a map, and without the index of a list
 	Kind        reflect.Type
 	Allowed     config.Allowed
 	Description string

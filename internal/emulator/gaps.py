@@ -1,14 +1,14 @@
-"""The emulator: moto 5.2.1 with the gaps filled that this platform meets.
+"""The emulator: moto 5.2.1, extended by what this platform needs.
 
     python gaps.py [--stay] [--functions FOLDER]
     python gaps.py --list
 
-It listens on a free port of 127.0.0.1 and writes the address as one line to standard output. It ends when its standard
-input does, so that nobody who starts it can leave it behind; with --stay it goes on until it is told to end.
+It listens on a free port of 127.0.0.1 and writes its URL as one line to standard output. It ends at the end of its
+standard input, so that it does not outlive the process that started it; with --stay it runs until it is killed.
 
-A gap is a call that moto lacks, or whose arguments it forgets, so that terraform sees a difference in every plan; or a check of
-AWS's own that moto does not make and that the order of our deployment depends on. Each says which call it stands for and why;
---list prints them. What AWS checks and neither moto nor this file does is held by the invariants beside the stack.
+A gap is a call that moto does not implement; or whose arguments moto does not store, so that terraform sees a difference in
+every plan; or a check of AWS that moto does not make and that the order of the deployment depends on. Each gap has the name of
+the call and a reason; --list prints them. Checks of AWS that are missing here, too, are covered by the tests of the stack.
 """
 
 import argparse
@@ -28,8 +28,8 @@ GAPS = []
 
 
 def gap(owner, method, call, why):
-    """Puts the decorated function in the place of owner.method and gives it the original as its first argument. An owner that
-    has no such method (another version of moto, say) is an error, unless the gap is that there is none: then method ends in "?".
+    """Replaces owner.method by the decorated function, which gets the original as its first argument. It is an error if the
+    owner does not have the method, as in another version of moto. If moto lacks the method, its name ends in "?".
     """
     missing = method.endswith("?")
     method = method.rstrip("?")
@@ -37,7 +37,7 @@ def gap(owner, method, call, why):
     def fill(function):
         original = getattr(owner, method, None)
         if (original is None) != missing:
-            raise SystemExit(f"moto {'already has' if missing else 'has no'} {owner.__name__}.{method}, which stands for {call}")
+            raise SystemExit(f"moto {'already has' if missing else 'has no'} {owner.__name__}.{method}, which implements {call}")
 
         def filled(*args, **kwargs):
             return function(original, *args, **kwargs)
@@ -74,7 +74,7 @@ def _(_, self):
     return "{}"
 
 
-@gap(ApplicationAutoScalingResponse, "register_scalable_target", "application-autoscaling RegisterScalableTarget", "forgets the tags")
+@gap(ApplicationAutoScalingResponse, "register_scalable_target", "application-autoscaling RegisterScalableTarget", "does not store the tags")
 def _(original, self):
     answer = original(self)
     if self._get_param("Tags"):
@@ -111,7 +111,7 @@ def rule_description(self):
 
 
 SecurityGroupRule.description = property(rule_description)
-GAPS.append(("ec2 DescribeSecurityGroupRules", "no description of a rule that names a group or a prefix list"))
+GAPS.append(("ec2 DescribeSecurityGroupRules", "no description of a rule with a security group or a prefix list"))
 
 
 # ---- ECS -------------------------------------------------------------------------------------------------------------
@@ -155,10 +155,10 @@ def remember_service(original, self):
 
 for call in ("CreateService", "UpdateService"):
     method = {"CreateService": "create_service", "UpdateService": "update_service"}[call]
-    gap(EC2ContainerServiceResponse, method, f"ecs {call}", "forgets " + ", ".join(SERVICE) + "; never reaches a steady state")(remember_service)
+    gap(EC2ContainerServiceResponse, method, f"ecs {call}", "does not store " + ", ".join(SERVICE) + "; never reaches a steady state")(remember_service)
 
 
-@gap(EC2ContainerServiceResponse, "describe_task_definition", "ecs DescribeTaskDefinition", "AWS lists capabilities.add, empty, where drop was sent")
+@gap(EC2ContainerServiceResponse, "describe_task_definition", "ecs DescribeTaskDefinition", "AWS returns an empty capabilities.add if drop is set")
 def _(original, self):
     answer = original(self)
     definition = copy.deepcopy(answer.result["taskDefinition"])
@@ -178,13 +178,13 @@ from moto.kms.responses import KmsResponse
 rotation_periods = {}
 
 
-@gap(KmsResponse, "enable_key_rotation", "kms EnableKeyRotation", "forgets RotationPeriodInDays")
+@gap(KmsResponse, "enable_key_rotation", "kms EnableKeyRotation", "does not store RotationPeriodInDays")
 def _(original, self):
     rotation_periods[self._get_param("KeyId")] = self._get_param("RotationPeriodInDays") or 365
     return original(self)
 
 
-@gap(KmsResponse, "get_key_rotation_status", "kms GetKeyRotationStatus", "does not tell RotationPeriodInDays")
+@gap(KmsResponse, "get_key_rotation_status", "kms GetKeyRotationStatus", "does not return RotationPeriodInDays")
 def _(original, self):
     answer = json.loads(original(self))
     if answer["KeyRotationEnabled"]:
@@ -200,19 +200,19 @@ FUNCTION = ("DeadLetterConfig", "KMSKeyArn", "LoggingConfig")
 FUNCTIONS = None  # the folder of the functions' executables, built for this machine
 
 
-@gap(LambdaFunction, "__init__", "lambda CreateFunction", "forgets " + ", ".join(FUNCTION))
+@gap(LambdaFunction, "__init__", "lambda CreateFunction", "does not store " + ", ".join(FUNCTION))
 def _(original, self, *args, **kwargs):
     original(self, *args, **kwargs)
     spec = kwargs.get("spec") or next(a for a in args if isinstance(a, dict))
     self.remembered = {name: spec[name] for name in FUNCTION if spec.get(name)}
 
 
-@gap(LambdaFunction, "get_configuration", "lambda GetFunctionConfiguration", "does not tell " + ", ".join(FUNCTION))
+@gap(LambdaFunction, "get_configuration", "lambda GetFunctionConfiguration", "does not return " + ", ".join(FUNCTION))
 def _(original, self, *args, **kwargs):
     return {**original(self, *args, **kwargs), **getattr(self, "remembered", {})}
 
 
-@gap(LambdaFunction, "update_configuration", "lambda UpdateFunctionConfiguration", "forgets the same, TracingConfig and Architectures")
+@gap(LambdaFunction, "update_configuration", "lambda UpdateFunctionConfiguration", "does not store these, TracingConfig and Architectures")
 def _(original, self, updates):
     self.remembered = {**getattr(self, "remembered", {}), **{name: updates[name] for name in FUNCTION if name in updates}}
     for name, attribute in (("TracingConfig", "tracing_config"), ("Architectures", "architectures")):
@@ -221,12 +221,12 @@ def _(original, self, updates):
     return original(self, updates)
 
 
-@gap(LambdaFunction, "invoke", "lambda Invoke", "needs Docker; here the function's own program answers, built for this machine")
+@gap(LambdaFunction, "invoke", "lambda Invoke", "needs Docker; here the program of the function runs, built for this machine")
 def _(_, self, body, request_headers, response_headers):
     name = self.function_name.rsplit("-", 1)[-1]
     program = FUNCTIONS and pathlib.Path(FUNCTIONS, name)
     if not program or not program.is_file():
-        raise RuntimeError(f"the emulator was given no program for the function {name}")
+        raise RuntimeError(f"the emulator has no program for the function {name}")
     answer, failed = Runtime(self, body).run(program)
     response_headers["x-amz-executed-version"] = "$LATEST"
     if failed:
@@ -235,7 +235,7 @@ def _(_, self, body, request_headers, response_headers):
 
 
 class Runtime:
-    """What a function's program finds in Lambda: the runtime API, for one invocation."""
+    """Lambda's runtime API for one invocation of a program."""
 
     def __init__(self, function, event):
         self.function, self.event = function, event if isinstance(event, bytes) else (event or "{}").encode()
@@ -312,7 +312,7 @@ class Runtime:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(self.function.memory_size),
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             **(self.function.environment_vars or {}),
-            # Where the database is that the variables name, and whose certificate it has.
+            # The address of the database and the CA of its certificate.
             "PGHOSTADDR": "127.0.0.1",
             "PGPORT": os.environ["DATABASE_PORT"],
             "PGSSLROOTCERT": os.environ["DATABASE_CA"],
@@ -352,8 +352,8 @@ def new_instance(original, self):
     return answer
 
 
-gap(RDSResponse, "modify_db_instance", "rds ModifyDBInstance", "forgets " + ", ".join(INSTANCE))(remember_instance)
-gap(RDSResponse, "create_db_instance", "rds CreateDBInstance", "forgets the same and the CA; one DbiResourceId for all")(new_instance)
+gap(RDSResponse, "modify_db_instance", "rds ModifyDBInstance", "does not store " + ", ".join(INSTANCE))(remember_instance)
+gap(RDSResponse, "create_db_instance", "rds CreateDBInstance", "does not store these and the CA; one DbiResourceId for all instances")(new_instance)
 for call, method in (
     ("RestoreDBInstanceFromDBSnapshot", "restore_db_instance_from_db_snapshot"),
     ("RestoreDBInstanceToPointInTime", "restore_db_instance_to_point_in_time"),
@@ -361,17 +361,17 @@ for call, method in (
     gap(RDSResponse, method, f"rds {call}", "the same")(new_instance)
 
 
-@gap(RDSResponse, "describe_db_parameters", "rds DescribeDBParameters", "tells no source, so that the provider takes all for defaults")
+@gap(RDSResponse, "describe_db_parameters", "rds DescribeDBParameters", "does not return the source, so the provider treats all parameters as defaults")
 def _(original, self):
     return ActionResult({"Parameters": [{**p, "Source": "user"} for p in original(self).result["Parameters"]]})
 
 
-@gap(MasterUserSecret, "_generate_secret_string", "rds CreateDBInstance", "has the same credentials for every master; here a real PostgreSQL's, which stands for all instances")
+@gap(MasterUserSecret, "_generate_secret_string", "rds CreateDBInstance", "has the same credentials for all instances; here those of one PostgreSQL server for all instances")
 def _(_, self):
     return json.dumps({"username": self.resource.master_username, "password": os.environ["DATABASE_PASSWORD"]})
 
 
-GAPS.append(("rds DescribeDBInstances", "an address for each region; here one domain, which the certificate of the one PostgreSQL is for"))
+GAPS.append(("rds DescribeDBInstances", "has a domain for each region; here one domain, for which PostgreSQL has a certificate"))
 DBInstance.address = property(lambda self: f"{self.db_instance_identifier}.emulator.rds.amazonaws.com")
 
 
@@ -388,7 +388,7 @@ from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.s3.models import FakeDeleteMarker
 
 
-@gap(IAMPolicyStatement, "is_action_permitted", "s3 (all)", "a bucket policy's conditions do not count, so that a denial of plain HTTP denies all")
+@gap(IAMPolicyStatement, "is_action_permitted", "s3 (all)", "ignores conditions of bucket policies, so that a denial of plain HTTP denies everything")
 def _(original, self, *args, **kwargs):
     condition = self._statement.get("Condition") or {}
     secure = str(condition.get("Bool", {}).get("aws:SecureTransport", "")).strip("[]'\"").lower()
@@ -397,7 +397,7 @@ def _(original, self, *args, **kwargs):
     return original(self, *args, **kwargs)
 
 
-@gap(FakeDeleteMarker, "dispose?", "s3 DeleteObjects", "fails where the newest version is a delete marker")
+@gap(FakeDeleteMarker, "dispose?", "s3 DeleteObjects", "fails if the newest version is a delete marker")
 def _(_, self, *args, **kwargs):
     pass
 
@@ -407,7 +407,7 @@ def _(_, self, *args, **kwargs):
 from moto.secretsmanager.models import SecretsManagerBackend
 
 
-@gap(SecretsManagerBackend, "rotate_secret", "secretsmanager RotateSecret", "takes a rotation that ended for one that goes on; leaves the version of a mere test; forgets the function")
+@gap(SecretsManagerBackend, "rotate_secret", "secretsmanager RotateSecret", "treats a finished rotation as running; keeps the version of a test of the function; does not store the function")
 def _(original, self, secret_id, *args, **kwargs):
     versions = self.secrets[secret_id].versions
     kwargs["rotation_lambda_arn"] = kwargs.get("rotation_lambda_arn") or self.secrets[secret_id].rotation_lambda_arn
@@ -425,13 +425,13 @@ def _(original, self, secret_id, *args, **kwargs):
 
 
 def one_at_a_time(application):
-    """moto's backends are not made for several requests at the same time. And where a client repeats a call, having lost the answer
-    on a busy machine, it gets the answer again: without that a subnet that was made conflicts with itself."""
+    """Serialises requests, because moto's backends are not thread-safe. If a client repeats a call because it lost the response,
+    it gets the same response again: otherwise, creating a subnet again would conflict with itself."""
     lock, answers = threading.Lock(), {}
 
     def serve(environ, start_response):
         rotates = environ.get("HTTP_X_AMZ_TARGET") == "secretsmanager.RotateSecret"
-        if rotates or environ["PATH_INFO"].endswith("/invocations"):  # of a function, which itself calls
+        if rotates or environ["PATH_INFO"].endswith("/invocations"):  # a function, which calls AWS itself
             return application(environ, start_response)
         call = environ.get("HTTP_AMZ_SDK_INVOCATION_ID")
         with lock:
@@ -456,9 +456,9 @@ def one_at_a_time(application):
 def main():
     global FUNCTIONS
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--stay", action="store_true", help="go on when standard input ends")
-    arguments.add_argument("--functions", help="folder of the programs that answer for the Lambda functions")
-    arguments.add_argument("--list", action="store_true", help="print the gaps that are filled")
+    arguments.add_argument("--stay", action="store_true", help="keep running after the end of standard input")
+    arguments.add_argument("--functions", help="folder of the programs of the Lambda functions")
+    arguments.add_argument("--list", action="store_true", help="print the gaps")
     options = arguments.parse_args()
     if options.list:
         for call, why in GAPS:
@@ -470,7 +470,7 @@ def main():
     from werkzeug.serving import make_server
 
     server = make_server("127.0.0.1", 0, one_at_a_time(DomainDispatcherApplication(create_backend_app)), threaded=True)
-    os.environ["MOTO_PORT"] = str(server.server_port)  # moto makes addresses with it
+    os.environ["MOTO_PORT"] = str(server.server_port)  # moto uses it in URLs
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     if not options.stay:

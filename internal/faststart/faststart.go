@@ -11,39 +11,38 @@
 //
 // # What changes
 //
-// Node loads a file of ours, preload.js, before the kernel: NODE_OPTIONS=--require=…, which jsii
-// passes on. That file changes four things:
+// Node.js loads preload.js before the kernel, because of NODE_OPTIONS=--require=…, which jsii
+// passes on. preload.js changes four things:
 //
-//   - An assembly is not parsed. An index of it, made once for each version of a package, says
-//     which bytes are which type; a type is read from the assembly when the kernel first asks for
-//     it.
-//   - A submodule is loaded when the kernel first asks for it.
-//   - The kernel runs in the process that jsii starts. Without this that one starts another and
-//     copies messages between it and the program, which every call waits for.
-//   - cdktf notes a stack trace, of JavaScript, for each token that is made, and shows it should
-//     that token not resolve. It notes an empty one.
+//   - An assembly is not parsed. An index of it, created once for each version of a package, has
+//     the position of each type. A type is read from the assembly when the kernel first uses it.
+//   - A submodule is loaded when the kernel first uses it.
+//   - The kernel runs in the process that jsii starts. Without the change, that process starts a
+//     second one and copies messages between it and the program, which delays every call.
+//   - cdktf records a JavaScript stack trace for each token, for the error if the token cannot be
+//     resolved. With the change, it records an empty one.
 //
-// No installed file is touched. The file and the indexes are in the folder jsii-faststart of the
-// user's cache folder, 3 MB for the AWS provider; they may be removed at any time.
+// No installed file is changed. preload.js and the indexes are in the folder jsii-faststart of the
+// user's cache folder, with 3 MB for the AWS provider. They can be deleted at any time.
 //
 // # Why it is safe
 //
-// What the kernel gets is what it would have got, or it is left alone:
+// The kernel gets the same data as without the changes, or is not changed:
 //
-//   - Only a kernel whose files have a known SHA-256 is changed, and only if each place to change
-//     is in it exactly once. Another version of jsii starts as ever; TestInstalledJsiiKernelIsSupported then says
-//     that preload.js should learn it.
-//   - An index holds places, not content: a type always comes from the assembly itself. Making the
-//     index proves that the assembly is those types and nothing else, listed once. A type that is
-//     not where the index says, or not in it, makes the kernel parse the whole assembly.
-//   - An index carries the size and the fingerprint of its assembly and a checksum of itself. One
-//     that does not fit, or is damaged, is made anew. It is written beside its place and renamed,
-//     so that no other process reads half of it; where it cannot be written, each start makes its
-//     own.
-//   - Submodules come one by one only if the package's entry does nothing but list them.
-//   - Without a user's cache folder, or where the file cannot be put there, jsii starts as ever. No
-//     folder that others can write to is used: Node runs what is in the file.
-//   - The user's own NODE_OPTIONS stay in force, before ours.
+//   - Only a kernel whose files have a known SHA-256 is changed, and only if it contains each text
+//     to replace exactly once. Another version of jsii starts unchanged, and then
+//     TestInstalledJsiiKernelIsSupported fails.
+//   - An index contains positions only; types are always read from the assembly. Creating the index
+//     checks that the assembly consists of these types, each listed once. If a type is not at its
+//     position, or not in the index, the kernel parses the whole assembly.
+//   - An index contains the size and the fingerprint of its assembly and a checksum. An index that
+//     does not match or is damaged is created again. It is written to a temporary file and renamed,
+//     so that other processes never read an incomplete index. If it cannot be written, each start
+//     creates it in memory.
+//   - Submodules are loaded one by one only if the package's entry does nothing but list them.
+//   - If there is no user's cache folder, or preload.js cannot be written there, jsii starts
+//     unchanged. No folder that others can write to is used, because Node.js executes the file.
+//   - The user's NODE_OPTIONS apply, too; they come first.
 //
 // # How to turn it off
 //
@@ -76,8 +75,8 @@ func wanted() bool {
 	return value == "" || value == "on"
 }
 
-// enable makes the Node processes that jsii starts from now on load preload.js. Where that cannot
-// be, nothing changes.
+// enable makes the Node.js processes that jsii starts load preload.js. If that is impossible, it
+// changes nothing.
 func enable() {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -90,15 +89,14 @@ func enable() {
 	if os.Setenv("NODE_OPTIONS", options(os.Getenv("NODE_OPTIONS"), file)) != nil {
 		return
 	}
-	// A package that uses jsii may have been initialised before this one, and jsii has then taken
-	// down the environment for a process that it has not started yet: this makes it take it down
-	// anew.
+	// If a package that uses jsii was initialised before this one, jsii has already copied the
+	// environment for its process, which it has not started yet. Close makes it copy it again.
 	jsii.Close()
 }
 
-// place puts preload.js below a cache folder, if it is not there whole, and gives its path. The
-// folder is one for each content of it: another version of this package has another, and indexes of
-// its own.
+// place writes preload.js below a cache folder, unless it exists, and returns its path. The name of
+// the folder contains a hash of the file, so each version of this package has its own folder and
+// indexes.
 func place(cache string) (string, error) {
 	sum := sha256.Sum256(preload)
 	folder := filepath.Join(cache, "jsii-faststart", hex.EncodeToString(sum[:8]))
@@ -112,13 +110,13 @@ func place(cache string) (string, error) {
 	return file, write(file, preload)
 }
 
-// write puts a file in its place at once: another process sees it whole or not at all.
+// write writes a file atomically: other processes never see an incomplete file.
 func write(file string, content []byte) error {
 	unfinished, err := os.CreateTemp(filepath.Dir(file), "*.tmp") // readable by its owner only
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(unfinished.Name()) }() // gone already if all went well
+	defer func() { _ = os.Remove(unfinished.Name()) }() // fails after the rename
 	_, err = unfinished.Write(content)
 	if closed := unfinished.Close(); err == nil {
 		err = closed
@@ -129,21 +127,21 @@ func write(file string, content []byte) error {
 	return os.Rename(unfinished.Name(), file)
 }
 
-// options adds to Node's options what loads a file first. jsii's second process, which there is no
-// more, got --preserve-symlinks by argument.
+// options adds the option that loads a file to the user's NODE_OPTIONS. It also adds
+// --preserve-symlinks, an argument of jsii's second process, which is not started.
 func options(users, file string) string {
 	ours := "--preserve-symlinks --require=" + quote(file)
-	if strings.Contains(users, ours) { // from a process that started this one
+	if strings.Contains(users, ours) { // set by a parent process
 		return users
 	}
 	if users == "" {
-		users = "--max-old-space-size=4069" // jsii's own, which it gives only where there are no options
+		users = "--max-old-space-size=4069" // jsii's default, which it sets only without NODE_OPTIONS
 	}
 	return users + " " + ours
 }
 
-// quote writes a path as Node reads it in NODE_OPTIONS, where blanks separate, quotes hold together
-// and a backslash within them takes the next character as it is.
+// quote quotes a path for NODE_OPTIONS, in which spaces separate options and a backslash in quotes
+// escapes the next character.
 func quote(path string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(path) + `"`
 }

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Update tells whether the goldens are to be rewritten.
+// Update reports whether tests rewrite their golden files.
 var Update = flag.Bool("update", false, "rewrite the goldens")
 
 // FirstDifference shows a few lines of two texts around the first line that differs; "" if the
