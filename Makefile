@@ -55,6 +55,7 @@ check: need-node .build/bin/.tools ## check format, style, unit tests and golden
 	@go test -count=1 ./...
 
 lint: .build/bin/.tools ## check the code's style and language, as test does
+	@sh tools/words.sh
 	@.build/bin/golangci-lint run ./... $(ARGS)
 
 bench: program .build/bench/node_modules/.package-lock.json ## compare the fast start with the normal one and with TypeScript (ten minutes)

@@ -51,6 +51,7 @@ step() {
 }
 
 step gofmt formatted
+step words sh tools/words.sh
 # golangci-lint includes go vet and staticcheck.
 step golangci-lint .build/bin/golangci-lint run ./...
 
