@@ -507,8 +507,8 @@ func listDNS(t *testing.T, c *clients, h inventory) {
 
 // ---- Completeness -------------------------------------------------------------------------------
 
-// partOf has resource types that inventory does not list, each with the type of the resource that it
-// is part of and cannot exist without.
+// partOf has resource types that inventory does not list, each with the type of the resource that
+// it is part of and cannot exist without.
 var partOf = map[string]string{
 	"aws_acm_certificate_validation":                     "aws_acm_certificate",
 	"aws_default_security_group":                         "aws_security_group",

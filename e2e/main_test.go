@@ -7,8 +7,7 @@
 //
 //	validate_test.go     terraform validate of the shipped environments; cdktf synth
 //	lifecycle_test.go    an environment from its first deployment to its destruction
-//	faults_test.go       deployments that are interrupted, killed or denied, or that have transient
-//	                     faults
+//	faults_test.go       deployments that are interrupted, killed or denied; transient faults
 //	scan_test.go         checkov's scan of the plans
 //	local_test.go        make local
 //

@@ -34,7 +34,7 @@ const (
 	deleteEvent = `{"action":"lifecycle","tf":{"action":"delete","prev_input":{"action":"lifecycle"}}}`
 )
 
-// environment is a complete one: seven days, two snapshots at least.
+// environment is complete, with a retention of 7 days and a minimum of 2 snapshots.
 func environment() map[string]string {
 	return map[string]string{
 		"DB_INSTANCE_IDENTIFIER": "platform-dev",
@@ -46,21 +46,21 @@ func environment() map[string]string {
 	}
 }
 
-// fakeRDS is RDS in memory: it checks what RDS checks, answers in pages of two, and makes snapshots
-// in the background.
+// fakeRDS is an implementation of RDS in memory. It makes the checks of RDS, returns pages of two
+// snapshots, and creates snapshots in the background.
 type fakeRDS struct {
 	mu        sync.Mutex
 	snapshots []types.DBSnapshot
-	readyAt   map[string]time.Time // when one that is being created becomes available
-	deletes   []string             // every deletion that was asked for
-	pages     int                  // pages handed out
+	readyAt   map[string]time.Time // when a snapshot that is being created becomes available
+	deletes   []string             // all requested deletions
+	pages     int                  // returned pages
 
 	createErr, describeErr error
-	describeErrs           int // describeErr is for so many calls; 0: for all
+	describeErrs           int // number of calls that fail with describeErr; 0: all
 	deleteErr              map[string]error
-	refuseForState         bool      // names the instance's state even where the snapshot exists
+	refuseForState         bool      // fails because of the instance's state although the snapshot exists
 	ignoreFilters          bool      // lists every snapshot of the account
-	deletesAt              time.Time // accepts deletions, and carries them out from this moment on
+	deletesAt              time.Time // accepts deletions, and executes them from this time on
 }
 
 func (f *fakeRDS) CreateDBSnapshot(
@@ -149,7 +149,7 @@ func (f *fakeRDS) DeleteDBSnapshot(
 	return &rds.DeleteDBSnapshotOutput{}, nil
 }
 
-// ripen makes available what is due.
+// ripen makes snapshots available whose time has come.
 func (f *fakeRDS) ripen() {
 	for i, s := range f.snapshots {
 		if due, ok := f.readyAt[identifier(s)]; ok && !time.Now().Before(due) {
@@ -166,7 +166,7 @@ func (f *fakeRDS) ids() []string {
 	return ids
 }
 
-// ours is an available snapshot of ours, taken so many days ago. Changes are applied to it.
+// ours returns an available snapshot of the stack, taken some days ago, with changes.
 func ours(daysAgo int, changes ...func(*types.DBSnapshot)) types.DBSnapshot {
 	taken := now.AddDate(0, 0, -daysAgo)
 	s := types.DBSnapshot{
@@ -205,7 +205,7 @@ func ofInstance(id string) func(*types.DBSnapshot) {
 
 func timeless(s *types.DBSnapshot) { s.SnapshotCreateTime = nil }
 
-// invoke runs one event at now and returns the metrics it emitted beside the function's answer.
+// invoke handles an event at the time now, and returns the result and the emitted metrics.
 func invoke(t *testing.T, f *fakeRDS, event string) (result, map[string]float64, error) {
 	t.Helper()
 	return invokeWithin(t, context.Background(), f, event)
@@ -234,8 +234,8 @@ func newBackup(t *testing.T, f *fakeRDS, out io.Writer) *backup {
 	}
 }
 
-// readMetrics reads a document in the embedded metric format the way its specification tells
-// CloudWatch to, and fails the test where CloudWatch would drop it.
+// readMetrics parses a document in the embedded metric format by its specification, and fails the
+// test if CloudWatch would drop it.
 func readMetrics(t *testing.T, output []byte) map[string]float64 {
 	t.Helper()
 	if len(output) == 0 {
@@ -312,7 +312,7 @@ func wantMetrics(t *testing.T, have, want map[string]float64) {
 	}
 }
 
-// wantError fails unless err contains every one of the parts; none of them means no error.
+// wantError checks that err contains all parts; without parts, that there is no error.
 func wantError(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	if len(parts) == 0 && err != nil {
@@ -344,7 +344,7 @@ func TestBackupTakesTaggedSnapshotNamedAfterScheduledTime(t *testing.T) {
 	if !maps.Equal(tags, want) {
 		t.Errorf("tags are %v, want %v", tags, want)
 	}
-	// The new one is still being made, so it is no backup yet.
+	// The new snapshot is still being created, so it does not count yet.
 	wantMetrics(t, metrics, map[string]float64{"BackupSucceeded": 1, "SnapshotsDeleted": 0, "Backups": 0})
 }
 
@@ -476,7 +476,7 @@ func TestPruneDeletesOnlyExpiredSnapshots(t *testing.T) {
 		name    string
 		has     []types.DBSnapshot
 		deletes []string // in order
-		kept    int      // available ones of ours
+		kept    int      // available snapshots of the stack
 	}{
 		{
 			"deletes expired snapshots, oldest first, of every page",
@@ -568,7 +568,8 @@ func TestPruneDeletesOnlyExpiredSnapshots(t *testing.T) {
 		},
 	}
 	for i, test := range append(tests, tests...) {
-		// The second round does not trust RDS with what it was asked for: a deletion cannot be undone.
+		// The second round does not trust RDS with what it was asked for: a deletion cannot be
+		// undone.
 		ignoreFilters := i >= len(tests)
 		t.Run(test.name, func(t *testing.T) {
 			f := &fakeRDS{snapshots: slices.Clone(test.has), ignoreFilters: ignoreFilters}
@@ -613,7 +614,7 @@ func TestEveryDeletionIsTriedAndErrorsAreJoined(t *testing.T) {
 	if want := []string{ourID(10), ourID(8)}; !slices.Equal(res.Deleted, want) {
 		t.Errorf("deleted %v, want %v", res.Deleted, want)
 	}
-	// The snapshot itself is there: an old one that stays is no lost backup.
+	// The new snapshot exists; an old one that could not be deleted is not a failed backup.
 	wantMetrics(t, metrics, map[string]float64{
 		"BackupSucceeded":  1,
 		"SnapshotsDeleted": 2,
@@ -695,7 +696,7 @@ func TestDeploymentOnlyListsSnapshots(t *testing.T) {
 	}
 }
 
-// refusal is what AWS answers for want of a right, for the first few calls.
+// refusal is the error of AWS for a missing permission, for the first calls.
 type refusal struct{ code string }
 
 func (r refusal) Error() string     { return r.code + ": not authorized" }
@@ -705,7 +706,7 @@ func TestDeploymentWaitsForIAMPermissions(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		err     error
-		refused int // calls before the right is known
+		refused int // calls before the permission takes effect
 		wants   []string
 	}{
 		{"a permission that takes effect later", refusal{"AccessDenied"}, 4, nil},
@@ -819,7 +820,7 @@ func TestDestroyFailsBeforeTheTimeoutAndNamesRemainingSnapshots(t *testing.T) {
 		_, _, err := invokeWithin(t, ctx, f, deleteEvent)
 		wantError(t, err, "remove: ", "time ran out", ourID(0)+" (creating)")
 		if strings.Contains(err.Error(), ourID(1)) {
-			t.Errorf("names one that is gone: %v", err)
+			t.Errorf("the error names a deleted snapshot: %v", err)
 		}
 		if ctx.Err() != nil || time.Since(start) < 4*time.Minute {
 			t.Errorf("answered after %v of 5m", time.Since(start))

@@ -20,8 +20,8 @@ import (
 	"platform/internal/testfiles"
 )
 
-// helloModule writes a module with one function and returns the function's folder. Changes override
-// its files by path, or add to them.
+// helloModule writes a module with one function and returns the folder of the function. Changes
+// replace or add files by path.
 func helloModule(t *testing.T, changes map[string]string) string {
 	t.Helper()
 	files := map[string]string{
@@ -38,7 +38,7 @@ func helloModule(t *testing.T, changes map[string]string) string {
 }
 
 func TestFunctionHashChangesOnlyWithDeployedCode(t *testing.T) {
-	// What go build writes into an executable, with one module as it is and one replaced.
+	// The build information of an executable, with one module and one replaced module.
 	built := func() *debug.BuildInfo {
 		return &debug.BuildInfo{
 			GoVersion: "go1.25.3",
@@ -62,8 +62,8 @@ func TestFunctionHashChangesOnlyWithDeployedCode(t *testing.T) {
 		}
 		return hash
 	}
-	// A pinned value: another machine, path or toolchain must not change it. One that does deploys
-	// every function anew.
+	// A fixed value: another machine, path or toolchain must not change it. A change would deploy
+	// every function again.
 	const plain = "66599d0bb48e41a684c6faffe4680df2baf698e3ff738d1733a87736db1b17ff"
 	files := []struct {
 		name    string
@@ -149,7 +149,7 @@ func TestFunctionHashChangesOnlyWithDeployedCode(t *testing.T) {
 	}
 }
 
-// backupFunction is the function that the project ships.
+// backupFunction is a function of the project.
 const backupFunction = "../../functions/backup"
 
 func TestFunctionBundleContainsTheBootstrapOfLambda(t *testing.T) {
@@ -176,7 +176,7 @@ func TestFunctionBundleContainsTheBootstrapOfLambda(t *testing.T) {
 	if modified := bootstrap.Modified.UTC(); modified != time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC) {
 		t.Errorf("modified %v, want a fixed time", modified)
 	}
-	// Lambda refuses a direct upload of more than 50 MB.
+	// Lambda rejects a direct upload of more than 50 MB.
 	if size := bootstrap.CompressedSize64; size > 40_000_000 {
 		t.Errorf("%d bytes zipped", size)
 	}
@@ -184,8 +184,8 @@ func TestFunctionBundleContainsTheBootstrapOfLambda(t *testing.T) {
 	wantStaticARM64(t, path)
 }
 
-// wantHashOf fails unless the hash is of the modules in the zip's bootstrap, which are those that
-// backup imports and not the program's.
+// wantHashOf checks that the hash covers the modules of the zip's bootstrap, which are those that
+// backup imports, not those of the whole program.
 func wantHashOf(t *testing.T, path, hash string) {
 	t.Helper()
 	built, err := buildinfo.Read(bytes.NewReader(bootstrapIn(t, path)))
@@ -203,12 +203,12 @@ func wantHashOf(t *testing.T, path, hash string) {
 		t.Errorf("want the RDS client with its sum among %v", sums)
 	}
 	if _, ok := sums["github.com/hashicorp/terraform-json"]; ok {
-		t.Error("a module of the tests is among the function's")
+		t.Error("the function contains a module of the tests")
 	}
 }
 
-// wantStaticARM64 fails unless the zip's bootstrap runs on arm64 Linux without anything else on the
-// machine.
+// wantStaticARM64 checks that the zip's bootstrap is a statically linked executable for arm64
+// Linux.
 func wantStaticARM64(t *testing.T, path string) {
 	t.Helper()
 	executable, err := elf.NewFile(bytes.NewReader(bootstrapIn(t, path)))
@@ -281,7 +281,7 @@ func hashCoversAllSources(t *testing.T, function string) {
 		}
 	}
 	if len(own) != 1 || own[0].ImportPath != "platform/functions/"+filepath.Base(function) {
-		t.Fatalf("want no package of the project but its own, have %+v", own)
+		t.Fatalf("want one package of the project, have %+v", own)
 	}
 	beside := slices.DeleteFunc(own[0].EmbedFiles, func(name string) bool {
 		return strings.Contains(name, "/") && !strings.HasPrefix(name, "testdata/")
@@ -295,8 +295,8 @@ func hashCoversAllSources(t *testing.T, function string) {
 
 func TestFunctionBundleIgnoresGoSettingsOfTheUser(t *testing.T) {
 	dir := helloModule(t, nil)
-	// A workspace that does not know the module, another target, and a build mode that wants a
-	// dynamic linker.
+	// A workspace without the module, another target, and a build mode that requires a dynamic
+	// linker.
 	workspace := filepath.Join(filepath.Dir(moduleOf(dir)), "go.work")
 	if err := os.WriteFile(workspace, []byte("go 1.25.0\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -341,7 +341,7 @@ func TestFunctionBundleIgnoresGoSettingsOfTheUser(t *testing.T) {
 	})
 }
 
-// Compiling takes a second; a zip that would come out the same is kept.
+// Compiling takes a second, so a zip with unchanged sources is reused.
 func TestFunctionIsCompiledAgainOnlyAfterAChange(t *testing.T) {
 	dir := helloModule(t, nil)
 	settings := filepath.Join(t.TempDir(), "env")
@@ -403,7 +403,7 @@ func TestFunctionIsCompiledAgainOnlyAfterAChange(t *testing.T) {
 				t.Fatal(err)
 			}
 			if kept := info.ModTime().Equal(old); kept != c.kept {
-				t.Errorf("is kept: %v", kept)
+				t.Errorf("the zip was reused: %v", kept)
 			}
 			if !c.kept {
 				wantStaticARM64(t, zip)
@@ -411,7 +411,7 @@ func TestFunctionIsCompiledAgainOnlyAfterAChange(t *testing.T) {
 			if c.goes == "" {
 				return
 			}
-			t.Setenv("GOFLAGS", "") // what the next case starts from
+			t.Setenv("GOFLAGS", "") // for the next case
 			if _, _, err := bundleFunction(dir); err != nil {
 				t.Fatal(err)
 			}
@@ -429,7 +429,7 @@ func TestFunctionIsCompiledAgainOnlyAfterAChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		if after, err := os.ReadFile(stamp); err != nil || bytes.Equal(before, after) {
-			t.Errorf("is not compiled again: %v", err)
+			t.Errorf("the function was not compiled again: %v", err)
 		}
 	})
 }
@@ -438,7 +438,7 @@ func TestErrorOfBundlingHasTheReason(t *testing.T) {
 	tests := []struct {
 		name    string
 		changes map[string]string
-		path    string // PATH, if not the usual one
+		path    string // PATH; default: unchanged
 		want    []string
 	}{
 		{

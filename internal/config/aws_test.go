@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// The list is what the checks know; the files are what a container gets.
+// The checks use the list; the containers get the files.
 func TestCertificateRegionsMatchTheFiles(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../functions/database/certificates/*.pem")
@@ -24,7 +24,7 @@ func TestCertificateRegionsMatchTheFiles(t *testing.T) {
 	}
 }
 
-// Numbers from Amazon's table of instance classes.
+// From AWS's table of instance classes.
 func TestInstanceClassWithUnknownSizeIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, class := range []string{"db.m5.3xlarge", "db.m5.02xlarge", "db.t4g.4xlarge", "db.r8g.99999999999xlarge"} {
@@ -118,8 +118,8 @@ func TestUnknownInstanceClassesAreRejected(t *testing.T) {
 	}
 }
 
-// LEAST(DBInstanceClassMemory/9531392, 5000), as Amazon publishes it; the quotients are worked out
-// by hand.
+// LEAST(DBInstanceClassMemory/9531392, 5000) is the formula in the documentation of RDS. The values
+// are calculated by hand.
 func TestMaxConnectionsFollowTheFormulaOfRDS(t *testing.T) {
 	t.Parallel()
 	for class, want := range map[string]int{

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// Every test of this package fails at a check or a warning whose path matches no setting.
+// A check or a warning with a path that matches no setting fails every test of this package.
 func init() {
 	unknownPath = func(path string) { panic("a check names " + path + ", which matches no setting") }
 }
@@ -42,11 +42,11 @@ func TestMisspeltPathInACheckIsReported(t *testing.T) {
 	}
 }
 
-// free are settings that hold any text, so that none is wrong; a policy may be about any resource.
+// free are settings that accept any text.
 var free = regexp.MustCompile(`^(tags\.Team|database\.parameters\.work_mem|services\.web\.` +
 	`(environment|command|health_check\.command|route\.headers|permissions\.0\.resources)\b.*)$`)
 
-// Each setting in turn is given invalid values. Whatever they are, a problem names the setting.
+// Each setting gets invalid values in turn, and a problem must name the setting.
 func TestInvalidValuesOfEverySettingAreReported(t *testing.T) {
 	t.Parallel()
 	plain, said := overridden(full, nil)
@@ -80,7 +80,7 @@ func TestInvalidValuesOfEverySettingAreReported(t *testing.T) {
 	t.Logf("%d of %d wrong values found, in %d settings", allFound, allTried, len(tried))
 }
 
-// wrongValues returns values that a setting may not hold, of its own type.
+// wrongValues returns invalid values of the type of a setting.
 func wrongValues(n node) (values []any) {
 	switch n.value.Kind() {
 	case reflect.Int:
@@ -104,8 +104,7 @@ func wrongValues(n node) (values []any) {
 	return values
 }
 
-// problemsWith returns what is wrong with a configuration, in JSON, whose setting at a path has
-// another value.
+// problemsWith returns the problems of a configuration, in JSON, with another value at a path.
 func problemsWith(t *testing.T, original []byte, path string, value any) []yaml.Problem {
 	var cfg Config
 	if err := json.Unmarshal(original, &cfg); err != nil {
@@ -124,8 +123,8 @@ func problemsWith(t *testing.T, original []byte, path string, value any) []yaml.
 	return doc.Problems()
 }
 
-// names tells whether a problem is of a path or mentions it: what is wrong may be reported for
-// another setting that this one has to fit, or for all that it is part of.
+// names reports whether a problem has or mentions a path. A problem may be reported for another
+// setting that conflicts with this one, or for the section that contains it.
 func names(problems []yaml.Problem, path string) bool {
 	return slices.ContainsFunc(problems, func(p yaml.Problem) bool {
 		return strings.Contains(p.Path+" "+p.Message, path) || p.Path != "" && strings.HasPrefix(path, p.Path+".")

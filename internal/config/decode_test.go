@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What a case file cannot hold.
+// Files that a case file cannot contain.
 func TestFilesThatAreNotTextAreRejected(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, want string }{
@@ -34,7 +34,7 @@ func TestFilesThatAreNotTextAreRejected(t *testing.T) {
 	}
 }
 
-// What people and their editors write, and YAML allows, is no problem.
+// Valid YAML that people and editors write is accepted.
 func TestDecodingAcceptsOrdinaryYAML(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -165,12 +165,12 @@ func TestDecodingAcceptsOrdinaryYAML(t *testing.T) {
 	}
 }
 
-// What the file says replaces a list or a mapping as a whole, and a field alone.
+// The file replaces lists and maps as a whole, and fields of structs one by one.
 func TestFileReplacesDefaults(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, "test", minimal+"services:\n  api:\n    image: quay.io/x/api:1\n    health_check: {path: /up}\n")
 	if got := slices.Sorted(maps.Keys(cfg.Services)); !slices.Equal(got, []string{"api"}) {
-		t.Errorf("services are %v, want api alone", got)
+		t.Errorf("services are %v, want only api", got)
 	}
 	want := serviceDefaults("api", ProfileDevelopment).HealthCheck
 	want.Path = "/up"
@@ -179,7 +179,7 @@ func TestFileReplacesDefaults(t *testing.T) {
 	}
 }
 
-// A secret that stands where its ARN belongs is not repeated, whatever is wrong with it.
+// A secret in place of its ARN is never printed, whatever the problem is.
 func TestSecretsAreNotPrintedInMessages(t *testing.T) {
 	t.Parallel()
 	const secret = "74381905"
@@ -215,8 +215,7 @@ func TestSecretsAreNotPrintedInMessages(t *testing.T) {
 	}
 }
 
-// The decoder walks the types of Config: a field of a kind that it does not know could never be
-// set.
+// Every field of Config must have a type that the decoder supports.
 func TestDecoderSupportsAllTypesOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}

@@ -44,7 +44,7 @@ database: {restores: {old: {snapshot: before}}, active: old}
 		t.Error(diff)
 	}
 	if strings.Contains(out.String(), "hunter2") {
-		t.Error("a variable that sounds like a secret is shown")
+		t.Error("a variable that looks like a secret is shown")
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 
 var problemLine = regexp.MustCompile(`^config/test\.yaml:([1-9][0-9]*):([1-9][0-9]*): (.+)$`)
 
-// Whatever the bytes, there is a configuration or an error, never both and never a panic; and every
-// line of the error names the file and a place that it has, in order and once.
+// Any bytes give either a configuration or an error, and never a panic. Every line of the error has
+// an existing position in the file. The lines are in order and without duplicates.
 func FuzzConfigurationNeverPanics(f *testing.F) {
 	files, err := filepath.Glob("../../config/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -54,7 +54,7 @@ func FuzzConfigurationNeverPanics(f *testing.F) {
 		}
 		if err == nil {
 			if !environmentName.MatchString(cfg.Name) || !regionName.MatchString(cfg.Region) {
-				t.Errorf("took name %q and region %q", cfg.Name, cfg.Region)
+				t.Errorf("accepted name %q and region %q", cfg.Name, cfg.Region)
 			}
 			return
 		}
@@ -78,11 +78,11 @@ func FuzzConfigurationNeverPanics(f *testing.F) {
 				t.Errorf("%q comes twice", line)
 			}
 			if j := strings.IndexFunc(line, func(r rune) bool { return !unicode.IsPrint(r) }); j >= 0 {
-				t.Errorf("%q holds what cannot be seen", line)
+				t.Errorf("%q contains a character that is not printable", line)
 			}
 		}
 		if _, again := Parse("config/test.yaml", "test", text); again == nil || again.Error() != err.Error() {
-			t.Errorf("said\n%v\nand then\n%v", err, fmt.Sprint(again))
+			t.Errorf("the error is\n%v\nand then\n%v", err, fmt.Sprint(again))
 		}
 	})
 }

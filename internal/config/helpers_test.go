@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// Two lines: what a case adds begins at line 3.
+// Two lines, so the text of a case starts at line 3.
 const minimal = "name: shop\nregion: eu-central-1\n"
 
-// noNAT is what a file has to say besides, where tasks reach AWS through endpoints alone.
+// noNAT has the settings for a network without a NAT gateway.
 const noNAT = `network: {nat: none, endpoints: [ec2, ecr.api, ecr.dkr, ecs, kms, logs, secretsmanager, ssmmessages]}
 services: {web: {image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/web:1'}}
 monitoring:
@@ -63,7 +63,7 @@ monitoring: {emails: [a@example.com]}
 backup: {object_lock: 1}
 `
 
-// overridden reads a text with variables over it, and returns its problems without the file's name.
+// overridden reads a text with variables, and returns its problems without the name of the file.
 func overridden(text string, variables map[string]string) (*Config, []string) {
 	cfg, doc := read("config/test.yaml", "test", []byte(text), variables)
 	err := doc.Err()
@@ -88,7 +88,7 @@ func problems(t *testing.T, text string) []string {
 	return strings.Split(err.Error(), "\n")
 }
 
-// wantProblems compares all the lines; each is given without the file's name.
+// wantProblems compares all lines, each without the name of the file.
 func wantProblems(t *testing.T, text string, want ...string) {
 	t.Helper()
 	for i := range want {
@@ -109,7 +109,7 @@ func load(t *testing.T, environment string) *Config {
 	return cfg
 }
 
-// parse is a configuration written out in a test; it must be valid.
+// parse returns the configuration of a valid text.
 func parse(t *testing.T, environment, text string) *Config {
 	t.Helper()
 	cfg, err := Parse("config/"+environment+".yaml", environment, []byte(text))
@@ -119,7 +119,7 @@ func parse(t *testing.T, environment, text string) *Config {
 	return cfg
 }
 
-// shipped are the environments in config/.
+// shipped returns the environments in config/.
 func shipped(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("../../config/*.yaml")
@@ -133,7 +133,7 @@ func shipped(t *testing.T) []string {
 	return names
 }
 
-// folder makes a project's root with these files below config.
+// folder creates the root of a project with these files below config.
 func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()

@@ -14,13 +14,13 @@ func TestShippedEnvironmentsAreValid(t *testing.T) {
 	names := shipped(t)
 	for _, needed := range []string{"dev", "prod"} {
 		if !slices.Contains(names, needed) {
-			t.Errorf("there is no config/%s.yaml", needed)
+			t.Errorf("config/%s.yaml does not exist", needed)
 		}
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			if got := load(t, name).Environment; got != name {
-				t.Errorf("is environment %q", got)
+				t.Errorf("the environment is %q", got)
 			}
 		})
 	}

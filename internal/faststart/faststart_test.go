@@ -25,11 +25,11 @@ import (
 
 // ---- A package and a kernel to load it ----------------------------------------------------------
 
-// A package has as many submodules, m0 to m39, each with a class that can be asked for its label
-// and says on standard output when it is loaded. Its assembly is large enough for an index.
+// The number of submodules of a test package, m0 to m39. Each has a class with a static property
+// label, and prints a line when it is loaded. The assembly is large enough for an index.
 const submodules = 40
 
-// npm is a package's files, by path.
+// npm has the files of a package, by path.
 func npm(pkg string) map[string]string {
 	types := map[string]any{}
 	entry := "\"use strict\";\n/**\n * A licence.\n */\n" +
@@ -55,7 +55,7 @@ func npm(pkg string) map[string]string {
 			fmt.Sprintf("class %s { static get label%d() { return 'größer %d'; } }\n", class, i, i) +
 			fmt.Sprintf("exports.%s = %s;\n", class, class)
 	}
-	// The keys are in alphabetical order, as jsii has them but for the fingerprint.
+	// The keys are in alphabetical order, as in jsii, except for the fingerprint.
 	assembly, err := json.MarshalIndent(map[string]any{
 		"author":      map[string]any{"name": "x", "roles": []string{"author"}},
 		"jsiiVersion": "5.6.17 (build x)",
@@ -110,13 +110,13 @@ func tarball(t *testing.T, files map[string]string) string {
 	return path
 }
 
-// installed is where jsii's own kernel is.
+// installed returns the folder of jsii's kernel.
 var installed = sync.OnceValues(func() (string, error) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/aws/jsii-runtime-go").Output()
 	return filepath.Join(strings.TrimSpace(string(dir)), "internal", "embedded", "resources"), err
 })
 
-// kernel copies jsii's kernel, so that a test may change it, and gives its folder.
+// kernel copies jsii's kernel, so that a test can change it, and returns the folder of the copy.
 func kernel(t *testing.T) string {
 	t.Helper()
 	from, err := installed()
@@ -144,14 +144,15 @@ func put(t *testing.T, file, content string) {
 	}
 }
 
-// machine is one user's: a cache folder for this package, one for jsii's, a kernel, and the
-// tarballs of packages by their names.
+// machine has the folders of a user: a cache folder for this package, one for jsii, a kernel, and
+// the tarballs of packages by name.
 type machine struct {
 	cache, packages, kernel string
 	tarballs                map[string]string
 }
 
-// newMachine has these packages, made by their functions, or `big` as npm gives it.
+// newMachine returns a machine with packages that are changed by functions, or with the unchanged
+// package `big`.
 func newMachine(t *testing.T, packages map[string]map[string]string) machine {
 	t.Helper()
 	if packages == nil {
@@ -164,7 +165,7 @@ func newMachine(t *testing.T, packages map[string]map[string]string) machine {
 	return m
 }
 
-// ours is NODE_OPTIONS as this package sets it on that machine.
+// ours returns NODE_OPTIONS as this package sets it on that machine.
 func (m machine) ours(t *testing.T, users string) string {
 	t.Helper()
 	file, err := place(m.cache)
@@ -174,7 +175,7 @@ func (m machine) ours(t *testing.T, users string) string {
 	return options(users, file)
 }
 
-// indexes are the paths of the indexes on that machine, and of whatever else is there but
+// indexes returns the paths of the indexes on that machine, and of all other files except
 // preload.js.
 func (m machine) indexes(t *testing.T) []string {
 	t.Helper()
@@ -191,7 +192,7 @@ func (m machine) indexes(t *testing.T) []string {
 	return found
 }
 
-// assembly is a package's unpacked .jsii on that machine.
+// assembly returns the path of a package's unpacked .jsii on that machine.
 func (m machine) assembly(t *testing.T, pkg string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(m.packages, pkg, "1.0.0", "*", ".jsii"))
@@ -201,19 +202,19 @@ func (m machine) assembly(t *testing.T, pkg string) string {
 	return found[0]
 }
 
-// talk is what a kernel answers, by package, and what it prints.
+// talk has the responses of a kernel, by package, and its output.
 type talk struct {
 	answers map[string]string
 	printed string
 }
 
-// loaded is how many submodules of a package were.
+// loaded returns the number of loaded submodules of a package.
 func (k talk) loaded(pkg string) int { return strings.Count(k.printed, "loaded "+pkg+"/") }
 
-// everything tells whether all were, as jsii alone does it.
+// everything reports whether all submodules were loaded, as without the fast start.
 func (k talk) everything() bool { return k.loaded("big") == submodules }
 
-// run sends the requests for each package, and ends the kernel.
+// run sends the requests for each package to a kernel and ends it.
 func (m machine) run(t *testing.T, nodeOptions string, environment ...string) talk {
 	t.Helper()
 	cmd := exec.Command("node", filepath.Join(m.kernel, "bin", "jsii-runtime.js"))
@@ -271,7 +272,8 @@ func (m machine) run(t *testing.T, nodeOptions string, environment ...string) ta
 	return got
 }
 
-// requests load a package, ask for some of it and for things that are not there.
+// requests returns requests that load a package and use some of its types and some that do not
+// exist.
 func (m machine) requests(pkg string) []string {
 	load, _ := json.Marshal(map[string]string{
 		"api":     "load",
@@ -302,7 +304,7 @@ func (m machine) requests(pkg string) []string {
 	return requests
 }
 
-// printed is what a kernel's programs print, which it passes on in messages of its own.
+// printed returns the output of packages, which the kernel forwards in messages.
 func printed(stderr string) string {
 	var text strings.Builder
 	for line := range strings.Lines(stderr) {
@@ -322,8 +324,7 @@ var nodeMajor = sync.OnceValue(func() string {
 	return major
 })
 
-// usual is what jsii alone answers for the package as npm gives it, which is the same on each
-// machine.
+// usual returns the responses for the unchanged package without the fast start.
 var usual struct {
 	sync.Once
 	talk
@@ -337,7 +338,7 @@ func (m machine) usual(t *testing.T) talk {
 
 const stock = "--max-old-space-size=4069"
 
-// same fails unless two kernels answered alike.
+// same checks that two kernels gave the same responses.
 func same(t *testing.T, want, got talk) {
 	t.Helper()
 	for pkg := range want.answers {
@@ -347,11 +348,11 @@ func same(t *testing.T, want, got talk) {
 	}
 }
 
-// ---- Promises -----------------------------------------------------------------------------------
+// ---- Tests --------------------------------------------------------------------------------------
 
-// If this fails after an update of jsii: compare the kernel's two files with the former ones, look
-// at the places that preload.js changes and at whatever else uses an assembly's types, and add
-// their SHA-256 to its list. Until then programs start as slowly as without it.
+// If this test fails after an update of jsii, compare the two files of the kernel with the previous
+// ones, check the texts that preload.js replaces and all other uses of an assembly's types, and add
+// the new SHA-256 to preload.js. Until then, programs start without the fast start.
 func TestInstalledJsiiKernelIsSupported(t *testing.T) {
 	dir, err := installed()
 	if err != nil {
@@ -363,7 +364,7 @@ func TestInstalledJsiiKernelIsSupported(t *testing.T) {
 			t.Fatal(err)
 		}
 		if sum := sha256.Sum256(content); !bytes.Contains(preload, []byte(hex.EncodeToString(sum[:]))) {
-			t.Errorf("%s has the SHA-256 %x, which preload.js does not know", file, sum)
+			t.Errorf("%s has the SHA-256 %x, which is not in preload.js", file, sum)
 		}
 	}
 }
@@ -381,18 +382,18 @@ func TestChangedKernelGivesTheSameAnswersAndLoadsLess(t *testing.T) {
 		t.Run(start, func(t *testing.T) {
 			got := m.run(t, ours)
 			same(t, want, got)
-			// m7, m39, m0, m5 and m2: what is not there is known without loading.
+			// m7, m39, m0, m5 and m2. Unknown types are reported without loading a submodule.
 			if got.everything() || got.loaded("big") != 5 {
 				t.Errorf("prints\n%s", got.printed)
 			}
 			if got := m.indexes(t); len(got) != 1 {
-				t.Errorf("leaves %v", got)
+				t.Errorf("unexpected files remain: %v", got)
 			}
 		})
 	}
 }
 
-// What is wrong with an index costs time and nothing else: it is made anew.
+// A damaged index is created again.
 func TestDamagedIndexIsRebuilt(t *testing.T) {
 	t.Parallel()
 	sealed := func(rest string) string {
@@ -414,8 +415,8 @@ func TestDamagedIndexIsRebuilt(t *testing.T) {
 		},
 		"list": func(string) string { return sealed("[]") },
 	}
-	// Whoever makes up a checksum still gets no wrong type: each says its name, and one that is not
-	// listed is looked for. Such an index stays.
+	// With a valid checksum, a wrong index still gives no wrong type: each type contains its name,
+	// and an unlisted type is searched for. Such an index is not replaced.
 	fakes := map[string]func(good string) string{
 		"exchanged": func(good string) string {
 			line := func(name string) string {
@@ -465,7 +466,7 @@ func TestDamagedIndexIsRebuilt(t *testing.T) {
 	}
 	for name := range damages {
 		if got.loaded(name) != 5 {
-			t.Errorf("%s: loads %d submodules", name, got.loaded(name))
+			t.Errorf("%s: loaded %d submodules", name, got.loaded(name))
 		}
 		if now, err := os.ReadFile(files[name]); err != nil || string(now) != goods[name] {
 			t.Errorf("%s: there is now %.200q: %v", name, now, err)
@@ -473,7 +474,7 @@ func TestDamagedIndexIsRebuilt(t *testing.T) {
 	}
 }
 
-// Two at once each make the index; neither sees half of the other's.
+// Two simultaneous starts each create the index, and neither reads an incomplete one.
 func TestSimultaneousFirstStartsSucceed(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)
@@ -488,11 +489,11 @@ func TestSimultaneousFirstStartsSucceed(t *testing.T) {
 		same(t, want, one)
 	}
 	if left := m.indexes(t); len(left) != 1 {
-		t.Errorf("leave %v", left)
+		t.Errorf("unexpected files remain: %v", left)
 	}
 }
 
-// Where the index cannot be kept, each start makes its own.
+// If the index cannot be stored, each start creates it in memory.
 func TestJsiiStartsIfTheIndexCannotBeStored(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, nil)
@@ -513,10 +514,10 @@ fs.writeFileSync = (file, content, ...rest) => {
 			got := m.run(t, "--require="+quote(full)+" "+ours)
 			same(t, want, got)
 			if got.everything() {
-				t.Error("is left to jsii")
+				t.Error("all submodules were loaded, so the fast start was not used")
 			}
 			if left := m.indexes(t); len(left) > 0 {
-				t.Errorf("leaves %v", left)
+				t.Errorf("unexpected files remain: %v", left)
 			}
 		})
 	}
@@ -529,7 +530,7 @@ fs.writeFileSync = (file, content, ...rest) => {
 		put(t, filepath.Join(file, "mine"), "")
 		same(t, want, m.run(t, ours))
 		if left := m.indexes(t); len(left) != 1 || left[0] != filepath.Join(file, "mine") {
-			t.Errorf("leaves %v", left)
+			t.Errorf("unexpected files remain: %v", left)
 		}
 	})
 }
@@ -563,7 +564,7 @@ func TestUnknownKernelIsNotChanged(t *testing.T) {
 			want, got := m.usual(t), m.run(t, m.ours(t, ""))
 			same(t, want, got)
 			if !got.everything() {
-				t.Error("is changed")
+				t.Error("an unknown kernel was changed")
 			}
 		})
 	}
@@ -623,21 +624,22 @@ func TestUnknownEntryOfAPackageIsLoadedUnchanged(t *testing.T) {
 			whole := strings.HasPrefix(pkg, "entry-does") || strings.HasPrefix(pkg, "entry-exports") ||
 				strings.HasPrefix(pkg, "assembly")
 			if whole && got.loaded(pkg) < submodules {
-				t.Errorf("%s: loads %d submodules", pkg, got.loaded(pkg))
+				t.Errorf("%s: loaded %d submodules", pkg, got.loaded(pkg))
 			}
 		}
 	}
 }
 
-// An assembly that somebody changes after its index was made, in size or not, is what counts.
+// An assembly that was changed after its index was created is read correctly, whether or not its
+// size changed.
 func TestChangedAssemblyIsReadWithoutItsOldIndex(t *testing.T) {
 	t.Parallel()
 	changes := map[string]func(pkg, content string) string{ // by the package that has it
 		"a-property-renamed": func(_, content string) string {
 			return strings.ReplaceAll(content, `"name": "label7"`, `"name": "lobel7"`)
 		},
-		// The first type is as much smaller as a late one is larger: size and end of the file are
-		// as before, and no type between is in its place.
+		// One type is smaller and a later one is larger by the same number of bytes: the size and
+		// the end of the file are the same, but all types in between have moved.
 		"types-of-other-sizes": func(pkg, content string) string {
 			before, after, _ := strings.Cut(content, "\n    \""+pkg+".m8.T8\": {")
 			return strings.Replace(before, "Ω braces", "Ω", 1) + "\n    \"" + pkg + ".m8.T8\": {" +
@@ -686,11 +688,11 @@ func TestPackageInATemporaryFolderUsesTheSameIndex(t *testing.T) {
 		got := m.run(t, ours, "JSII_RUNTIME_PACKAGE_CACHE=disabled")
 		same(t, want, got)
 		if got.everything() {
-			t.Error("is left to jsii")
+			t.Error("all submodules were loaded, so the fast start was not used")
 		}
 	}
 	if got := m.indexes(t); len(got) != 1 {
-		t.Errorf("leaves %v", got)
+		t.Errorf("unexpected files remain: %v", got)
 	}
 }
 
@@ -729,11 +731,11 @@ func TestFolderWithBlanksQuotesAndBackslashes(t *testing.T) {
 	got := m.run(t, m.ours(t, ""))
 	same(t, want, got)
 	if got.everything() {
-		t.Error("is left to jsii")
+		t.Error("all submodules were loaded, so the fast start was not used")
 	}
 }
 
-// ---- Where the file goes ------------------------------------------------------------------------
+// ---- The file and NODE_OPTIONS ------------------------------------------------------------------
 
 func TestNodeOptionsAreExtended(t *testing.T) {
 	windows := `C:\Users\Ann Lee\AppData\Local\jsii-faststart\1\preload.js`
@@ -761,13 +763,13 @@ func TestNodeOptionsAreExtended(t *testing.T) {
 	}
 }
 
-// Node itself reads what quote writes.
+// Node.js reads the path that quote writes.
 func TestQuotedPathIsReadByNode(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{
 		`C:\Users\Ann Lee\x.js`, `/a "b" c/x.js`, `\\server\share\`, `/Users/Ann/Library/Caches/x.js`,
 	} {
-		// A title has the room that the arguments take.
+		// A process title is limited to the length of the arguments.
 		cmd := exec.Command("node", "-p", "process.title", strings.Repeat("x", len(path)))
 		cmd.Env = append(os.Environ(), "NODE_OPTIONS=--title="+quote(path))
 		out, err := cmd.CombinedOutput()
@@ -835,7 +837,7 @@ func TestJsiiStartsIfPreloadCannotBeStored(t *testing.T) {
 			if home == "" {
 				return
 			}
-			// Some of it is not there, or cannot be read.
+			// Some files do not exist or cannot be read.
 			_ = filepath.WalkDir(home, func(path string, _ os.DirEntry, _ error) error {
 				if strings.HasSuffix(path, ".tmp") {
 					t.Errorf("leaves %s", path)

@@ -21,7 +21,7 @@ func TestOnlySlowStepsAreReported(t *testing.T) {
 	ended := Report("something slow")
 	time.Sleep(100 * time.Millisecond)
 	ended()
-	time.Sleep(50 * time.Millisecond) // nothing is said once it has ended
+	time.Sleep(50 * time.Millisecond) // nothing is reported after the end
 	fmt.Fprintln(write, "end")
 	write.Close()
 	said, err := io.ReadAll(read)

@@ -12,8 +12,7 @@ import (
 	"testing"
 )
 
-// made returns a machine that has nothing, all of it in temporary folders, and that counts its
-// fetches.
+// made returns a machine with empty temporary folders, which counts its downloads.
 func made(t *testing.T) (m *machine, env map[string]string, fetches *int) {
 	t.Helper()
 	root := t.TempDir()
@@ -35,7 +34,7 @@ func made(t *testing.T) (m *machine, env map[string]string, fetches *int) {
 	return m, env, fetches
 }
 
-// program writes one that answers as terraform does when asked for its version.
+// program writes a program that prints a version as terraform does.
 func program(t *testing.T, path, version string) {
 	t.Helper()
 	write(t, path, fmt.Sprintf("#!/bin/sh\necho '{\"terraform_version\": \"%s\"}'\n", version))
@@ -59,9 +58,9 @@ func TestFindTerraform(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		arrange func(m *machine, env map[string]string)
-		path    string // how the path found ends
-		source  string // what the words contain
-		fails   string // what the error contains
+		path    string // suffix of the path
+		source  string // part of the source
+		fails   string // part of the error
 	}{{
 		name: "the one on PATH is new enough",
 		arrange: func(m *machine, env map[string]string) {
@@ -175,7 +174,7 @@ func TestTerraformIsDownloadedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if first != second || *fetches != 1 {
-		t.Errorf("fetched %d times, into %s and %s", *fetches, first, second)
+		t.Errorf("downloaded %d times, to %s and %s", *fetches, first, second)
 	}
 }
 
@@ -194,7 +193,7 @@ func TestInterruptedDownloadLeavesNoFiles(t *testing.T) {
 }
 
 func TestFindProvider(t *testing.T) {
-	// unpacked and packed are the two layouts of a copy, for the machine that made returns.
+	// unpacked and packed are the two layouts of a copy, for the platform of made.
 	unpacked := filepath.FromSlash(provider + "/" + ProviderVersion +
 		"/linux_arm64/terraform-provider-aws_v" + ProviderVersion + "_x5")
 	packed := filepath.FromSlash(provider + "/terraform-provider-aws_" + ProviderVersion + "_linux_arm64.zip")
@@ -301,7 +300,7 @@ func TestFindProvider(t *testing.T) {
 				}
 				if cache := valueOf(env, "TF_PLUGIN_CACHE_DIR"); cache != "" {
 					if info, err := os.Stat(cache); err != nil || !info.IsDir() {
-						t.Errorf("the plugin cache that terraform is told of: %v", err)
+						t.Errorf("the plugin cache: %v", err)
 					}
 				} else if m.cache != "" {
 					t.Error("no plugin cache: each stack would download the provider")
@@ -367,15 +366,15 @@ func TestPrepareReturnsTheEnvironmentOfCommands(t *testing.T) {
 		t.Errorf("have %s and %v, want %s", tf.Path, tf.Env, want)
 	}
 	if valueOf(tf.Env, "CHECKPOINT_DISABLE") != "1" {
-		t.Errorf("terraform would ask for news: %v", tf.Env)
+		t.Errorf("terraform would check for new versions: %v", tf.Env)
 	}
 	if want := "terraform 1.12.1 from PATH; AWS provider from the Terraform Registry"; tf.Source != want {
 		t.Errorf("source %q, want %q", tf.Source, want)
 	}
 }
 
-// The script stands for cdktf: it gives up when it is interrupted. Its terminal tells what is typed
-// there, and ends when it is told to.
+// The script simulates cdktf, which ends when it is interrupted. Its terminal prints what is typed,
+// and ends on request.
 func TestInterruptIsPassedToTerraformOnly(t *testing.T) {
 	m, env, _ := made(t)
 	program(t, filepath.Join(env["PATH"], "terraform"), "1.12.1")
@@ -414,7 +413,7 @@ func TestInterruptIsPassedToTerraformOnly(t *testing.T) {
 	}
 }
 
-// copyIn makes a copy of the provider in a folder, and returns the folder.
+// copyIn creates a copy of the provider in a folder, and returns the folder.
 func copyIn(t *testing.T, folder, layout string) string {
 	t.Helper()
 	write(t, filepath.Join(folder, layout), "a provider")
