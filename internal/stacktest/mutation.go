@@ -55,17 +55,22 @@ func Remove(address, path string) Mutation {
 			})
 			return set(r.body, list, rest)
 		}
-		parent, last := parentOf(path)
-		holder := any(r.body)
-		if parent != "" {
-			holder = r.At(parent)
-		}
-		if list, ok := holder.([]any); ok && len(list) == 1 {
-			holder = list[0]
-		}
-		delete(holder.(map[string]any), last)
+		remove(r.body, path)
 		return nil
 	}
+}
+
+// remove deletes an argument that is there.
+func remove(body map[string]any, path string) {
+	parent, last := parentOf(path)
+	holder := any(body)
+	if parent != "" {
+		holder = at(body, parent)
+	}
+	if list, ok := holder.([]any); ok && len(list) == 1 {
+		holder = list[0]
+	}
+	delete(holder.(map[string]any), last)
 }
 
 // cutSelector splits a path that ends in a selector.
@@ -197,6 +202,17 @@ func SetRoot(path string, value any) Mutation {
 			return fmt.Errorf("the stack has no %s", path)
 		}
 		return set(s.root, path, copied(value))
+	}
+}
+
+// RemoveRoot takes something away from the provider, or another part outside of the resources.
+func RemoveRoot(path string) Mutation {
+	return func(s Stack) error {
+		if s.At(path) == nil {
+			return fmt.Errorf("the stack has no %s", path)
+		}
+		remove(s.root, path)
+		return nil
 	}
 }
 

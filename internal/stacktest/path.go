@@ -5,9 +5,13 @@ import (
 	"strings"
 )
 
-// step is one part of a path: an argument, and if it is a list, the field that chooses an element.
-// The field may be a path too, such as properties.title of a dashboard's widgets.
-type step struct{ name, field, value string }
+// step is one part of a path: an argument, and if it is a list, the field that chooses an element:
+// by its value, or by being there at all. The field may be a path too, such as properties.title of
+// a dashboard's widgets.
+type step struct {
+	name, field, value string
+	anyValue           bool
+}
 
 // steps reads a path such as policy.Statement[Sid=Prune].Action. A value may contain dots.
 func steps(path string) []step {
@@ -23,7 +27,9 @@ func steps(path string) []step {
 			if closing < 0 {
 				panic("no ] in path " + path)
 			}
-			s.field, s.value, _ = strings.Cut(rest[end+1:closing], "=")
+			var valued bool
+			s.field, s.value, valued = strings.Cut(rest[end+1:closing], "=")
+			s.anyValue = !valued
 			end = closing + 1
 		}
 		all = append(all, s)
@@ -58,7 +64,7 @@ func choose(value any, s step) any {
 	list, _ := value.([]any)
 	var found any
 	for _, item := range list {
-		if element, ok := item.(map[string]any); ok && fmt.Sprint(at(element, s.field)) == s.value {
+		if element, ok := item.(map[string]any); ok && s.selects(at(element, s.field)) {
 			if found != nil {
 				return nil
 			}
@@ -66,6 +72,13 @@ func choose(value any, s step) any {
 		}
 	}
 	return found
+}
+
+func (s step) selects(field any) bool {
+	if s.anyValue {
+		return field != nil
+	}
+	return fmt.Sprint(field) == s.value
 }
 
 // parentOf splits a path before its last argument. A path that ends in a selector has no last

@@ -10,7 +10,8 @@
 //		String("container_definitions[name=web].environment[name=PGSSLMODE].value")
 //
 // A path is made of argument names. An element of a list is chosen by a field of it, never by its
-// position, so that a new element moves no other.
+// position, so that a new element moves no other: rule[name=common] is the one with that name,
+// condition[host_header] the only one that has such a field.
 //
 // A Promise says what holds in every stack, with the mutations that break it: see promise.go.
 package stacktest

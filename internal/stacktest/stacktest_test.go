@@ -12,6 +12,7 @@ const (
 	functionPolicy = "aws_iam_role_policy.backup_function_role_policy"
 	webDefinition  = "aws_ecs_task_definition.service_web_task_definition"
 	parameterGroup = "aws_db_parameter_group.database_parameter_group"
+	firewall       = "aws_wafv2_web_acl.firewall"
 	webService     = "aws_ecs_service.service_web_service"
 	dashboard      = "aws_cloudwatch_dashboard.dashboard"
 )
@@ -50,6 +51,9 @@ func TestPathsSelectByField(t *testing.T) {
 		"dashboard_body.widgets[properties.title=Running tasks].type":           {dashboard, "metric"},
 		"lifecycle.create_before_destroy":                                       {parameterGroup, true},
 		"network_configuration.assign_public_ip":                                {webService, false},
+		"rule[action].name":                                                     {firewall, "rate-limit"},
+		"rule[override_action].name":                                            {firewall, nil}, // more than one
+		"rule[missing].name":                                                    {firewall, nil},
 		"parameter[name=missing].value":                                         {parameterGroup, nil},
 		"policy.Statement.Effect":                                               {functionPolicy, nil}, // which one?
 		"policy.Statement[Effect=Allow].Sid":                                    {functionPolicy, nil}, // more than one
@@ -121,6 +125,23 @@ func TestMutationsChangeACopyAndFailWithoutASubject(t *testing.T) {
 	} {
 		if by(whole.Copy()) == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestMutationsReachOutsideOfTheResources(t *testing.T) {
+	const tag = "provider.aws.default_tags.tags.ManagedBy"
+	s := prod(t)
+	for name, by := range map[string]Mutation{"set": SetRoot(tag, nil), "remove": RemoveRoot(tag)} {
+		broken := s.Copy()
+		if err := by(broken); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s.At(tag) == nil || broken.At(tag) != nil {
+			t.Errorf("%s: is %v, was %v", name, broken.At(tag), s.At(tag))
+		}
+		if by(broken) == nil {
+			t.Errorf("%s what is not there: no error", name)
 		}
 	}
 }
