@@ -18,13 +18,10 @@ const (
 	flowLogRole            = "aws_iam_role.flow_log_role"
 	trustStatement         = "assume_role_policy.Statement[Sid=Trust]"
 
-	webExecutionPolicy     = "aws_iam_role_policy.service_web_execution_role_policy"
-	prometheusPolicy       = "aws_iam_role_policy.prometheus_task_role_policy"
 	backupFunctionPolicy   = "aws_iam_role_policy.backup_function_role_policy"
 	backupSchedulePolicy   = "aws_iam_role_policy.backup_schedule_role_policy"
 	databaseFunctionPolicy = "aws_iam_role_policy.database_function_role_policy"
 	flowLogPolicy          = "aws_iam_role_policy.flow_log_role_policy"
-	backupBucketPolicy     = "aws_s3_bucket_policy.backup_bucket_policy"
 )
 
 var rolePromises = []stacktest.Promise{{
@@ -188,17 +185,6 @@ var rolePromises = []stacktest.Promise{{
 // Roles are known by who uses them, not by their names: what a role must allow, and which service
 // it trusts, follows from that.
 
-const callerAccount = "${data.aws_caller_identity.caller.account_id}"
-
-// rolePermissions returns the statements of a role's policies.
-func rolePermissions(s stacktest.Stack, role string) []stacktest.Resource {
-	var statements []stacktest.Resource
-	for _, policy := range stacktest.Referring(s.Resources("aws_iam_role_policy"), "role", role) {
-		statements = append(statements, policy.Statements("policy")...)
-	}
-	return statements
-}
-
 // isAllow tells whether a statement allows something: what is not denied counts as allowed.
 func isAllow(statement stacktest.Resource) bool { return !statement.Is("Effect", "Deny") }
 
@@ -253,21 +239,6 @@ func roleUseKind(s stacktest.Stack, role string) string {
 	slices.Sort(kinds)
 	return strings.Join(slices.Compact(kinds), " and ")
 }
-
-// serviceTask is an ECS service and the task definition that it runs.
-type serviceTask struct{ service, definition stacktest.Resource }
-
-func serviceTasks(s stacktest.Stack) []serviceTask {
-	var all []serviceTask
-	for _, service := range s.Resources("aws_ecs_service") {
-		all = append(all, serviceTask{service, s.Resource(service.Reference("task_definition"))})
-	}
-	return all
-}
-
-func (t serviceTask) name() string { return t.service.String("name") }
-
-func (t serviceTask) containers() []stacktest.Resource { return t.definition.Containers() }
 
 // taskWithRole returns the task that has a role as its execution role or task role.
 func taskWithRole(s stacktest.Stack, role string) serviceTask {

@@ -10,7 +10,6 @@ const (
 	alertsKey   = "aws_kms_key.alerts_key"
 	databaseKey = "aws_kms_key.database_key"
 	logsKey     = "aws_kms_key.logs_key"
-	ecsCluster  = "aws_ecs_cluster.cluster"
 )
 
 var keyPromises = []stacktest.Promise{{

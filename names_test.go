@@ -2,11 +2,13 @@ package main
 
 import (
 	"maps"
-	"platform/internal/config"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"platform/internal/config"
+	"platform/internal/stacktest"
 )
 
 func TestDigestedNameFitsItsLimit(t *testing.T) {
@@ -148,5 +150,280 @@ func TestUniqueKeepsTheFirstOfEach(t *testing.T) {
 	}
 	if got := unique(nil); got != nil {
 		t.Errorf("of nothing is %v", got)
+	}
+}
+
+var namePromises = []stacktest.Promise{{
+	Name:  "AWS accepts every name",
+	Check: namesAreAccepted,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a bucket's name is too long",
+		Stack: "prod",
+		By:    stacktest.Set(backupBucket, "bucket", strings.Repeat("b", 64)),
+		Found: backupBucket,
+	}, {
+		Name:  "a load balancer's name is too long",
+		Stack: "prod",
+		By:    stacktest.Set(loadBalancer, "name", strings.Repeat("b", 33)),
+		Found: loadBalancer,
+	}, {
+		Name:  "a role's name is too long",
+		Stack: "prod",
+		By:    stacktest.Set(flowLogRole, "name", strings.Repeat("b", 65)),
+		Found: flowLogRole,
+	}, {
+		Name:  "a load balancer's name begins with AWS's own prefix",
+		Stack: "prod",
+		By:    stacktest.Set(loadBalancer, "name", "internal-platform"),
+		Found: loadBalancer,
+	}, {
+		Name:  "a security group's name begins with AWS's own prefix",
+		Stack: "prod",
+		By:    stacktest.Set(webSecurityGroup, "name", "sg-web"),
+		Found: webSecurityGroup,
+	}, {
+		Name:  "a final snapshot's name contains underscores",
+		Stack: "prod",
+		By:    stacktest.Set(databaseInstance, "final_snapshot_identifier", "platform_prod_final"),
+		Found: databaseInstance,
+	}, {
+		Name:  "a role's name does not contain the region, though IAM is global",
+		Stack: "prod",
+		By:    stacktest.Set(flowLogRole, "name", "platform-prod-flow-logs"),
+		Found: flowLogRole,
+	}, {
+		Name:  "a database's name contains two hyphens in a row",
+		Stack: "prod",
+		By:    stacktest.Set(databaseInstance, "identifier", "platform--prod"),
+		Found: databaseInstance,
+	}, {
+		Name:  "a target group's name contains an underscore",
+		Stack: "prod",
+		By:    stacktest.Set(webTargetGroup, "name", "platform_prod"),
+		Found: webTargetGroup,
+	}, {
+		Name:  "a function has no name",
+		Stack: "prod",
+		By:    stacktest.Remove(backupFunction, "function_name"),
+		Found: backupFunction,
+	}},
+}, {
+	Name:  "no two resources of a kind have the same name",
+	Check: namesAreUnique,
+	BrokenBy: []stacktest.Break{{
+		Name:  "two security groups have the same name",
+		Stack: "prod",
+		By:    stacktest.Set(webSecurityGroup, "name", "platform-prod-database"),
+		Found: webSecurityGroup,
+	}, {
+		Name:  "two alarms have the same name",
+		Stack: "prod",
+		By:    stacktest.Set(databaseCPUAlarm, "alarm_name", "platform-prod-backup-age"),
+		Found: databaseCPUAlarm,
+	}},
+}, {
+	Name:  "AWS accepts every description",
+	Check: descriptionsAreAccepted,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a security group's description contains an apostrophe",
+		Stack: "prod",
+		By:    stacktest.Set(webSecurityGroup, "description", "The web's tasks"),
+		Found: webSecurityGroup,
+	}, {
+		Name:  "a security group rule's description contains an arrow",
+		Stack: "prod",
+		By:    stacktest.Set(egressRule+"service_web_https_egress", "description", "HTTPS → AWS"),
+		Found: egressRule + "service_web_https_egress",
+	}, {
+		Name:  "a function's description is too long",
+		Stack: "prod",
+		By:    stacktest.Set(backupFunction, "description", strings.Repeat("d", 257)),
+		Found: backupFunction,
+	}},
+}, {
+	Name:  "construct ids are in snake case, and contain neither the environment nor cdktf's hash",
+	Check: idsArePermanent,
+	BrokenBy: []stacktest.Break{{
+		Name:  "an id contains the environment",
+		Stack: "prod",
+		By:    stacktest.CreateLike("aws_vpc.vpc", "aws_vpc.vpc_prod", "cidr_block", "10.0.0.0/16"),
+		Found: "aws_vpc.vpc_prod",
+	}, {
+		Name:  "an id contains a hyphen",
+		Stack: "prod",
+		By:    stacktest.CreateLike("aws_vpc.vpc", "aws_vpc.main-vpc", "cidr_block", "10.0.0.0/16"),
+		Found: "aws_vpc.main-vpc",
+	}, {
+		Name:  "an id ends in cdktf's hash, which changes when the construct is moved",
+		Stack: "prod",
+		By:    stacktest.CreateLike("aws_vpc.vpc", "aws_vpc.network_vpc_AB12CD34", "cidr_block", "10.0.0.0/16"),
+		Found: "aws_vpc.network_vpc_AB12CD34",
+	}, {
+		Name:  "a service's security group has an id without the service's prefix",
+		Stack: "prod",
+		By: stacktest.All(
+			stacktest.CreateLike(webSecurityGroup, "aws_security_group.web_group", "name", "web"),
+			stacktest.Set(webService, "network_configuration.security_groups",
+				[]any{idOf("aws_security_group.web_group")}),
+		),
+		Found: webService,
+	}, {
+		Name:  "an id begins with the prefix of a service that does not exist",
+		Stack: "prod",
+		By:    stacktest.CreateLike(webSecurityGroup, "aws_security_group.service_other_group", "name", "other"),
+		Found: "aws_security_group.service_other_group",
+	}},
+}}
+
+// awsName is an argument that AWS restricts. Its shape is narrower than AWS's where the platform's
+// names are.
+type awsName struct {
+	kind, path string
+	limit      int
+	shape      *regexp.Regexp
+}
+
+var (
+	plainName  = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
+	dashedName = regexp.MustCompile(`^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$`)
+	pathName   = regexp.MustCompile(`^[A-Za-z0-9_./#-]+$`)
+
+	instanceName   = regexp.MustCompile(`^[a-z]+[a-z0-9]*(-[a-z0-9]+)*$`)
+	repositoryName = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$`)
+
+	anyText = regexp.MustCompile(`.`)
+	ec2Text = regexp.MustCompile(`^[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]+$`)
+	wafText = regexp.MustCompile(`^[\w+=:#@/\-,.][\w+=:#@/\-,.\s]+[\w+=:#@/\-,.]$`)
+)
+
+var awsNames = []awsName{
+	{kind: "aws_cloudwatch_dashboard", path: "dashboard_name", limit: 255, shape: plainName},
+	{kind: "aws_cloudwatch_event_rule", path: "name", limit: 64, shape: plainName},
+	{kind: "aws_cloudwatch_log_group", path: "name", limit: 512, shape: pathName},
+	{kind: "aws_cloudwatch_metric_alarm", path: "alarm_name", limit: 255, shape: plainName},
+	{kind: "aws_db_event_subscription", path: "name", limit: 255, shape: dashedName},
+	{kind: "aws_db_instance", path: "identifier", limit: 63, shape: instanceName},
+	{kind: "aws_db_parameter_group", path: "name", limit: 255, shape: dashedName},
+	{kind: "aws_db_subnet_group", path: "name", limit: 255, shape: plainName},
+	{kind: "aws_ecr_repository", path: "name", limit: 256, shape: repositoryName},
+	{kind: "aws_ecs_cluster", path: "name", limit: 255, shape: plainName},
+	{kind: "aws_ecs_service", path: "name", limit: 255, shape: plainName},
+	{kind: "aws_ecs_task_definition", path: "family", limit: 255, shape: plainName},
+	{kind: "aws_iam_role", path: "name", limit: 64, shape: plainName},
+	{kind: "aws_iam_role_policy", path: "name", limit: 128, shape: plainName},
+	{kind: "aws_kms_alias", path: "name", limit: 256, shape: regexp.MustCompile(`^alias/[A-Za-z0-9/_-]+$`)},
+	{kind: "aws_lambda_function", path: "function_name", limit: 64, shape: plainName},
+	{kind: "aws_lb", path: "name", limit: 32, shape: dashedName},
+	{kind: "aws_lb_target_group", path: "name", limit: 32, shape: dashedName},
+	{kind: "aws_appautoscaling_policy", path: "name", limit: 255, shape: plainName},
+	{kind: "aws_appautoscaling_scheduled_action", path: "name", limit: 255, shape: plainName},
+	{kind: "aws_s3_bucket", path: "bucket", limit: 63, shape: regexp.MustCompile(`^[a-z0-9][a-z0-9-]*[a-z0-9]$`)},
+	{kind: "aws_scheduler_schedule", path: "name", limit: 64, shape: plainName},
+	{kind: "aws_scheduler_schedule_group", path: "name", limit: 64, shape: plainName},
+	{kind: "aws_security_group", path: "name", limit: 255, shape: plainName},
+	{kind: "aws_service_discovery_private_dns_namespace", path: "name", limit: 253, shape: plainName},
+	{kind: "aws_service_discovery_service", path: "name", limit: 63, shape: dashedName},
+	{kind: "aws_sns_topic", path: "name", limit: 256, shape: regexp.MustCompile(`^[A-Za-z0-9_-]+$`)},
+	{kind: "aws_wafv2_web_acl", path: "name", limit: 128, shape: regexp.MustCompile(`^[A-Za-z0-9_-]+$`)},
+}
+
+func namesAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
+	for _, n := range awsNames {
+		for _, r := range s.Resources(n.kind) {
+			name := s.Resolve(r.String(n.path))
+			v.Want(len(name) >= 1 && len(name) <= n.limit,
+				r.Address, "want a %s of 1 to %d characters, have %d: %s", n.path, n.limit, len(name), name)
+			v.Want(n.shape.MatchString(name), r.Address, "has a %s that AWS rejects: %s", n.path, name)
+		}
+	}
+	for _, lb := range s.Resources("aws_lb") {
+		v.Want(!strings.HasPrefix(lb.String("name"), "internal-"), lb.Address, "has a name with AWS's own prefix")
+	}
+	for _, role := range s.Resources("aws_iam_role") {
+		v.Want(strings.Contains(role.String("name"), "-"+s.Region()+"-"),
+			role.Address, "has the name that the same stack in another region would have too")
+	}
+	for _, group := range s.Resources("aws_security_group") {
+		v.Want(!strings.HasPrefix(group.String("name"), "sg-"), group.Address, "has a name with AWS's own prefix")
+	}
+	for _, instance := range s.Resources("aws_db_instance") {
+		if snapshot := s.Resolve(instance.String("final_snapshot_identifier")); snapshot != "" {
+			v.Want(len(snapshot) <= 255 && dashedName.MatchString(snapshot),
+				instance.Address, "has a final snapshot whose name AWS rejects: %s", snapshot)
+		}
+	}
+}
+
+// Two security groups of one VPC, or two resources of any kind that is found by its name, cannot
+// have the same name.
+func namesAreUnique(s stacktest.Stack, v *stacktest.Violations) {
+	for _, n := range awsNames {
+		if n.kind == "aws_iam_role_policy" {
+			continue // unique in its role
+		}
+		taken := map[string]string{}
+		for _, r := range s.Resources(n.kind) {
+			name := s.Resolve(r.String(n.path))
+			v.Want(taken[name] == "", r.Address, "has the name %s, as %s has", name, taken[name])
+			taken[name] = r.Address
+		}
+	}
+}
+
+// awsDescriptions are the descriptions that AWS restricts. EC2 rejects an apostrophe and everything
+// beyond ASCII, without saying which character it rejects.
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+var awsDescriptions = map[string]awsName{
+	"aws_security_group":                  {path: "description", limit: 255, shape: ec2Text},
+	"aws_vpc_security_group_ingress_rule": {path: "description", limit: 255, shape: ec2Text},
+	"aws_vpc_security_group_egress_rule":  {path: "description", limit: 255, shape: ec2Text},
+	"aws_wafv2_web_acl":                   {path: "description", limit: 256, shape: wafText},
+	"aws_cloudwatch_metric_alarm":         {path: "alarm_description", limit: 1024, shape: anyText},
+	"aws_lambda_function":                 {path: "description", limit: 256, shape: anyText},
+	"aws_scheduler_schedule":              {path: "description", limit: 512, shape: anyText},
+	"aws_cloudwatch_event_rule":           {path: "description", limit: 512, shape: anyText},
+	"aws_kms_key":                         {path: "description", limit: 8192, shape: anyText},
+	"aws_db_parameter_group":              {path: "description", limit: 255, shape: anyText},
+}
+
+func descriptionsAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
+	for _, r := range s.Resources() {
+		if d, ok := awsDescriptions[r.Kind()]; ok {
+			text := r.String(d.path)
+			v.Want(len(text) <= d.limit && d.shape.MatchString(text),
+				r.Address, "has a description of %d characters that AWS rejects: %q", len(text), text)
+		}
+	}
+}
+
+var (
+	snakeCase     = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+	servicePrefix = regexp.MustCompile(`^service_[a-z0-9]+_`)
+)
+
+func idsArePermanent(s stacktest.Stack, v *stacktest.Violations) {
+	environment := s.Provider().String("default_tags.tags.Environment")
+	prefixes := map[string]bool{}
+	for _, t := range serviceTasks(s) {
+		prefix := "service_" + t.name() + "_"
+		if t.name() == "prometheus" {
+			prefix = "prometheus_" // a part of the platform
+		}
+		prefixes[prefix] = true
+		addresses := append([]string{t.service.Address, t.definition.Address, t.securityGroup()},
+			t.definition.References("execution_role_arn")...)
+		for _, address := range addresses {
+			v.Want(strings.HasPrefix(s.Resource(address).ID(), prefix),
+				t.service.Address, "has %s, want an id that begins with %s", address, prefix)
+		}
+	}
+	for _, r := range slices.Concat(s.Resources(), s.DataSources()) {
+		v.Want(snakeCase.MatchString(r.ID()), r.Address, "is not in snake case")
+		prefix := servicePrefix.FindString(r.ID())
+		if prefix != "" {
+			v.Want(prefixes[prefix], r.Address, "begins with %s, and there is no such service", prefix)
+		}
+		v.Want(!slices.Contains(strings.Split(strings.TrimPrefix(r.ID(), prefix), "_"), environment),
+			r.Address, "contains the environment, so that other environments have other addresses")
 	}
 }

@@ -15,6 +15,29 @@ import (
 func promises() []stacktest.Promise {
 	return slices.Concat(
 		databaseTLSPromises,
+		securityGroupPromises,
+		networkPromises,
+		endpointPromises,
+		loadBalancerPromises,
+		routePromises,
+		firewallPromises,
+		orderPromises,
+		bucketOrderPromises,
+		requestScalingPromises,
+		taskPromises,
+		imagePromises,
+		containerPromises,
+		execPromises,
+		servicePromises,
+		prometheusPromises,
+		scalingPromises,
+		bucketPromises,
+		logGroupPromises,
+		tagPromises,
+		namePromises,
+		backendPromises,
+		protectionPromises,
+		pathPromises,
 		databasePromises,
 		rolePromises,
 		permissionPromises,
@@ -84,3 +107,125 @@ func parsed(t *testing.T, stack tree) stacktest.Stack {
 	}
 	return s
 }
+
+func idOf(address string) string { return "${" + address + ".id}" }
+
+func arnOf(address string) string { return "${" + address + ".arn}" }
+
+// ---- Stacks -------------------------------------------------------------------------------------
+
+// otherStacks are configurations beside the shipped ones, chosen to have what those have not.
+var otherStacks = map[string]struct{ environment, config string }{
+	"two services": {"dev", `
+services:
+  web:
+  jobs: {image: 'public.ecr.aws/docker/library/busybox:1.37.0', database: owner}
+  plain: {image: 'quay.io/x/plain:1'}
+`},
+	"metrics": {"dev", `
+services:
+  web: {metrics: {enabled: true, port: 8080}, route: {hosts: [app.example.com], paths: ['/*']}}
+  admin:
+    image: quay.io/x/admin:1
+    metrics: {enabled: true}
+    route: {priority: 10, hosts: [admin.example.com], headers: {X-Inside: ['yes']}, sources: [203.0.113.0/24]}
+`},
+	"no NAT": {"dev", `
+network:
+  nat: none
+  endpoints: [` + everyEndpoint + `]
+` + privateImages + `
+services:
+  web:
+    image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1
+    secrets: {SIGNATURE: 'arn:aws:ssm:eu-central-1:123456789012:parameter/web/signature'}
+`},
+	"no NAT and the fewest endpoints": {"dev", `
+network: {nat: none, endpoints: [ec2, ecr.api, ecr.dkr, ecs, kms, logs, secretsmanager, ssmmessages]}
+` + privateImages + `
+services: {web: {image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1'}}
+`},
+	"NAT and endpoints": {"dev", `
+network: {nat: per-zone, zones: [a, b, c, d, e, f], endpoints: [ecr.api, logs]}
+`},
+	"a service with everything": {"dev", `
+tags: {Team: shop, Owner: me, CostCenter: '42', Project: shop, Criticality: low, Data: internal}
+services:
+  web:
+    image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/platform-dev/web:1
+    repository: true
+    exec: true
+    spot: false
+    tasks: 2
+    command: [serve, --port, '8080']
+    environment: {GREETING: 'hello ${name}', LEVEL: debug}
+    secrets:
+      SIGNATURE: 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:web/signature-AbCdEf:value::'
+      LICENCE: arn:aws:ssm:eu-central-1:123456789012:parameter/web/licence
+    secret_keys: ['arn:aws:kms:eu-central-1:123456789012:key/00000000-0000-0000-0000-000000000000']
+    permissions: [{actions: ['s3:GetObject'], resources: ['arn:aws:s3:::uploads/*']}]
+    health_check: {command: [/healthy]}
+    scaling: {max: 6, requests: 500, schedules: {night: ` + everyNight + `}}
+`},
+	"a restored database": {"dev", `
+database:
+  version: '18'
+  active: yesterday
+  restores:
+    migrated: {snapshot: platform-dev-before-migration}
+    yesterday: {time: '2026-11-22T03:00:00Z'}
+`},
+	"production over HTTP": {"live", `
+profile: production
+state: {backend: local}
+load_balancer: {allow_http: true}
+database: {version: '14', storage: {initial: 500, max: 500}, restores: {copy: {snapshot: before}}}
+backup: {object_lock: 30, retention: 400}
+`},
+	"production, to be destroyed": {"live", `
+profile: production
+protected: false
+state: {backend: local}
+load_balancer:
+  domain: app.example.com
+  certificate_arn: arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000
+  sources: [203.0.113.0/24, 198.51.100.0/24]
+`},
+	// As long as names may be: 22 for the stack, 16 for a service, 14 for a region, 15
+	// for a restored database.
+	"the longest names": {"integration", `
+name: warehouses
+region: ap-southeast-1
+services:
+  web:
+  abcdefghijklmnop:
+    image: quay.io/x/y:1
+    repository: true
+    route: {priority: 10, paths: [/long/*]}
+    metrics: {enabled: true}
+    scaling: {max: 3, requests: 100, schedules: {abcdefghijklmnop: {at: 'cron(0 22 * * ? *)', min: 1, max: 2}}}
+database: {restores: {abcdefghijklmno: {snapshot: before}}}
+`},
+	"services named like the platform's own parts": {"dev", `
+services:
+  web:
+  alerts: {image: 'quay.io/x/y:1'}
+  backup: {image: 'quay.io/x/y:1'}
+  cluster: {image: 'quay.io/x/y:1'}
+  vpc: {image: 'quay.io/x/y:1'}
+network: {endpoints: [logs]}
+`},
+}
+
+const (
+	everyEndpoint = "aps-workspaces, ec2, ecr.api, ecr.dkr, ecs, kms, lambda, logs, monitoring, rds, " +
+		"secretsmanager, sns, sqs, ssm, ssmmessages, sts, tagging"
+	everyNight = "{at: 'cron(0 22 * * ? *)', timezone: Europe/Berlin, min: 1, max: 2}"
+)
+
+const privateImages = `
+monitoring:
+  prometheus:
+    image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/prometheus:v3
+    config_image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/aws-cli:2
+`

@@ -580,3 +580,19 @@ func TestLostStateIsNotTakenForNone(t *testing.T) {
 		}
 	}
 }
+
+// JSON encoders may write < as \u003c, which is the same to Terraform. But the scheduler reads the
+// text of its input as it is, so this test reads the bytes that cdktf writes.
+func TestSchedulersPlaceholderIsNotEscaped(t *testing.T) {
+	cfg, folder := parse(t, "dev", "name: platform\nregion: eu-central-1\n"), t.TempDir()
+	if err := build(cfg, placeholder(t), folder); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "stacks", cfg.Stack(), "cdk.tf.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), `\"scheduled_time\":\"`+scheduledTime+`\"`) {
+		t.Errorf("cdk.tf.json does not contain %s unescaped", scheduledTime)
+	}
+}

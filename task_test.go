@@ -2,11 +2,15 @@ package main
 
 import (
 	"encoding/json"
-	"platform/internal/config"
+	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"platform/internal/config"
+	"platform/internal/stacktest"
 )
 
 // Without exec a container has neither the agent's folders nor any capability.
@@ -139,26 +143,275 @@ func TestExecutionRoleReadsTheConfiguredSecretsAlone(t *testing.T) {
       C: 'arn:aws:ssm:eu-central-1:123456789012:parameter/two'
     secret_keys: ['arn:aws:kms:eu-central-1:123456789012:key/0a-1']
 `), placeholder(t))
-	readPolicies(t, stack)
-	got := map[string][]any{}
-	for id, document := range stack["data"].(tree)["aws_iam_policy_document"].(tree) {
-		if !strings.HasPrefix(id, "service_web_execution_role") {
-			continue
-		}
-		for _, s := range document.(tree)["statement"].([]any) {
-			for _, action := range s.(tree)["actions"].([]any) {
-				resources, _ := s.(tree)["resources"].([]any)
-				got[action.(string)] = resources
-			}
+	got := map[string][]string{}
+	for _, statement := range rolePermissions(parsed(t, stack), "aws_iam_role.service_web_execution_role") {
+		for _, action := range statement.Strings("Action") {
+			got[action] = statement.Strings("Resource")
 		}
 	}
-	for action, want := range map[string][]any{
+	for action, want := range map[string][]string{
 		"secretsmanager:GetSecretValue": {"arn:aws:secretsmanager:eu-central-1:123456789012:secret:one-AbCdEf"},
 		"ssm:GetParameters":             {"arn:aws:ssm:eu-central-1:123456789012:parameter/two"},
 		"kms:Decrypt":                   {"arn:aws:kms:eu-central-1:123456789012:key/0a-1"},
 	} {
-		if !reflect.DeepEqual(got[action], want) {
+		if !slices.Equal(got[action], want) {
 			t.Errorf("may %s of %v, want %v", action, got[action], want)
+		}
+	}
+}
+
+const (
+	prometheusTask         = "aws_ecs_task_definition.prometheus_task_definition"
+	webRepository          = "aws_ecr_repository.service_web_repository"
+	webRepositoryLifecycle = "aws_ecr_lifecycle_policy.service_web_repository_lifecycle"
+)
+
+var taskPromises = []stacktest.Promise{{
+	Name:  "Fargate accepts every task definition, with room for longer definitions",
+	Check: fargateAcceptsDefinitions,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a task has more memory than Fargate offers for its CPU units",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, "memory", "5120"),
+		Found: webTask,
+	}, {
+		Name:  "a task has a number of CPU units that Fargate does not offer",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, "cpu", "300"),
+		Found: webTask,
+	}, {
+		Name:  "a task definition has a network mode other than awsvpc",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, "network_mode", "bridge"),
+		Found: webTask,
+	}, {
+		Name:  "a task has an ephemeral disk smaller than 21 GiB",
+		Stack: "dev",
+		By:    stacktest.Set(prometheusTask, "ephemeral_storage.size_in_gib", 20.0),
+		Found: prometheusTask,
+	}, {
+		Name:  "container definitions are not a list",
+		Stack: "dev",
+		By:    stacktest.Set(webTask, "container_definitions", `[{"name":"web",}]`),
+		Found: webTask,
+	}, {
+		Name:  "a task definition is longer than 48 KiB",
+		Stack: "dev",
+		By:    stacktest.Add(webTask, webContainer+".command", []any{strings.Repeat("x", 50<<10)}),
+		Found: webTask,
+	}, {
+		Name:  "a container's tmpfs takes more than half of the task's memory",
+		Stack: "dev",
+		By:    stacktest.Set(webTask, webContainer+".linuxParameters.tmpfs[containerPath=/tmp].size", 1024.0),
+		Found: webTask,
+	}, {
+		Name:  "a container's stop timeout is longer than 120 seconds",
+		Stack: "dev",
+		By:    stacktest.Set(webTask, webContainer+".stopTimeout", 121.0),
+		Found: webTask,
+	}, {
+		Name:  "a task definition has no CPU architecture",
+		Stack: "dev",
+		By:    stacktest.Remove(webTask, "runtime_platform"),
+		Found: webTask,
+	}, {
+		Name:  "a container mounts a volume that the task does not declare",
+		Stack: "dev",
+		By:    stacktest.Set(prometheusTask, "volume", []any{}),
+		Found: prometheusTask,
+	}},
+}}
+
+// fargateOffers tells whether Fargate has a size, in CPU units and MiB.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html#fargate-tasks-size
+func fargateOffers(cpu, memory float64) bool {
+	sizes := map[float64]struct{ least, most, step int }{ // GiB
+		512:   {1, 4, 1},
+		1024:  {2, 8, 1},
+		2048:  {4, 16, 1},
+		4096:  {8, 30, 1},
+		8192:  {16, 60, 4},
+		16384: {32, 120, 8},
+	}
+	if cpu == 256 {
+		return slices.Contains([]float64{512, 1024, 2048}, memory)
+	}
+	size, ok := sizes[cpu]
+	gib := int(memory / 1024)
+	return ok && float64(gib*1024) == memory && gib >= size.least && gib <= size.most && (gib-size.least)%size.step == 0
+}
+
+func fargateAcceptsDefinitions(s stacktest.Stack, v *stacktest.Violations) {
+	for _, t := range serviceTasks(s) {
+		d := t.definition
+		v.Want(fargateOffers(d.Number("cpu"), d.Number("memory")),
+			d.Address, "has %v CPU units and %v MiB, which Fargate does not offer", d.At("cpu"), d.At("memory"))
+		v.Want(slices.Equal(d.Strings("requires_compatibilities"), []string{"FARGATE"}) &&
+			d.Is("network_mode", "awsvpc"),
+			d.Address, "want compatibility FARGATE and network mode awsvpc, have %v and %v",
+			d.At("requires_compatibilities"), d.At("network_mode"))
+		v.Want(slices.Contains([]string{"ARM64", "X86_64"}, d.String("runtime_platform.cpu_architecture")),
+			d.Address, "has no CPU architecture")
+		disk := d.Number("ephemeral_storage.size_in_gib")
+		v.Want(!d.Has("ephemeral_storage") || disk >= 21 && disk <= 200,
+			d.Address, "want a disk of 21 to 200 GiB, have %v", d.At("ephemeral_storage.size_in_gib"))
+		length := definitionLength(d)
+		v.Want(length <= 48<<10, d.Address, "is %d bytes long, want at most 48 KiB", length)
+		_, isList := d.At("container_definitions").([]any)
+		v.Want(isList, d.Address, "has container definitions that are not a list")
+		volumesAndMemorySuffice(v, t)
+	}
+}
+
+var expression = regexp.MustCompile(`\$\{[^}]*\}`)
+
+// definitionLength is how long a task definition is, with an ARN for every reference that is longer
+// than any from AWS. AWS accepts 64 KiB; the tests keep a quarter in reserve.
+func definitionLength(definition stacktest.Resource) int {
+	const arn = "arn:aws:secretsmanager:ap-southeast-1:123456789012:" +
+		"secret:rds!db-00000000-0000-0000-0000-000000000000-AbCdEf"
+	body := maps.Clone(definition.Body())
+	body["container_definitions"] = marshal(body["container_definitions"]) // as JSON in a string
+	return len(expression.ReplaceAllString(marshal(body), arn))
+}
+
+func volumesAndMemorySuffice(v *stacktest.Violations, t serviceTask) {
+	declared := map[string]bool{}
+	for _, volume := range t.definition.Blocks("volume") {
+		declared[volume.String("name")] = true
+	}
+	scratch := 0.0
+	for _, c := range t.containers() {
+		for _, m := range c.Blocks("mountPoints") {
+			v.Want(declared[m.String("sourceVolume")],
+				c.Address, "mounts %s, which the task does not declare", m.String("sourceVolume"))
+		}
+		for _, tmpfs := range c.Blocks("linuxParameters.tmpfs") {
+			scratch += tmpfs.Number("size")
+		}
+		v.Want(!c.Has("stopTimeout") || c.Number("stopTimeout") <= 120,
+			c.Address, "has a stop timeout of %v seconds, want at most Fargate's 120", c.At("stopTimeout"))
+	}
+	v.Want(scratch <= t.definition.Number("memory")/2, t.definition.Address,
+		"has %v MiB of tmpfs, which is memory, want at most half of its %v MiB", scratch, t.definition.At("memory"))
+}
+
+var imagePromises = []stacktest.Promise{{
+	Name:  "images have a tag or digest that does not change, and come from registries without a pull limit",
+	Check: imagesAreImmutable,
+	BrokenBy: []stacktest.Break{{
+		Name:  "an image has neither a tag nor a digest",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, webContainer+".image", "public.ecr.aws/nginx/nginx-unprivileged"),
+		Found: webTask,
+	}, {
+		Name:  "an image has the tag latest",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, webContainer+".image", "public.ecr.aws/nginx/nginx-unprivileged:latest"),
+		Found: webTask,
+	}, {
+		Name:  "an image comes from Docker Hub, the default registry",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, webContainer+".image", "nginx:1.30.5"),
+		Found: webTask,
+	}, {
+		Name:  "an image comes from Docker Hub by its name",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, webContainer+".image", "docker.io/library/nginx:1.30.5"),
+		Found: webTask,
+	}, {
+		Name:  "an ECR repository has mutable tags",
+		Stack: "a service with everything",
+		By:    stacktest.Set(webRepository, "image_tag_mutability", "MUTABLE"),
+		Found: webRepository,
+	}, {
+		Name:  "an ECR repository does not scan images",
+		Stack: "a service with everything",
+		By: stacktest.Set(webRepository, "image_scanning_configuration.scan_on_push",
+			false),
+		Found: webRepository,
+	}, {
+		Name:  "an ECR repository has no lifecycle policy",
+		Stack: "a service with everything",
+		By:    stacktest.Delete(webRepositoryLifecycle),
+		Found: webRepository,
+	}, {
+		Name:  "an ECR repository's lifecycle policy is not an object",
+		Stack: "a service with everything",
+		By:    stacktest.Set(webRepositoryLifecycle, "policy", "{"),
+		Found: webRepositoryLifecycle,
+	}},
+}, {
+	Name:    "the shipped images have a digest, and contain the commands of their health checks",
+	Check:   shippedImagesHaveDigests,
+	Shipped: true,
+	BrokenBy: []stacktest.Break{{
+		Name:  "an image has a tag but no digest",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, webContainer+".image", "public.ecr.aws/nginx/nginx-unprivileged:1.30.5"),
+		Found: webTask,
+	}, {
+		Name:  "a health check runs curl, which the image does not contain",
+		Stack: "prod",
+		By: stacktest.Set(prometheusTask, prometheusContainer+".healthCheck.command",
+			[]any{"CMD", "curl", "localhost:9090"}),
+		Found: prometheusTask,
+	}, {
+		Name:  "a health check runs a command in an image whose contents are unknown",
+		Stack: "prod",
+		By: stacktest.Add(webTask, webContainer+".healthCheck",
+			map[string]any{"command": []any{"CMD-SHELL", "wget localhost"}}),
+		Found: webTask,
+	}},
+}}
+
+var (
+	imageReference = regexp.MustCompile(`^([a-z0-9-]+\.)+[a-z0-9-]+(:[0-9]+)?/[^:@]+` +
+		`(:[A-Za-z0-9_.-]+)?(@sha256:[0-9a-f]{64})?$`)
+	dockerHub = regexp.MustCompile(`^([a-z0-9-]+\.)*docker\.(io|com)/`)
+)
+
+func imagesAreImmutable(s stacktest.Stack, v *stacktest.Violations) {
+	for _, t := range serviceTasks(s) {
+		for _, c := range t.containers() {
+			image := c.String("image")
+			name := image[strings.LastIndexByte(image, '/')+1:]
+			v.Want(imageReference.MatchString(image) &&
+				strings.ContainsAny(name, ":@") &&
+				!strings.HasSuffix(image, ":latest"),
+				c.Address, "want an image registry/name with an immutable tag or a digest, have %s", image)
+			v.Want(!dockerHub.MatchString(image),
+				c.Address, "has an image from Docker Hub, which limits pulls: %s", image)
+		}
+	}
+	lifecycles := s.Resources("aws_ecr_lifecycle_policy")
+	for _, repository := range s.Resources("aws_ecr_repository") {
+		v.Want(repository.Is("image_tag_mutability", "IMMUTABLE"), repository.Address, "has mutable tags")
+		v.Want(repository.Is("image_scanning_configuration.scan_on_push", true),
+			repository.Address, "does not scan images")
+		v.Want(len(stacktest.Referring(lifecycles, "repository", repository.Address)) == 1,
+			repository.Address, "has no lifecycle policy, so that it never deletes an image")
+	}
+	for _, lifecycle := range lifecycles {
+		_, isObject := lifecycle.At("policy").(map[string]any)
+		v.Want(isObject, lifecycle.Address, "has a policy that is not an object")
+	}
+}
+
+// healthCheckCommands are the commands for health checks that are known to be in an image. The
+// other images of config/ have none.
+var healthCheckCommands = map[string][]string{"quay.io/prometheus/prometheus": {"/bin/promtool"}}
+
+func shippedImagesHaveDigests(s stacktest.Stack, v *stacktest.Violations) {
+	for _, t := range serviceTasks(s) {
+		for _, c := range t.containers() {
+			image := c.String("image")
+			v.Want(strings.Contains(image, "@sha256:"), c.Address, "want a digest, have %s", image)
+			name, _, _ := strings.Cut(strings.Split(image, "@")[0], ":")
+			command := c.Strings("healthCheck.command")
+			known := len(command) > 1 && command[0] == "CMD" && slices.Contains(healthCheckCommands[name], command[1])
+			v.Want(!c.Has("healthCheck") || known,
+				c.Address, "has a health check by %v, and %s is not known to contain it", command, name)
 		}
 	}
 }

@@ -1,0 +1,380 @@
+package main
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"platform/internal/stacktest"
+)
+
+const (
+	ecsCluster         = "aws_ecs_cluster.cluster"
+	capacityProviders  = "aws_ecs_cluster_capacity_providers.cluster_capacity_providers"
+	adminService       = "aws_ecs_service.service_admin_service"
+	prometheusPolicy   = "aws_iam_role_policy.prometheus_task_role_policy"
+	webExecutionPolicy = "aws_iam_role_policy.service_web_execution_role_policy"
+	webService         = "aws_ecs_service.service_web_service"
+	prometheusService  = "aws_ecs_service.prometheus_service"
+)
+
+// serviceTask is an ECS service with what its tasks run.
+type serviceTask struct{ service, definition stacktest.Resource }
+
+// serviceTasks are the tasks of every service, Prometheus's among them.
+func serviceTasks(s stacktest.Stack) []serviceTask {
+	var all []serviceTask
+	for _, service := range s.Resources("aws_ecs_service") {
+		all = append(all, serviceTask{service, s.Resource(service.Reference("task_definition"))})
+	}
+	return all
+}
+
+// prometheusServiceTask is Prometheus's task; empty if there is none.
+func prometheusServiceTask(s stacktest.Stack) serviceTask {
+	for _, t := range serviceTasks(s) {
+		if t.name() == "prometheus" {
+			return t
+		}
+	}
+	return serviceTask{}
+}
+
+func (t serviceTask) name() string { return t.service.String("name") }
+
+func (t serviceTask) containers() []stacktest.Resource { return t.definition.Containers() }
+
+// securityGroup is the address of the tasks' security group.
+func (t serviceTask) securityGroup() string {
+	return t.service.Reference("network_configuration.security_groups")
+}
+
+// usesDatabase tells whether a container is told where the database is.
+func (t serviceTask) usesDatabase() bool { return t.databaseHost() != nil }
+
+// databaseInstance is the address of the database that the task is told to use.
+func (t serviceTask) databaseInstance() string {
+	return strings.Join(stacktest.References(t.databaseHost()), " ")
+}
+
+func (t serviceTask) databaseHost() any {
+	for _, c := range t.containers() {
+		if host := c.At("environment[name=PGHOST].value"); host != nil {
+			return host
+		}
+	}
+	return nil
+}
+
+// metricsPort is the port that Prometheus scrapes.
+func (t serviceTask) metricsPort() (port int, scraped bool) {
+	number := t.service.Number("tags.MetricsPort")
+	return int(number), !math.IsNaN(number)
+}
+
+// rolePermissions are the statements of a role's policies.
+func rolePermissions(s stacktest.Stack, role string) []stacktest.Resource {
+	var statements []stacktest.Resource
+	for _, policy := range stacktest.Referring(s.Resources("aws_iam_role_policy"), "role", role) {
+		statements = append(statements, policy.Statements("policy")...)
+	}
+	return statements
+}
+
+var execPromises = []stacktest.Promise{{
+	Name:  "ECS Exec works in services that enable it, and nothing it needs is in other services",
+	Check: execWorks,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a container of a service with ECS Exec does not mount one of the agent's folders",
+		Stack: "dev",
+		By: stacktest.Set(
+			prometheusTask,
+			prometheusContainer+".mountPoints",
+			[]any{
+				map[string]any{"sourceVolume": "data", "containerPath": "/prometheus", "readOnly": false},
+			},
+		),
+		Found: prometheusTask,
+	}, {
+		Name:  "the task role of a service with ECS Exec has no policy",
+		Stack: "dev",
+		By:    stacktest.Delete(prometheusPolicy),
+		Found: prometheusService,
+	}, {
+		Name:  "a service without ECS Exec has the agent's permissions and folders",
+		Stack: "dev",
+		By:    stacktest.Set(prometheusService, "enable_execute_command", false),
+		Found: prometheusService,
+	}, {
+		Name:  "a service with ECS Exec has neither the agent's permissions nor its folders",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "enable_execute_command", true),
+		Found: webService,
+	}, {
+		Name:  "ECS Exec's sessions are not logged",
+		Stack: "dev",
+		By: stacktest.Set(ecsCluster, "configuration.execute_command_configuration.logging",
+			"NONE"),
+		Found: ecsCluster,
+	}, {
+		Name:  "a container of a service with ECS Exec has no init process",
+		Stack: "dev",
+		By: stacktest.Set(prometheusTask, prometheusContainer+".linuxParameters",
+			map[string]any{"initProcessEnabled": false}),
+		Found: prometheusTask,
+	}},
+}, {
+	Name:    "ECS Exec is enabled in Prometheus, whose user interface is opened through it, and in no other service",
+	Check:   onlyPrometheusHasExec,
+	Shipped: true,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the application has ECS Exec",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "enable_execute_command", true),
+		Found: webService,
+	}, {
+		Name:  "Prometheus has no ECS Exec",
+		Stack: "prod",
+		By:    stacktest.Set(prometheusService, "enable_execute_command", false),
+		Found: prometheusService,
+	}},
+}}
+
+var servicePromises = []stacktest.Promise{{
+	Name:  "a failed deployment is rolled back, and fails in Terraform too",
+	Check: failedDeploymentsAreRolledBack,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a service has no circuit breaker",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "deployment_circuit_breaker.enable", false),
+		Found: webService,
+	}, {
+		Name:  "a service's circuit breaker does not roll back",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "deployment_circuit_breaker.rollback", false),
+		Found: webService,
+	}, {
+		Name:  "Terraform does not wait for a service's deployment",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "wait_for_steady_state", false),
+		Found: webService,
+	}, {
+		Name:  "Terraform takes a rollback for a success",
+		Stack: "prod",
+		By:    stacktest.Remove(webService, "lifecycle.postcondition"),
+		Found: webService,
+	}, {
+		Name:  "a service's postcondition is about another task definition",
+		Stack: "dev",
+		By: stacktest.Replace(prometheusService, "lifecycle.postcondition.condition", "prometheus_task_definition",
+			"service_web_task_definition"),
+		Found: prometheusService,
+	}, {
+		Name:  "the previous task definition is deleted before the deployment succeeds",
+		Stack: "prod",
+		By:    stacktest.Remove(webTask, "lifecycle.create_before_destroy"),
+		Found: webTask,
+	}, {
+		Name:  "a service's deployment alarms do not roll back",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "alarms.rollback", false),
+		Found: webService,
+	}, {
+		Name:  "a public service has no deployment alarms",
+		Stack: "prod",
+		By:    stacktest.Remove(webService, "alarms"),
+		Found: webService,
+	}, {
+		Name:  "a service has fewer tasks than desired during a deployment",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "deployment_minimum_healthy_percent", 50.0),
+		Found: webService,
+	}},
+}, {
+	Name:  "a service runs in several zones, and starts new tasks before it stops old ones",
+	Check: servicesAreHighlyAvailable,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a service has a subnet in one zone only",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "network_configuration.subnets", []any{idOf(privateSubnetA)}),
+		Found: webService,
+	}, {
+		Name:  "a service does not rebalance its tasks between zones",
+		Stack: "prod",
+		By:    stacktest.Remove(webService, "availability_zone_rebalancing"),
+		Found: webService,
+	}, {
+		Name:  "a service's maximum percentage does not allow rebalancing",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "deployment_maximum_percent", 100.0),
+		Found: webService,
+	}, {
+		Name:  "a service uses a capacity provider that the cluster does not have",
+		Stack: "dev",
+		By: stacktest.Set(capacityProviders, "capacity_providers",
+			[]any{"FARGATE"}),
+		Found: webService,
+	}, {
+		Name:  "a service has no capacity provider of its own, so that the cluster's default replaces it",
+		Stack: "prod",
+		By:    stacktest.Remove(webService, "capacity_provider_strategy"),
+		Found: webService,
+	}, {
+		Name:  "a service does not pass its tags on to its tasks, from which Prometheus reads them",
+		Stack: "metrics",
+		By:    stacktest.Remove(adminService, "propagate_tags"),
+		Found: adminService,
+	}},
+}, {
+	Name:  "the load balancer and Prometheus connect to ports on which a container listens",
+	Check: portsHaveListeners,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the load balancer sends to a container that the task does not have",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "load_balancer.container_name", "app"),
+		Found: webService,
+	}, {
+		Name:  "the load balancer sends to a port on which the container does not listen",
+		Stack: "prod",
+		By:    stacktest.Set(webService, "load_balancer.container_port", 8081.0),
+		Found: webService,
+	}, {
+		Name:  "a target group has another port than its service",
+		Stack: "prod",
+		By:    stacktest.Set(webTargetGroup, "port", 80.0),
+		Found: webService,
+	}, {
+		Name:  "Prometheus scrapes a port on which no container listens",
+		Stack: "metrics",
+		By:    stacktest.Set(adminService, "tags.MetricsPort", "9999"),
+		Found: adminService,
+	}, {
+		Name:  "Prometheus is not told the path of a service's metrics",
+		Stack: "metrics",
+		By:    stacktest.Remove(adminService, "tags.MetricsPath"),
+		Found: adminService,
+	}},
+}}
+
+// execActions are what a task role needs for ECS Exec with an encrypted session that is logged.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+var execActions = []string{
+	"kms:Decrypt", "logs:CreateLogStream", "logs:DescribeLogGroups", "logs:DescribeLogStreams", "logs:PutLogEvents",
+	"ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel", "ssmmessages:OpenControlChannel",
+	"ssmmessages:OpenDataChannel",
+}
+
+// execWorks: the agent writes to three folders, which a read-only root file system does not have,
+// and calls AWS with the task role.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+func execWorks(s stacktest.Stack, v *stacktest.Violations) {
+	for _, t := range serviceTasks(s) {
+		enabled := t.service.Is("enable_execute_command", true)
+		var actions []string
+		for _, statement := range rolePermissions(s, t.definition.Reference("task_role_arn")) {
+			actions = append(actions, statement.Strings("Action")...)
+		}
+		for _, action := range execActions {
+			allowed := slices.Contains(actions, action)
+			v.Want(allowed || !enabled,
+				t.service.Address, "enables ECS Exec, but its task role does not allow %s", action)
+			v.Want(!allowed || enabled || !strings.HasPrefix(action, "ssmmessages:"),
+				t.service.Address, "does not enable ECS Exec, but its task role allows %s", action)
+		}
+		for _, c := range t.containers() {
+			if !c.Is("essential", true) {
+				continue
+			}
+			v.Want(!enabled || c.Is("linuxParameters.initProcessEnabled", true),
+				c.Address, "has no init process to reap the processes that ECS Exec leaves")
+			for _, folder := range agentFolders {
+				mounted := c.Is("mountPoints[containerPath="+folder+"].readOnly", false)
+				v.Want(mounted == enabled, t.service.Address,
+					"enables ECS Exec: %v, %s can write to %s: %v", enabled, c.Address, folder, mounted)
+			}
+		}
+	}
+	for _, cluster := range s.Resources("aws_ecs_cluster") {
+		v.Want(cluster.Is("configuration.execute_command_configuration.logging", "OVERRIDE"),
+			cluster.Address, "does not log the sessions of ECS Exec")
+	}
+}
+
+func onlyPrometheusHasExec(s stacktest.Stack, v *stacktest.Violations) {
+	for _, service := range s.Resources("aws_ecs_service") {
+		v.Want(service.Is("enable_execute_command", service.Is("name", "prometheus")),
+			service.Address, "enables ECS Exec: %v", service.At("enable_execute_command"))
+	}
+}
+
+func failedDeploymentsAreRolledBack(s stacktest.Stack, v *stacktest.Violations) {
+	for _, t := range serviceTasks(s) {
+		service := t.service
+		v.Want(service.Is("deployment_circuit_breaker.enable", true) &&
+			service.Is("deployment_circuit_breaker.rollback", true),
+			service.Address, "does not roll back a failed deployment")
+		v.Want(service.Is("wait_for_steady_state", true), service.Address, "does not wait for its deployment")
+		postconditions := service.Blocks("lifecycle.postcondition")
+		same := "${self.task_definition == " + t.definition.Address + ".arn}"
+		v.Want(len(postconditions) == 1 && postconditions[0].String("condition") == same,
+			service.Address, "has no postcondition that fails after a rollback")
+		v.Want(t.definition.Is("lifecycle.create_before_destroy", true),
+			t.definition.Address, "is deleted when ECS rolls back to it")
+		v.Want(!service.Has("load_balancer") ||
+			service.Is("alarms.enable", true) && service.Is("alarms.rollback", true),
+			service.Address, "is public, and no alarm rolls its deployments back")
+		v.Want(service.Number("deployment_minimum_healthy_percent") >= 100,
+			service.Address, "has fewer tasks than desired during a deployment")
+	}
+}
+
+func servicesAreHighlyAvailable(s stacktest.Stack, v *stacktest.Violations) {
+	var providers []string
+	for _, r := range s.Resources("aws_ecs_cluster_capacity_providers") {
+		providers = append(providers, r.Strings("capacity_providers")...)
+	}
+	for _, service := range s.Resources("aws_ecs_service") {
+		v.Want(len(availabilityZones(s, service.References("network_configuration.subnets"))) >= 2,
+			service.Address, "has subnets in one zone only")
+		v.Want(service.Is("availability_zone_rebalancing", "ENABLED"),
+			service.Address, "does not rebalance its tasks when a zone recovers")
+		v.Want(service.Number("deployment_maximum_percent") > 100,
+			service.Address, "want a maximum of more than 100 percent, which rebalancing requires")
+		strategy := service.Blocks("capacity_provider_strategy")
+		v.Want(len(strategy) > 0 && !service.Has("launch_type"), service.Address, "has no capacity provider")
+		for _, item := range strategy {
+			v.Want(slices.Contains(providers, item.String("capacity_provider")),
+				service.Address, "uses %s, which the cluster does not have", item.String("capacity_provider"))
+		}
+		v.Want(service.Is("propagate_tags", "SERVICE") && service.Is("enable_ecs_managed_tags", true),
+			service.Address, "does not pass its tags on to its tasks")
+	}
+}
+
+func portsHaveListeners(s stacktest.Stack, v *stacktest.Violations) {
+	for _, t := range serviceTasks(s) {
+		for _, target := range t.service.Blocks("load_balancer") {
+			container, port := target.String("container_name"), target.Number("container_port")
+			v.Want(t.listens(container, port),
+				t.service.Address, "sends to container %s on port %v, where nothing listens", container, port)
+			v.Want(s.Resource(target.Reference("target_group_arn")).Number("port") == port,
+				t.service.Address, "has another port than its target group")
+		}
+		if port, scraped := t.metricsPort(); scraped {
+			v.Want(t.listens("", float64(port)),
+				t.service.Address, "has metrics on port %d, where nothing listens", port)
+			v.Want(strings.HasPrefix(t.service.String("tags.MetricsPath"), "/"),
+				t.service.Address, "has no path for its metrics")
+		}
+	}
+}
+
+// listens tells whether a container, or any if it has no name here, listens on a port.
+func (t serviceTask) listens(container string, port float64) bool {
+	return slices.ContainsFunc(t.containers(), func(c stacktest.Resource) bool {
+		return (container == "" || c.Is("name", container)) &&
+			slices.ContainsFunc(c.Blocks("portMappings"), func(p stacktest.Resource) bool {
+				return p.Number("containerPort") == port
+			})
+	})
+}
