@@ -47,11 +47,10 @@ test: need-node node_modules/.package-lock.json .build/bin/.tools ## run all che
 	@sh tools/test.sh
 
 # The checks to run before each commit; CI runs test. -count=1: see tests in tools/test.sh.
-check: need-node .build/bin/.tools ## check format, style, unit tests and goldens: under two minutes, once built
-	@echo 'checking format, style and tests (about a minute) ...'
+check: need-node lint ## check format, style, language, unit tests and goldens: under two minutes, once built
+	@echo 'running the unit tests (about a minute) ...'
 	@unformatted=$$(find . \( -name node_modules -o -name cdktf.out -o -name '.?*' \) -prune -o -name '*.go' \
 		-exec gofmt -l {} +); [ -z "$$unformatted" ] || { printf 'run gofmt -w on\n%s\n' "$$unformatted"; exit 1; }
-	@.build/bin/golangci-lint run ./...
 	@go test -count=1 ./...
 
 lint: .build/bin/.tools ## check the code's style and language, as test does

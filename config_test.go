@@ -1,11 +1,12 @@
 package main
 
 import (
-	"platform/internal/config"
-	"platform/internal/configtest"
 	"regexp"
 	"strings"
 	"testing"
+
+	"platform/internal/config"
+	"platform/internal/configtest"
 )
 
 // minimal is a whole configuration.

@@ -43,7 +43,7 @@ func (d *dashboard) addLoadBalancer(balancer *LoadBalancer) {
 	d.graph("Requests and errors a minute", "Sum",
 		elb("RequestCount", "Sum", "requests"),
 		elb("HTTPCode_Target_5XX_Count", "Sum", "5xx of services"),
-		elb("HTTPCode_ELB_5XX_Count", "Sum", "5xx of the balancer"))
+		elb("HTTPCode_ELB_5XX_Count", "Sum", "5xx of the load balancer"))
 	d.graph("Time to answer, seconds", "p99",
 		elb("TargetResponseTime", "p50", "median"),
 		elb("TargetResponseTime", "p99", "one in a hundred"))

@@ -6,12 +6,13 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"platform/internal/configtest"
-	"platform/internal/golden"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"platform/internal/configtest"
+	"platform/internal/golden"
 )
 
 // stockProcess starts jsii as it is, takes its seconds for it, and writes everyConfig of a

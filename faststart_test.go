@@ -6,11 +6,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"platform/internal/bundle"
-	"platform/internal/config"
 	"slices"
 	"strconv"
 	"strings"
+
+	"platform/internal/bundle"
+	"platform/internal/config"
 )
 
 // stockFolder, in the environment, makes the test binary synthesise everyConfig into that folder
@@ -56,7 +57,7 @@ func synthesiseEach(seed uint64, folder string) error {
 
 type namedConfig struct{ environment, config string }
 
-// everyConfig are the shipped environments, those of the invariants that have most in them,
+// everyConfig are the shipped environments, those of otherStacks that have most in them,
 // and some random ones.
 func everyConfig(seed uint64) map[string]namedConfig {
 	configs := map[string]namedConfig{}

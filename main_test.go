@@ -8,12 +8,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"platform/internal/bundle"
-	"platform/internal/config"
-	"platform/internal/golden"
 	"slices"
 	"strings"
 	"testing"
+
+	"platform/internal/bundle"
+	"platform/internal/config"
+	"platform/internal/golden"
 )
 
 // asProgram, in the environment, makes the test binary the program.
@@ -332,7 +333,7 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 	}
 }
 
-// A single NAT gateway stands in the zone that the file names first: a zone that is added behind
+// A single NAT gateway is in the zone that the file names first: a zone that is added behind
 // it, whatever its letter, leaves it there.
 func TestAZoneAddedBeforeTheOthersTouchesNoneOfTheirs(t *testing.T) {
 	const zones = "name: shop\nregion: eu-central-1\nnetwork: {zones: %s}\n"

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"testing"
+
 	"platform/internal/configtest"
 	"platform/internal/stacktest"
-	"testing"
 )
 
 // How many are synthesised. With the build tag e2e, which only make test passes, it is more.

@@ -190,8 +190,8 @@ func finalSnapshot(s *scope, id, identifier string) *string {
 }
 
 // restore makes an instance start from a snapshot, or from the past of the instance that source
-// identifies. Once the instance exists, what it started from has no meaning and must not replace
-// it; nor must its key, which is the snapshot's.
+// identifies. Another start must not replace an instance that exists; nor must another key, since
+// the key is the snapshot's.
 func restore(arguments *dbinstance.DbInstanceConfig, from config.Restore, source *string) {
 	arguments.DbName, arguments.Username = nil, nil // the snapshot's; RDS refuses others
 	arguments.AllocatedStorage = nil                // the snapshot's: it may have grown, and RDS never shrinks storage

@@ -3,12 +3,13 @@ package config
 import (
 	"os"
 	"path/filepath"
-	"platform/internal/golden"
 	"strconv"
 	"strings"
 	"testing"
 
 	"golang.org/x/tools/txtar"
+
+	"platform/internal/golden"
 )
 
 // TestCases runs testdata/<section>/<kind>.txtar. In such a file every case is

@@ -1,10 +1,11 @@
 package config
 
 import (
-	"platform/internal/config/yaml"
 	"slices"
 	"strconv"
 	"strings"
+
+	"platform/internal/config/yaml"
 )
 
 // check reports the problems of a configuration: every setting from which the modules would create

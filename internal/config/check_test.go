@@ -4,12 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"platform/internal/config/yaml"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"platform/internal/config/yaml"
 )
 
 // A check or a warning with a path that matches no setting fails every test of this package.

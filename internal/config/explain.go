@@ -3,11 +3,12 @@ package config
 import (
 	"fmt"
 	"io"
-	"platform/internal/config/yaml"
 	"reflect"
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"platform/internal/config/yaml"
 )
 
 // Explain prints every setting with its value and the origin of the value, and then a summary of

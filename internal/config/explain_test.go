@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"platform/internal/golden"
 	"slices"
 	"strings"
 	"testing"
+
+	"platform/internal/golden"
 )
 
 func TestExplainPrintsTheOriginOfEachValue(t *testing.T) {

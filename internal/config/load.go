@@ -13,11 +13,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"platform/internal/config/yaml"
-	"platform/internal/fileerror"
 	"regexp"
 	"slices"
 	"strings"
+
+	"platform/internal/config/yaml"
+	"platform/internal/fileerror"
 )
 
 // Document is a configuration file with the positions of its settings, and its warnings.

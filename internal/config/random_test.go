@@ -2,13 +2,14 @@ package config_test
 
 import (
 	"fmt"
-	"platform/internal/config"
-	"platform/internal/configtest"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"platform/internal/config"
+	"platform/internal/configtest"
 )
 
 var (

@@ -8,14 +8,15 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
-	"platform/internal/config"
-	"platform/internal/configtest"
-	"platform/internal/golden"
 	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+
+	"platform/internal/config"
+	"platform/internal/configtest"
+	"platform/internal/golden"
 )
 
 type tree = map[string]any

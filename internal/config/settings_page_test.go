@@ -4,14 +4,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"platform/internal/config"
-	"platform/internal/configtest"
-	"platform/internal/golden"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"platform/internal/config"
+	"platform/internal/configtest"
+	"platform/internal/golden"
 )
 
 // settingsPage has a generated part, between these lines, and text around it.

@@ -3,12 +3,13 @@ package config
 import (
 	"fmt"
 	"maps"
-	"platform/internal/config/yaml"
 	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"platform/internal/config/yaml"
 )
 
 // A variable of the environment sets a setting: INFRA_SERVICES_WEB_IMAGE sets services.web.image.

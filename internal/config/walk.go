@@ -2,10 +2,11 @@ package config
 
 import (
 	"maps"
-	"platform/internal/config/yaml"
 	"reflect"
 	"slices"
 	"strconv"
+
+	"platform/internal/config/yaml"
 )
 
 // node is a setting, an element of a list or a map, or a struct, list or map that contains them.

@@ -6,13 +6,14 @@ import (
 	_ "embed"
 	"flag"
 	"math/rand/v2"
-	"platform/internal/config"
 	"reflect"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"platform/internal/config"
 )
 
 // choices are the values from which a setting is drawn: values that are valid by themselves, and

@@ -1,9 +1,10 @@
 package configtest
 
 import (
-	"platform/internal/config"
 	"reflect"
 	"testing"
+
+	"platform/internal/config"
 )
 
 func TestValuesOfRandomConfigurationsBelongToSettings(t *testing.T) {

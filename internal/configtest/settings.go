@@ -1,9 +1,10 @@
 package configtest
 
 import (
-	"platform/internal/config"
 	"reflect"
 	"strings"
+
+	"platform/internal/config"
 )
 
 // Setting is one field of a configuration, for docs/settings.md and the schema.
