@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -47,7 +48,11 @@ func TestSchedulesAreReadAsAWSReadsThem(t *testing.T) {
 
 // An editor that knows the schema accepts what the program accepts.
 func TestSchemaTakesEveryConfigurationOfTheTests(t *testing.T) {
-	compiled := configtest.CompiledSchema(t, "config/schema.json")
+	text, err := os.ReadFile("config/schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled := configtest.CompiledSchema(t, text)
 	for name, c := range everyConfig(1) {
 		if err := configtest.Fits(compiled, []byte(c.config)); err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -21,7 +21,7 @@ var (
 // problems that each name a setting.
 func TestRandomConfigurationsAreAcceptedOrRejectedWithReasons(t *testing.T) {
 	t.Parallel()
-	g, compiled := configtest.NewGenerator(t), configtest.CompiledSchema(t, schemaFile)
+	g, compiled := configtest.NewGenerator(t), configtest.CompiledSchema(t, schema(t))
 	valid, invalid, named := 0, 0, map[string]bool{}
 	for i := range randomFiles {
 		text := g.File(t, float64(i%3)*0.02)

@@ -187,7 +187,7 @@ func TestEverySettingIsDescribed(t *testing.T) {
 // accepts valid files.
 func TestSchemaRejectsInvalidFiles(t *testing.T) {
 	t.Parallel()
-	compiled := configtest.CompiledSchema(t, schemaFile)
+	compiled := configtest.CompiledSchema(t, schema(t))
 	for _, text := range []string{
 		"name: shop\n",
 		config.Minimal + "nat: none\n",
@@ -217,7 +217,7 @@ func TestShippedFilesNameTheirSchema(t *testing.T) {
 		if !strings.HasPrefix(string(text), "# yaml-language-server: $schema=schema.json\n") {
 			t.Errorf("%s does not start with the line that names its schema", environment)
 		}
-		if err := configtest.Fits(configtest.CompiledSchema(t, schemaFile), text); err != nil {
+		if err := configtest.Fits(configtest.CompiledSchema(t, schema(t)), text); err != nil {
 			t.Errorf("%s: %v", environment, err)
 		}
 	}

@@ -2,21 +2,16 @@ package configtest
 
 import (
 	"bytes"
-	"os"
 	"testing"
 
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// CompiledSchema reads the schema in a file, for [Fits].
-func CompiledSchema(t *testing.T, file string) *jsonschema.Schema {
+// CompiledSchema compiles the text of a schema, for [Fits].
+func CompiledSchema(t *testing.T, text []byte) *jsonschema.Schema {
 	t.Helper()
 	compiler := jsonschema.NewCompiler()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
