@@ -34,9 +34,9 @@ type query struct {
 
 // What a period without data means for an alarm.
 const (
-	missingIsFine = "notBreaching" // nothing happened, so nothing went wrong
-	missingIsBad  = "breaching"    // what should report does not
-	missingIsMute = "missing"      // AWS is late: keep the state
+	missingIsFine    = "notBreaching" // nothing happened, so nothing went wrong
+	missingIsBad     = "breaching"    // what should report does not
+	missingIsUnknown = "missing"      // AWS is late: the state is INSUFFICIENT_DATA, which notifies nobody
 )
 
 // described is the alarm's description in AWS: it ends with where to read on.

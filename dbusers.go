@@ -42,8 +42,10 @@ func newDatabaseUsers(
 	group := newSecurityGroup(s, n.VpcID, groupSpec{
 		id: "database_function_security_group", noun: "database-function",
 		description: "Database function: nothing in; out to the database and AWS",
-		// Lambda deletes its network interfaces minutes after the function, with the function's
-		// role. The group cannot be deleted before them: it must go before the role's rights do.
+		// Lambda deletes its network interfaces some minutes after the function, with the
+		// function's role. AWS refuses to delete this group before they are gone. So the group
+		// depends on the role's policy: Terraform then deletes the group first, while Lambda still
+		// has its rights.
 		after: role.Ready,
 	})
 	ready := n.allowOutside(s, "database_function", group).plus(n.EgressReady...)
@@ -217,10 +219,10 @@ func (users *DatabaseUsers) alarms() []alarm {
 
 // ---- What a container gets --------------------------------------------------------------------
 
-// connect gives a service's task the database: the connection, libpq's variables, the user's secret
-// and the certificates. The task's first container is the application.
-func (users *DatabaseUsers) connect(t *task) {
-	db, app := users.database, t.containers[0]
+// connect gives an application the database: the connection, libpq's variables, the user's secret
+// and the certificates.
+func (users *DatabaseUsers) connect(t *task, app *container) {
+	db := users.database
 	t.mayReach(db.SecurityGroup, t.id+"_to_database", postgresPort, "PostgreSQL")
 	t.after(users.ready...)
 	app.setEnvironment(map[string]string{
@@ -232,11 +234,12 @@ func (users *DatabaseUsers) connect(t *task) {
 	})
 	secret := *users.secrets[t.name]
 	app.setSecrets(map[string]string{"PGUSER": secret + ":username::", "PGPASSWORD": secret + ":password::"})
-	t.read(secretAccess{secrets: []string{secret}, keys: []string{*t.keys.Secrets}})
+	t.mayReadSecrets(secretAccess{secrets: []string{secret}, keys: []string{*t.keys.Secrets}})
 	deliverCertificates(t, app)
 }
 
-// certificates are RDS's authorities, a file for each region. The database function has them too.
+// certificates are those of RDS's certificate authorities, a file for each region. The database
+// function has them too.
 //
 //go:embed functions/database/certificates/*.pem
 var certificates embed.FS
@@ -245,7 +248,7 @@ var certificates embed.FS
 const certificateFolder, certificateFile = "/certificates", "/certificates/rds.pem"
 
 // deliverCertificates makes a container wait for another one that writes RDS's certificates to a
-// volume of both, since no stock image has them.
+// volume that both mount, since public images do not contain them.
 func deliverCertificates(t *task, app *container) {
 	text, err := certificates.ReadFile("functions/database/certificates/" + t.cfg.Region + ".pem")
 	if err != nil {

@@ -24,7 +24,7 @@ type Service struct {
 	RepositoryURL *string // nil without a repository
 
 	dimensions map[string]*string // of its metrics
-	tasks      int                // that run at least
+	tasks      int                // minimum number
 }
 
 // newServices declares the configured services. No service knows another.
@@ -45,12 +45,12 @@ func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer,
 	svc, p := s.cfg.Services[name], part{"service_" + name, name}
 	t := newTask(s, cluster, p, taskOptions{
 		description: "Tasks of " + name, logGroup: "/" + s.cfg.Stack() + "/service/" + name,
-		size: taskSize{svc.CPU, svc.Memory, 0, svc.Architecture},
+		size: taskSize{cpu: svc.CPU, memory: svc.Memory, architecture: svc.Architecture},
 	})
 	out := &Service{Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), tasks: svc.Tasks}
-	configure(t, svc)
+	app := configure(t, svc)
 	if svc.UsesDatabase() {
-		users.connect(t)
+		users.connect(t, app)
 	}
 	options := serviceOptions{tasks: svc.Tasks, scaled: svc.Scaled(), spot: svc.Spot, tags: metricsTags(svc.Metrics)}
 	if svc.Routed() {
@@ -72,8 +72,8 @@ func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer,
 	return out
 }
 
-// configure adds the application's container and what it may do.
-func configure(t *task, svc config.Service) {
+// configure adds the application's container, which it returns, and what the application may do.
+func configure(t *task, svc config.Service) *container {
 	app := t.container(t.name, svc.Image)
 	app.Command, app.User, app.StopTimeout = svc.Command, svc.User, svc.StopTimeout
 	app.listen(svc.Port)
@@ -104,10 +104,11 @@ func configure(t *task, svc config.Service) {
 	if len(references) > 0 {
 		access.keys = svc.SecretKeys
 	}
-	t.read(access)
+	t.mayReadSecrets(access)
 	for i, p := range svc.Permissions {
 		t.allow(statement{sid: "Configured" + strconv.Itoa(i), actions: p.Actions, resources: p.Resources})
 	}
+	return app
 }
 
 // metricsTags tell Prometheus where a task has its metrics: ECS copies a service's tags to its
@@ -129,10 +130,10 @@ func behind(route *Route, port int, container string) *[]*ecsservice.EcsServiceL
 	}}
 }
 
-// newDeploymentAlarms are what ECS watches while it rolls out a new version: errors and slowness of
-// this service. Without traffic they say nothing. They never look at the number of tasks, which a
-// deployment changes itself. ECS ignores an alarm that is already firing: they have the shortest
-// useful window.
+// newDeploymentAlarms are what ECS watches while it rolls out a new version: errors and latency of
+// this service. Without traffic they do not fire. They do not watch the number of tasks, which a
+// deployment changes. ECS ignores an alarm that fires before the deployment begins, so the windows
+// are short.
 func newDeploymentAlarms(s *scope, p part, route *Route) *ecsservice.EcsServiceAlarms {
 	watched := func(noun, description string) alarm {
 		return alarm{

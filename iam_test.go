@@ -250,7 +250,7 @@ func taskWithRole(s stacktest.Stack, role string) serviceTask {
 	return serviceTask{}
 }
 
-// functionsInVPC returns the functions that reach the database.
+// functionsInVPC returns the functions that run in the VPC.
 func functionsInVPC(s stacktest.Stack) []stacktest.Resource {
 	return stacktest.Filter(s.Resources("aws_lambda_function"), func(f stacktest.Resource) bool {
 		return f.Has("vpc_config")

@@ -1,14 +1,22 @@
 // Platform turns one configuration file into a whole application platform on AWS: network, load
 // balancer, containers on Fargate, PostgreSQL, Prometheus and alarms, and backups. It writes
-// Terraform JSON to cdktf.out; `cdktf deploy` applies it.
+// Terraform JSON to cdktf.out, which `make deploy` applies.
 //
 // Read this file for how the parts are wired, then a module's file for what it consists of. A
 // module's file has, from top to bottom, the struct that it returns, the function that creates it,
-// that function's helpers, and outputs, alarms and policies. Data flows down:
+// that function's helpers, and outputs, alarms and policies. A file uses only files of its row or of
+// the rows below, and never in a circle (TestNoFilesDependOnEachOtherInACircle):
 //
-//	main → dashboard, platform, events → backup, monitoring, prometheus → ecs → dbusers → task →
-//	cluster, rds, routes, alb → networking → lambda, bucket, encryption, securitygroup →
-//	topic, alarms, outputs → iam → scope → names
+//	main
+//	dashboard, events, platform, synth
+//	backup, monitoring, prometheus
+//	ecs, dbusers, repository, scaling
+//	task, container, cluster
+//	rds, routes, alb, firewall
+//	networking, endpoints, flowlogs
+//	bucket, encryption, lambda, securitygroup
+//	alarms, topic, outputs, iam, provider
+//	scope, names
 //
 // What does not become Terraform is in internal/.
 package main
@@ -23,7 +31,7 @@ import (
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 
 	"platform/internal/config"
-	_ "platform/internal/faststart"
+	_ "platform/internal/faststart" // makes jsii start faster: see the package comment
 )
 
 func main() {
@@ -106,8 +114,8 @@ func newScope(app cdktf.App, cfg *config.Config) *scope {
 }
 
 // checkState refuses to continue with a local state that has been lost. Terraform empties the file
-// before it writes it; when it is killed in between, the file is empty, Terraform would take the
-// stack for one that was never deployed, and would create everything a second time.
+// before it writes it. If it is killed in between, the file stays empty: Terraform would then take
+// the stack for a new one and create everything again.
 func checkState(cfg *config.Config, outdir string) error {
 	if cfg.State.Backend != "local" {
 		return nil

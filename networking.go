@@ -34,7 +34,7 @@ type Network struct {
 	s3PrefixList *string
 }
 
-// newNetwork declares the VPC and everything in it that has no service running on it.
+// newNetwork declares the VPC with its subnets, routes, gateways, endpoints and flow logs.
 //
 //	internet ── internet gateway ── public subnets (load balancer, NAT gateways)
 //	                                └── NAT gateway ── private subnets (tasks) ── database subnets

@@ -40,7 +40,7 @@ func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 	t := newTask(s, cluster, part{name, name}, taskOptions{
 		description: "Prometheus: nothing in; out to what it scrapes",
 		logGroup:    "/" + s.cfg.Stack() + "/prometheus",
-		size:        taskSize{p.CPU, p.Memory, p.Storage, "ARM64"},
+		size:        taskSize{cpu: p.CPU, memory: p.Memory, disk: p.Storage, architecture: "ARM64"},
 	})
 	for _, svc := range services {
 		if metrics := s.cfg.Services[svc.Name].Metrics; metrics.Enabled {

@@ -309,7 +309,7 @@ func (db *Database) alarms(d config.Database) []alarm {
 			id: "database_" + noun, description: description, runbook: "database.md#database_" + noun,
 			namespace: "AWS/RDS", metric: metric, statistic: "Average",
 			dimensions: map[string]*string{"DBInstanceIdentifier": db.Identifier},
-			threshold:  threshold, period: 300, datapoints: 3, periods: 3, missing: missingIsMute,
+			threshold:  threshold, period: 300, datapoints: 3, periods: 3, missing: missingIsUnknown,
 		}
 	}
 	storage := average("storage", "FreeStorageSpace", float64(d.Storage.Initial)*gib/10,

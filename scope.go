@@ -23,13 +23,13 @@ type scope struct {
 type Keys struct {
 	Logs     *string // every log group
 	Database *string // storage, master secret, Performance Insights and snapshots
-	Secrets  *string // the services' own secrets
-	Services *string // shell sessions and image repositories
+	Secrets  *string // the services' secrets, the database function's environment
+	Services *string // shell sessions, image repositories, Prometheus's configuration
 	Alerts   *string // the topic
 	Backup   *string // the backup bucket and function
 }
 
-// named is the AWS name of a part of the stack.
+// named is a name in AWS: the stack's name, a dash, and a noun such as backup-schedule.
 func (s *scope) named(noun string) string { return s.cfg.ResourceName(noun) }
 
 // tags is the Name tag, which the console shows. The provider adds the tags that every resource

@@ -20,7 +20,7 @@ type securityGroup struct {
 type groupSpec struct {
 	id, noun    string
 	description string
-	after       dependencies
+	after       dependencies // what is created before it, and deleted after it
 }
 
 // newSecurityGroup declares a group without rules: nothing may come in or go out.

@@ -36,7 +36,7 @@ type task struct {
 	containers []*container
 	volumes    []string
 	exec       bool         // a shell, or a port-forward, is allowed
-	references secretAccess // secrets that ECS fetches
+	secrets    secretAccess // that ECS fetches
 	statements []statement  // what the containers may do
 	ready      dependencies // what has to exist before the first task starts
 }
@@ -108,11 +108,11 @@ func (t *task) mayReach(to *securityGroup, id string, port int, description stri
 	t.after(t.group.mayReach(to, id, port, description)...)
 }
 
-// read lets ECS fetch what secrets refer to, when it starts a task.
-func (t *task) read(more secretAccess) {
-	t.references.secrets = append(t.references.secrets, more.secrets...)
-	t.references.parameters = append(t.references.parameters, more.parameters...)
-	t.references.keys = append(t.references.keys, more.keys...)
+// mayReadSecrets lets ECS fetch secrets when it starts a task.
+func (t *task) mayReadSecrets(more secretAccess) {
+	t.secrets.secrets = append(t.secrets.secrets, more.secrets...)
+	t.secrets.parameters = append(t.secrets.parameters, more.parameters...)
+	t.secrets.keys = append(t.secrets.keys, more.keys...)
 }
 
 // serviceOptions says what differs between the services of the cluster.
@@ -219,7 +219,7 @@ func (t *task) newRoles() (execution, own *Role) {
 	execution = newRole(t.scope, roleSpec{
 		id: t.id + "_execution_role", noun: t.name + "-execution", assumed: "ecs-tasks.amazonaws.com", trust: trust,
 	}, slices.Concat(
-		[]statement{writeLog(*t.logs.Arn())}, pullImages(t.images()...), t.references.statements(t.cfg.Region))...)
+		[]statement{writeLog(*t.logs.Arn())}, pullImages(t.images()...), t.secrets.statements(t.cfg.Region))...)
 	statements := t.statements
 	if t.exec {
 		statements = append(statements, t.cluster.execStatements(t.scope)...)
@@ -232,7 +232,8 @@ func (t *task) newRoles() (execution, own *Role) {
 	return execution, own
 }
 
-// images are those of the essential containers, then those of the others.
+// images are those of the essential containers, then those of the others: the order of the
+// resources in the policy.
 func (t *task) images() (images []string) {
 	for _, essential := range []bool{true, false} {
 		for _, c := range t.containers {

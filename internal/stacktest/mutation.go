@@ -51,7 +51,7 @@ func Remove(address, path string) Mutation {
 		if list, selector, ok := cutSelector(path); ok {
 			elements, _ := r.At(list).([]any)
 			rest := slices.DeleteFunc(slices.Clone(elements), func(item any) bool {
-				return choose([]any{item}, selector) != nil
+				return selected([]any{item}, selector) != nil
 			})
 			return set(r.body, list, rest)
 		}

@@ -51,7 +51,7 @@ func at(value any, path string) any {
 		}
 		value = mapping[s.name]
 		if s.field != "" {
-			if value = choose(value, s); value == nil {
+			if value = selected(value, s); value == nil {
 				return nil
 			}
 		}
@@ -59,8 +59,8 @@ func at(value any, path string) any {
 	return value
 }
 
-// choose finds the element that a step selects; nil if there is none, or more than one.
-func choose(value any, s step) any {
+// selected finds the element that a step selects; nil if there is none, or more than one.
+func selected(value any, s step) any {
 	list, _ := value.([]any)
 	var found any
 	for _, item := range list {
