@@ -22,7 +22,7 @@ help: ## list the commands
 	@echo 'ARGS=... adds arguments for cdktf: make deploy ARGS=--auto-approve'
 
 synth: program ## write the Terraform JSON of ENVIRONMENT to cdktf.out
-	@echo 'synthesising $(ENVIRONMENT) into cdktf.out ...'
+	@echo 'synthesising $(ENVIRONMENT) into $(or $(CDKTF_OUTDIR),cdktf.out) ...'
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/platform
 
 explain: program ## print the settings of ENVIRONMENT, their origins and a summary of the platform

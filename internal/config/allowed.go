@@ -90,7 +90,11 @@ func (c checker) allowed() {
 		case a.Numbered:
 			number := int(n.value.Int())
 			ok := number >= a.Low && number <= a.High || a.OrZero && number == 0
-			c.want(ok, n.path, "want %d to %d, have %d", a.Low, a.High, number)
+			zero := ""
+			if a.OrZero {
+				zero = "0 or "
+			}
+			c.want(ok, n.path, "want %s%d to %d, have %d", zero, a.Low, a.High, number)
 		case len(a.Values) > 0:
 			text := n.value.String()
 			ok := slices.Contains(a.Values, text)
