@@ -136,6 +136,11 @@ var backupPromises = []stacktest.Promise{{
 		By:    stacktest.Set(snapshotSchedule, "target.retry_policy.maximum_retry_attempts", 186.0),
 		Found: snapshotSchedule,
 	}, {
+		Name:  "retries end before the first minute",
+		Stack: "prod",
+		By:    stacktest.Set(snapshotSchedule, "target.retry_policy.maximum_event_age_in_seconds", 59.0),
+		Found: snapshotSchedule,
+	}, {
 		Name:  "a schedule retries for more than a day",
 		Stack: "prod",
 		By:    stacktest.Set(snapshotSchedule, "target.retry_policy.maximum_event_age_in_seconds", 86401.0),

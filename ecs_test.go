@@ -224,6 +224,11 @@ var servicePromises = []stacktest.Promise{{
 		Stack: "metrics",
 		By:    stacktest.Remove(adminService, "propagate_tags"),
 		Found: adminService,
+	}, {
+		Name:  "ECS does not add its own tags to the tasks of a service",
+		Stack: "metrics",
+		By:    stacktest.Set(adminService, "enable_ecs_managed_tags", false),
+		Found: adminService,
 	}},
 }, {
 	Name:  "the load balancer and Prometheus connect to ports on which a container listens",

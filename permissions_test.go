@@ -53,6 +53,11 @@ var permissionPromises = []stacktest.Promise{{
 		By:    stacktest.Add(backupFunctionPolicy, "policy.Statement[Sid=Log].NotAction", []any{"iam:*"}),
 		Found: backupFunctionPolicy,
 	}, {
+		Name:  "a policy allows access to everything except named resources",
+		Stack: "prod",
+		By:    stacktest.Add(backupFunctionPolicy, "policy.Statement[Sid=Log].NotResource", []any{"*"}),
+		Found: backupFunctionPolicy,
+	}, {
 		Name:  "a statement names no resource",
 		Stack: "prod",
 		By:    stacktest.Set(backupFunctionPolicy, "policy.Statement[Sid=ReportFailure].Resource", []any{}),

@@ -324,6 +324,11 @@ var databasePromises = []stacktest.Promise{{
 		Stack: "prod",
 		By:    stacktest.Remove(databaseInstance, "maintenance_window"),
 		Found: databaseInstance,
+	}, {
+		Name:  "the backup window is unset",
+		Stack: "prod",
+		By:    stacktest.Remove(databaseInstance, "backup_window"),
+		Found: databaseInstance,
 	}},
 }, {
 	Name:  "the database has gp3 storage of a size that RDS accepts, with a limit above it",

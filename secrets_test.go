@@ -85,6 +85,11 @@ var secretPromises = []stacktest.Promise{{
 		Stack: "prod",
 		By:    stacktest.Add(databaseInstance, "password", "hunter2"),
 		Found: databaseInstance,
+	}, {
+		Name:  "the database has a write-only password in the configuration",
+		Stack: "prod",
+		By:    stacktest.Add(databaseInstance, "password_wo", "hunter2"),
+		Found: databaseInstance,
 	}},
 }, {
 	// RDS rotates the password every seven days, and ECS reads secrets only when a task starts:

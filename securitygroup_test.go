@@ -237,6 +237,11 @@ var securityGroupPromises = []stacktest.Promise{{
 		By:    stacktest.Add(databaseSecurityGroup, "ingress", []any{map[string]any{"from_port": 5432.0}}),
 		Found: databaseSecurityGroup,
 	}, {
+		Name:  "a security group has an inline egress rule",
+		Stack: "prod",
+		By:    stacktest.Add(databaseSecurityGroup, "egress", []any{map[string]any{"from_port": 443.0}}),
+		Found: databaseSecurityGroup,
+	}, {
 		Name:  "the default security group keeps the ingress rules that AWS gave it",
 		Stack: "prod",
 		By:    stacktest.Remove(defaultSecurityGroup, "ingress"),

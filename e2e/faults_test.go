@@ -289,7 +289,7 @@ func waitFor(t *testing.T, what string, is func() bool) {
 // ---- Resources that are not in the state --------------------------------------------------------
 
 // orphans returns the ARNs of resources that have the stack's tags and are not in its state, like
-// the command in the README.
+// the command in docs/operations.md.
 func (s *sandbox) orphans(t *testing.T) []string {
 	t.Helper()
 	state, err := s.terraform(t, "state", "pull")
@@ -564,7 +564,7 @@ func TestInterruptedDeploymentCanBeCompleted(t *testing.T) {
 		out := s.interruptAfter(t, p, p.hold("CreateNatGateway", ""), p.hold("CreateLoadBalancer", ""))
 		s.noOrphans(t, "the interrupt")
 		if !strings.Contains(out, "InvalidSubnet.Conflict") {
-			t.Error("a tainted subnet could be replaced, which the README says is impossible")
+			t.Error("a tainted subnet could be replaced, which docs/operations.md says is impossible")
 		}
 		return "replacing the tainted subnet failed with InvalidSubnet.Conflict; untainted " +
 			strings.Join(s.untaint(t, ""), ", ")
@@ -607,8 +607,8 @@ func (s *sandbox) interruptAfter(t *testing.T, p *proxy, holds ...*hold) string 
 	return d.text()
 }
 
-// untaint untaints all tainted resources but one, as the README describes, and returns their
-// addresses.
+// untaint untaints all tainted resources but one, as docs/operations.md describes, and returns
+// their addresses.
 func (s *sandbox) untaint(t *testing.T, except string) []string {
 	t.Helper()
 	out, err := s.terraform(t, "show", "-no-color")

@@ -3,19 +3,27 @@
 # Arguments limit the search to these paths: tools/words.sh README.md
 set -eu
 cd "$(dirname "$0")/.."
-# A copy of the files is not a repository.
-index=
-git rev-parse --git-dir >/dev/null 2>&1 || index='--no-index --exclude-standard'
+# Untracked files too: check runs before git add. A copy of the files is not a repository, also below
+# the folder of one.
+files='--untracked'
+git ls-files --error-unmatch tools/words.txt >/dev/null 2>&1 || files='--no-index --exclude-standard'
 [ $# -gt 0 ] || set -- .
 tab=$(printf '\t')
 status=0
-while IFS=$tab read -r phrase instead; do
+while IFS=$tab read -r phrase instead || [ -n "$phrase" ]; do
 	case $phrase in '' | '#'*) continue ;; esac
+	[ -n "$instead" ] || {
+		echo "tools/words.txt: no wording for $phrase"
+		exit 2
+	}
 	# Not in the sources of functions, whose hash decides whether they are deployed, nor in
 	# prometheus.yml, which the stack contains: both are part of the golden files.
-	found=$(git grep $index -noIEi -e "$phrase" -- "$@" ':(exclude)tools/words.txt' \
-		':(exclude,glob)**/testdata/**' ':(exclude)LICENSE' ':(exclude)prometheus/prometheus.yml' |
-		grep -vE '^functions/[a-z]+/[a-z0-9]+\.go:') || continue
+	found=$(git grep $files -noIEi -e "$phrase" -- "$@" ':(exclude)tools/words.txt' \
+		':(exclude,glob)**/testdata/**' ':(exclude)LICENSE' ':(exclude)prometheus/prometheus.yml') || {
+		[ $? -eq 1 ] || exit 2 # 1: nothing found
+		continue
+	}
+	found=$(printf '%s\n' "$found" | grep -vE '^functions/[a-z]+/[a-z0-9]+\.go:') || continue
 	printf '%s\n' "$found" | while read -r line; do
 		echo "$line: want $instead"
 	done

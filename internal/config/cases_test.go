@@ -42,6 +42,9 @@ func runCases(t *testing.T, file, kind string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if len(archive.Files) == 0 {
+		t.Fatalf("%s has no cases", file)
+	}
 	seen := map[string]bool{}
 	for rest := archive.Files; len(rest) > 0; {
 		input := rest[0]
@@ -69,9 +72,12 @@ func runCases(t *testing.T, file, kind string) {
 			if kind == "accepted" || kind == "refused" && wanted == "" {
 				t.Errorf("a case in %s has the report %q", file, wanted)
 			}
-			if *golden.Update {
+			switch {
+			case *golden.Update && got == "" && wanted != "":
+				t.Errorf("nothing is reported any more, want\n%s\nif that is meant, empty the report by hand", wanted)
+			case *golden.Update:
 				want.Data = []byte(strings.TrimLeft(got+"\n", "\n") + "\n")
-			} else if got != wanted {
+			case got != wanted:
 				t.Errorf("%s\nsays\n%s\nwant\n%s", input.Data, got, wanted)
 			}
 		})

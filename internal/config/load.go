@@ -4,7 +4,8 @@
 // Each section of the configuration file has a Go file here, such as route.go. From top to bottom,
 // it contains the section's type, its defaults for both profiles, defaults that depend on other
 // settings, checks and warnings. To add a setting, add a field, its default, its check and a case
-// in testdata. The README's table and the schema for editors are generated from the fields.
+// in testdata. The tables in docs/settings.md and the schema for editors are generated from the
+// fields.
 package config
 
 import (

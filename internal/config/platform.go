@@ -11,8 +11,8 @@ import (
 // the defaults of its profile. Every module gets all of it.
 //
 // A field's yaml tag is its key. Its allowed tag says which values are valid, and in which unit;
-// see [Allowed]. The README's table and the schema for editors are generated from a field's
-// comment, its default and its allowed tag.
+// see [Allowed]. The tables in docs/settings.md and the schema for editors are generated from a
+// field's comment, its default and its allowed tag.
 type Config struct {
 	Environment string `yaml:"-"` // the file's name without .yaml; in names and tags, never in construct ids
 

@@ -31,6 +31,9 @@ func steps(path string) []step {
 			s.field, s.value, valued = strings.Cut(rest[end+1:closing], "=")
 			s.anyValue = !valued
 			end = closing + 1
+			if end < len(rest) && rest[end] != '.' {
+				panic("want a dot after ] in path " + path)
+			}
 		}
 		all = append(all, s)
 		rest = strings.TrimPrefix(rest[end:], ".")

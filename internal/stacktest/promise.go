@@ -45,9 +45,10 @@ func (v *Violations) Want(ok bool, address, format string, args ...any) {
 // WantFor is Want for a helper: level 2 is the line that called the helper.
 func (v *Violations) WantFor(level int, ok bool, address, format string, args ...any) {
 	_, file, line, _ := runtime.Caller(level)
-	v.denials.note(fmt.Sprintf("%s:%d", filepath.Base(file), line), !ok)
+	at := place{filepath.Base(file), line}
+	v.denials.note(at, !ok)
 	if !ok {
-		v.found = append(v.found, address+": "+fmt.Sprintf(format, args...))
+		v.found = append(v.found, fmt.Sprintf("%s: %s (%s)", address, fmt.Sprintf(format, args...), at))
 	}
 }
 
@@ -69,19 +70,27 @@ func check(p Promise, s Stack, d *denials) []string {
 	return v.found
 }
 
-// denials tell, for each place in the code that wants something, whether it was ever denied.
-type denials struct {
-	sync.Mutex
-	at map[string]bool
+// place is a line of a test.
+type place struct {
+	file string
+	line int
 }
 
-func (d *denials) note(place string, denied bool) {
+func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
+
+// denials tell, for each condition that was reached, whether it ever failed.
+type denials struct {
+	sync.Mutex
+	at map[place]bool
+}
+
+func (d *denials) note(at place, denied bool) {
 	d.Lock()
 	defer d.Unlock()
 	if d.at == nil {
-		d.at = map[string]bool{}
+		d.at = map[place]bool{}
 	}
-	d.at[place] = d.at[place] || denied
+	d.at[at] = d.at[at] || denied
 }
 
 // Hold tests that every promise holds in every stack; those about what was shipped, only in the
@@ -102,8 +111,9 @@ func Hold(t *testing.T, promises []Promise, stacks map[string]Stack, shipped []s
 	}
 }
 
-// FindBreaks tests that every promise finds each of its breaks. At the end each condition in a check
-// must have failed once: one that no break reaches may be written so that nothing can fail it.
+// FindBreaks tests that every promise finds each of its breaks. At the end each condition in the
+// tests of the current folder must have failed once: one that no break reaches may be written so that
+// nothing can fail it.
 func FindBreaks(t *testing.T, promises []Promise, stacks map[string]Stack) {
 	d, cases, done := &denials{}, 0, atomic.Int64{}
 	for _, p := range promises {
@@ -137,9 +147,9 @@ func FindBreaks(t *testing.T, promises []Promise, stacks map[string]Stack) {
 		if int(done.Load()) < cases {
 			return // -run chose some
 		}
-		for place, denied := range d.at {
-			if !denied {
-				t.Errorf("%s: no break shows that this finds anything", place)
+		for _, condition := range conditions(t) {
+			if !condition.failed(d) {
+				t.Errorf("%s: no break shows that this finds anything", condition.place)
 			}
 		}
 	})

@@ -171,7 +171,7 @@ func TestDenialsAreNoted(t *testing.T) {
 	if err := Remove(webService, "name")(broken); err != nil {
 		t.Fatal(err)
 	}
-	if got := check(p, broken, d); !slices.Equal(got, []string{webService + ": has no name"}) {
+	if got := check(p, broken, d); !slices.Equal(got, []string{webService + ": has no name (stacktest_test.go:167)"}) {
 		t.Errorf("found %q", got)
 	}
 	never := 0
