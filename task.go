@@ -163,8 +163,8 @@ func (t *task) service(o serviceOptions) ecsservice.EcsService {
 		Tags:                            &tags,
 		Lifecycle: &cdktf.TerraformResourceLifecycle{Postcondition: &[]*cdktf.Postcondition{{
 			Condition: jsii.String("${self.task_definition == " + *definition.Fqn() + ".arn}"),
-			ErrorMessage: jsii.String("The deployment of " + t.name + " failed and was rolled back: its tasks run " +
-				"the task definition from before. See the service's events and logs, then deploy again."),
+			ErrorMessage: jsii.String("The deployment of " + t.name + " failed and was rolled back: its tasks still " +
+				"run the previous task definition. See the service's events and logs, then deploy again."),
 		}}},
 		DependsOn: t.ready.list(),
 	}
