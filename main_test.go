@@ -15,6 +15,7 @@ import (
 	"platform/internal/bundle"
 	"platform/internal/config"
 	"platform/internal/golden"
+	"platform/internal/testfiles"
 )
 
 // asProgram, in the environment, makes the test binary the program.
@@ -136,15 +137,7 @@ func addresses(stack tree) []string {
 // shipped are the environments in config/.
 func shipped(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("config/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no environment in config: %v", err)
-	}
-	var names []string
-	for _, file := range files {
-		names = append(names, strings.TrimSuffix(filepath.Base(file), ".yaml"))
-	}
-	return names
+	return testfiles.Names(t, "config/*.yaml")
 }
 
 // shippedStacks keeps the stacks of the environments in config/, which many tests look at and none

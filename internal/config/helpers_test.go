@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"platform/internal/testfiles"
 )
 
 // Two lines, so the text of a case starts at line 3.
@@ -122,15 +124,7 @@ func parse(t *testing.T, environment, text string) *Config {
 // shipped returns the environments in config/.
 func shipped(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("../../config/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no environment in config: %v", err)
-	}
-	var names []string
-	for _, file := range files {
-		names = append(names, strings.TrimSuffix(filepath.Base(file), ".yaml"))
-	}
-	return names
+	return testfiles.Names(t, "../../config/*.yaml")
 }
 
 // folder creates the root of a project with these files below config.

@@ -1,9 +1,10 @@
-// Package testfiles writes files for tests.
+// Package testfiles writes and lists files for tests.
 package testfiles
 
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -19,4 +20,19 @@ func Write(t testing.TB, root string, files map[string]string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Names returns the base names, without the extension, of the files that match a pattern of
+// [filepath.Glob]. The test fails if there are none.
+func Names(t testing.TB, pattern string) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no file matches %s: %v", pattern, err)
+	}
+	var names []string
+	for _, file := range files {
+		names = append(names, strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)))
+	}
+	return names
 }
