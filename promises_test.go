@@ -77,7 +77,7 @@ func allStacks(t *testing.T) map[string]stacktest.Stack {
 	defer readStacks.Unlock()
 	for _, name := range shipped(t) {
 		if _, ok := stacksRead[name]; !ok {
-			stacksRead[name] = parsed(t, synth(t, load(t, name), placeholder(t)))
+			stacksRead[name] = parsed(t, shippedStack(t, name))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(otherStacks)) {

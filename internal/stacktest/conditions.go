@@ -42,7 +42,7 @@ func conditions(t *testing.T) (all []condition) {
 // isWant tells whether a call is v.Want(...) or one of its variants. The violations are called v.
 func isWant(call *ast.CallExpr) bool {
 	method, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok || !slices.Contains([]string{"Want", "WantFor", "WantBefore"}, method.Sel.Name) {
+	if !ok || !slices.Contains([]string{"Want", "WantBefore"}, method.Sel.Name) {
 		return false
 	}
 	receiver, ok := method.X.(*ast.Ident)

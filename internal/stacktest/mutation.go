@@ -13,12 +13,9 @@ type Mutation func(Stack) error
 // Set gives an argument that is there another value.
 func Set(address, path string, value any) Mutation {
 	return func(s Stack) error {
-		r, err := s.existing(address)
+		r, err := s.having(address, path)
 		if err != nil {
 			return err
-		}
-		if !r.Has(path) {
-			return fmt.Errorf("%s has no %s", address, path)
 		}
 		return set(r.body, path, copied(value))
 	}
@@ -41,12 +38,9 @@ func Add(address, path string, value any) Mutation {
 // Remove takes an argument away, or an element of a list if the path ends in a selector.
 func Remove(address, path string) Mutation {
 	return func(s Stack) error {
-		r, err := s.existing(address)
+		r, err := s.having(address, path)
 		if err != nil {
 			return err
-		}
-		if !r.Has(path) {
-			return fmt.Errorf("%s has no %s", address, path)
 		}
 		if list, selector, ok := cutSelector(path); ok {
 			elements, _ := r.At(list).([]any)
@@ -62,15 +56,8 @@ func Remove(address, path string) Mutation {
 
 // remove deletes an argument that is there.
 func remove(body map[string]any, path string) {
-	parent, last := parentOf(path)
-	holder := any(body)
-	if parent != "" {
-		holder = at(body, parent)
-	}
-	if list, ok := holder.([]any); ok && len(list) == 1 {
-		holder = list[0]
-	}
-	delete(holder.(map[string]any), last)
+	holder, last := holderOf(body, path)
+	delete(holder, last)
 }
 
 // cutSelector splits a path that ends in a selector.
@@ -234,4 +221,13 @@ func (s Stack) existing(address string) (Resource, error) {
 		return r, fmt.Errorf("%s is not in this stack", address)
 	}
 	return r, nil
+}
+
+// having finds a resource that has something at a path.
+func (s Stack) having(address, path string) (Resource, error) {
+	r, err := s.existing(address)
+	if err == nil && !r.Has(path) {
+		err = fmt.Errorf("%s has no %s", address, path)
+	}
+	return r, err
 }

@@ -84,8 +84,7 @@ func (s step) selects(field any) bool {
 	return fmt.Sprint(field) == s.value
 }
 
-// parentOf splits a path before its last argument. A path that ends in a selector has no last
-// argument: an element is not replaced as a whole.
+// parentOf splits a path before its last argument, which may end in a selector.
 func parentOf(path string) (parent, last string) {
 	depth := 0
 	for i := len(path) - 1; i >= 0; i-- {
@@ -103,20 +102,26 @@ func parentOf(path string) (parent, last string) {
 	return "", path
 }
 
-// set replaces what is at a path below a body.
-func set(body map[string]any, path string, value any) error {
+// holderOf finds the object whose argument is last on a path; nil if there is none.
+func holderOf(body map[string]any, path string) (holder map[string]any, last string) {
 	parent, last := parentOf(path)
-	holder := any(body)
+	value := any(body)
 	if parent != "" {
-		holder = at(body, parent)
+		value = at(body, parent)
 	}
-	if list, ok := holder.([]any); ok && len(list) == 1 {
-		holder = list[0]
+	if list, ok := value.([]any); ok && len(list) == 1 {
+		value = list[0]
 	}
-	mapping, ok := holder.(map[string]any)
-	if !ok || strings.HasSuffix(last, "]") {
+	holder, _ = value.(map[string]any)
+	return holder, last
+}
+
+// set gives the argument at a path a value, whether or not it is there.
+func set(body map[string]any, path string, value any) error {
+	holder, last := holderOf(body, path)
+	if holder == nil || strings.HasSuffix(last, "]") {
 		return fmt.Errorf("no argument %s", path)
 	}
-	mapping[last] = value
+	holder[last] = value
 	return nil
 }

@@ -39,11 +39,11 @@ type Violations struct {
 
 // Want adds a violation if something is not as it should be.
 func (v *Violations) Want(ok bool, address, format string, args ...any) {
-	v.WantFor(2, ok, address, format, args...)
+	v.wantFor(2, ok, address, format, args...)
 }
 
-// WantFor is Want for a helper: level 2 is the line that called the helper.
-func (v *Violations) WantFor(level int, ok bool, address, format string, args ...any) {
+// wantFor is Want for a helper: level 2 is the line that called the helper.
+func (v *Violations) wantFor(level int, ok bool, address, format string, args ...any) {
 	_, file, line, _ := runtime.Caller(level)
 	at := place{filepath.Base(file), line}
 	v.denials.note(at, !ok)
@@ -56,7 +56,7 @@ func (v *Violations) WantFor(level int, ok bool, address, format string, args ..
 func (v *Violations) WantBefore(o Order, r Resource, needed []Resource, why string) {
 	before := o.Before(r.Address)
 	for _, n := range needed {
-		v.WantFor(2, before[n.Address], r.Address, "does not depend on %s: %s", n.Address, why)
+		v.wantFor(2, before[n.Address], r.Address, "does not depend on %s: %s", n.Address, why)
 	}
 }
 
