@@ -118,6 +118,22 @@ var (
 // platformTags are set on every resource by the platform.
 var platformTags = []string{"Application", "Environment", "ManagedBy", "Name"}
 
+// readTags are tags by which Prometheus finds tasks and the backup function its snapshots. On every
+// resource, they would make Prometheus scrape tasks without metrics.
+var readTags = []string{"BackupOf", "MetricsPath", "MetricsPort", "ScheduledTime"}
+
+// reservedPrefixes begin names that AWS rejects. The stack's name begins the name of each resource.
+//
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_CreateLoadBalancer.html
+// https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+var reservedPrefixes = []struct{ prefix, of string }{
+	{"internal-", "a load balancer"},
+	{"sg-", "a security group"},
+	{"amzn-s3-demo-", "an S3 bucket"},
+	{"sthree-", "an S3 bucket"},
+}
+
 const (
 	// The longest name with this prefix is that of the access logs bucket, which ends in a noun,
 	// the account and the region. S3 allows 63 characters.
@@ -134,6 +150,11 @@ func (c checker) platform() {
 	c.want(len(cfg.Stack()) <= stackNameLimit, "name",
 		"want at most %d characters in <name>-<environment>, the prefix of all AWS names, have %d (%s)",
 		stackNameLimit, len(cfg.Stack()), cfg.Stack())
+	for _, reserved := range reservedPrefixes {
+		c.want(!strings.HasPrefix(cfg.Stack()+"-", reserved.prefix), "name",
+			"want a name that does not begin with %s: AWS rejects the name of %s that does, have %q",
+			reserved.prefix, reserved.of, cfg.Name)
+	}
 	c.want(cfg.Region != "", "region", "is required: an AWS region, such as eu-central-1")
 	c.want(cfg.Region == "" || regionName.MatchString(cfg.Region), "region",
 		"want an AWS region of the commercial partition, such as eu-central-1, have %q", cfg.Region)
@@ -147,12 +168,19 @@ func (c checker) platform() {
 }
 
 func (c checker) tags(tags map[string]string) {
+	seen := map[string]string{} // keys by their lower-case form
 	for key, value := range inOrder(tags) {
 		c.want(isTag(key, value), "tags."+key,
 			"want letters, digits, spaces and _.:/=+-@, at most 128 in the key and 256 in the value, "+
 				"not starting with aws:")
-		c.want(!slices.Contains(platformTags, key), "tags."+key,
-			"reserved key: the platform sets the tags %s itself", strings.Join(platformTags, ", "))
+		reserved := func(other string) bool { return strings.EqualFold(other, key) }
+		c.want(!slices.ContainsFunc(platformTags, reserved), "tags."+key,
+			"reserved key, also in other case: the platform sets the tags %s itself", strings.Join(platformTags, ", "))
+		c.want(!slices.ContainsFunc(readTags, reserved), "tags."+key, "reserved key, also in other case: "+
+			"the platform finds tasks and snapshots by the tags %s", strings.Join(readTags, ", "))
+		first, duplicate := seen[strings.ToLower(key)]
+		c.want(!duplicate, "tags."+key, "duplicate key, also %q: IAM ignores case in the keys of tags", first)
+		seen[strings.ToLower(key)] = key
 	}
 	c.want(len(tags) <= tagLimit, "tags",
 		"want at most %d, because S3 allows 10 tags on an object and the platform sets 4, have %d", tagLimit, len(tags))

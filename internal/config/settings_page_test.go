@@ -28,8 +28,9 @@ var formats = map[string]string{
 	"name":    "lower-case letters, digits and single dashes; with the environment at most 22 characters",
 	"region":  "a region of the commercial partition, such as `eu-central-1`",
 	"account": "12 digits, in quotes",
-	"tags": "at most 6 keys and values of letters, digits, spaces and `_.:/=+-@`; not `Application`, " +
-		"`Environment`, `ManagedBy`, `Name`",
+	"tags": "at most 6 keys and values of letters, digits, spaces and `_.:/=+-@`; in any case of " +
+		"letters, no key twice, and none of `Application`, `Environment`, `ManagedBy`, `Name`, " +
+		"`BackupOf`, `MetricsPath`, `MetricsPort`, `ScheduledTime`",
 	"state.bucket":                  "the name of an S3 bucket",
 	"state.region":                  "an AWS region",
 	"network.cidr":                  "a private IPv4 block of /16 to /22, such as `10.0.0.0/16`",
