@@ -150,6 +150,12 @@ var containerPromises = []stacktest.Promise{{
 			[]any{"RUN", "/bin/promtool", "check", "healthy"}),
 		Found: prometheusTask,
 	}, {
+		Name:  "a health check's program is called CMD-SHELL",
+		Stack: "dev",
+		By: stacktest.Set(prometheusTask, prometheusContainer+".healthCheck.command",
+			[]any{"CMD", "CMD-SHELL", "/bin/promtool check healthy"}),
+		Found: prometheusTask,
+	}, {
 		Name:  "a health check has more than 10 retries",
 		Stack: "dev",
 		By:    stacktest.Set(prometheusTask, prometheusContainer+".healthCheck.retries", 11.0),
@@ -334,7 +340,8 @@ func healthCheckIsAccepted(v *stacktest.Violations, c stacktest.Resource) {
 		return
 	}
 	command := c.Strings("healthCheck.command")
-	v.Want(len(command) > 1 && (command[0] == "CMD" || command[0] == "CMD-SHELL"),
+	forms := []string{"CMD", "CMD-SHELL"}
+	v.Want(len(command) > 1 && slices.Contains(forms, command[0]) && !slices.Contains(forms, command[1]),
 		c.Address, "want a health check by CMD or CMD-SHELL, have %v", command)
 	within := func(path string, least, most float64) bool {
 		return !c.Has(path) || c.Number(path) >= least && c.Number(path) <= most

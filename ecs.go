@@ -86,7 +86,7 @@ func configure(t *task, svc config.Service) *container {
 	app.setSecrets(svc.Secrets)
 	if len(svc.HealthCheck.Command) > 0 {
 		app.HealthCheck = &containerHealthCheck{
-			Command:     append([]string{"CMD"}, svc.HealthCheck.Command...),
+			Command:     svc.HealthCheck.ContainerCommand(),
 			Interval:    30,
 			Timeout:     5,
 			Retries:     3,

@@ -74,8 +74,18 @@ type HealthCheck struct {
 
 	// time in which a new task may fail its checks
 	GracePeriod int `yaml:"grace_period" allowed:"0..7200 seconds"`
-	// additional check that runs in the container; for services without a route
+	// additional check that runs in the container; for services without a route; a program with its
+	// arguments, or in the form of ECS, which begins with CMD or CMD-SHELL
 	Command []string `yaml:"command"`
+}
+
+// ContainerCommand returns the command in the form of ECS, whose first element says how to run the
+// others: CMD as a program with its arguments, CMD-SHELL as a text for a shell.
+func (h HealthCheck) ContainerCommand() []string {
+	if len(h.Command) == 0 || h.Command[0] == "CMD" || h.Command[0] == "CMD-SHELL" {
+		return h.Command
+	}
+	return append([]string{"CMD"}, h.Command...)
 }
 
 // Metrics says where Prometheus finds the metrics of a task.
@@ -140,7 +150,7 @@ var (
 		`|ssm:[a-z0-9-]+:[0-9]{12}:parameter/\S+)$`)
 	keyARN     = form("key", `^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]+$`)
 	actionName = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
-	codes      = form("codes", `^[2-4][0-9]{2}([-,][2-4][0-9]{2})*$`)
+	codes      = form("codes", `^[2-4][0-9]{2}(-[2-4][0-9]{2})?(,[2-4][0-9]{2}(-[2-4][0-9]{2})?)*$`)
 	_          = form("path", `^/`)
 
 	// environmentValue is the path of a variable of a container.
@@ -263,10 +273,29 @@ func (c checker) permissions(s Service) {
 }
 
 func (c checker) healthCheck(h HealthCheck) {
-	c.want(strings.HasPrefix(h.Path, "/"), "path", "want a path that starts with /, have %q", h.Path)
-	c.want(codes.MatchString(h.Codes), "codes", "want HTTP codes such as 200-299 or 200,204, have %q", h.Codes)
+	c.want(strings.HasPrefix(h.Path, "/") && len(h.Path) <= 1024, "path",
+		"want a path that starts with /, at most 1024 characters, have %q", h.Path)
+	valid := codes.MatchString(h.Codes)
+	c.want(valid, "codes", "want HTTP codes such as 200-299 or 200,204, have %q", h.Codes)
+	for one := range strings.SplitSeq(h.Codes, ",") {
+		low, high, isRange := strings.Cut(one, "-")
+		c.want(!valid || !isRange || low < high, "codes", "want a range that ends above its start, have %q", one)
+	}
+	if len(h.Command) > 0 {
+		c.want(h.Command[0] != "NONE", "command", "want a program, or no key for no check in the container, have NONE")
+		c.healthCommand(h.ContainerCommand())
+	}
 	c.want(h.Timeout < h.Interval, "timeout",
 		"want less than %s (%d), have %d", c.full("interval"), h.Interval, h.Timeout)
+}
+
+// healthCommand checks a container's health check in the form of ECS.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html
+func (c checker) healthCommand(command []string) {
+	c.want(len(command) > 1 && command[1] != "", "command", "want a program after %s", command[0])
+	c.want(command[0] != "CMD-SHELL" || len(command) <= 2, "command",
+		"want one text after CMD-SHELL, which a shell runs, have %d; for a program with arguments, use CMD",
+		len(command)-1)
 }
 
 func (c checker) metrics(s Service) {
@@ -310,7 +339,12 @@ func (w warner) services() {
 func (w warner) service(s Service) {
 	w.idle(s.Metrics.Enabled, "while "+w.full("metrics.enabled")+" is false", "metrics.port", "metrics.path")
 	w.idle(s.Routed(), "without a route", "health_check.path", "health_check.codes", "health_check.interval",
-		"health_check.timeout", "health_check.grace_period")
+		"health_check.timeout")
+	w.idle(s.Routed() || len(s.HealthCheck.Command) > 0, "without a route or "+w.full("health_check.command"),
+		"health_check.grace_period")
+	w.warn(len(s.HealthCheck.Command) > 0 && s.HealthCheck.GracePeriod > 300, "health_check.grace_period",
+		"failures of the check in the container count after 300 seconds, the most that ECS supports, not after %d",
+		s.HealthCheck.GracePeriod)
 	w.idle(s.UsesDatabase(), "while "+w.full("database")+" is none", "connections", "query_timeout")
 	w.idle(len(s.Secrets) > 0, "without "+w.full("secrets"), "secret_keys")
 	w.route(s)

@@ -53,3 +53,19 @@ services:
 		})
 	}
 }
+
+// Both forms of ECS, and a program alone, as people write them.
+func TestHealthCheckCommandHasTheFormOfECS(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ command, want []string }{
+		{nil, nil},
+		{[]string{"/bin/check"}, []string{"CMD", "/bin/check"}},
+		{[]string{"/bin/check", "CMD"}, []string{"CMD", "/bin/check", "CMD"}},
+		{[]string{"CMD", "/bin/check"}, []string{"CMD", "/bin/check"}},
+		{[]string{"CMD-SHELL", "a || b"}, []string{"CMD-SHELL", "a || b"}},
+	} {
+		if got := (HealthCheck{Command: c.command}).ContainerCommand(); !slices.Equal(got, c.want) {
+			t.Errorf("%q: is %q, want %q", c.command, got, c.want)
+		}
+	}
+}

@@ -57,7 +57,7 @@ var formats = map[string]string{
 	"services.<name>.route.sources":         "IPv4 blocks",
 	"services.<name>.health_check.path":     "a path, such as `/healthy`",
 	"services.<name>.health_check.codes":    "codes and ranges of 200 to 499, such as `200`, `200-299` or `200,204`",
-	"services.<name>.health_check.command":  "texts",
+	"services.<name>.health_check.command":  "texts, such as `[/bin/check]` or `[CMD-SHELL, test -f /tmp/alive]`",
 	"services.<name>.metrics.path":          "a path",
 	"services.<name>.scaling.max":           "`tasks` to 5000",
 	"services.<name>.scaling.schedules.<name>.at": "`cron(minute hour day month weekday year)` or " +
