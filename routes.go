@@ -92,7 +92,7 @@ func newHidingRule(s *scope, name string, listener *string) cdktf.ITerraformDepe
 		&lblistenerrule.LbListenerRuleConfig{
 			ListenerArn: listener,
 			Priority:    number(svc.Route.Priority - 1),
-			Condition:   ruleConditions(svc.Route, []string{svc.Metrics.Path, svc.Metrics.Path + "/*"}),
+			Condition:   ruleConditions(svc.Route, svc.HiddenPaths()),
 			Action: &[]*lblistenerrule.LbListenerRuleAction{{
 				Type: jsii.String("fixed-response"),
 				FixedResponse: &lblistenerrule.LbListenerRuleActionFixedResponse{

@@ -15,7 +15,7 @@ type Route struct {
 	// priority of the listener rule: lowest first, unique; 0 without a route
 	Priority int `yaml:"priority" allowed:"within 0..49999"`
 	// path patterns; * matches any text, ? any character
-	Paths   []string            `yaml:"paths" allowed:"~path"`
+	Paths   []string            `yaml:"paths" allowed:"~path_pattern"`
 	Hosts   []string            `yaml:"hosts" allowed:"~host"`   // host patterns, with * and ?
 	Headers map[string][]string `yaml:"headers"`                 // values of each HTTP header
 	Sources []string            `yaml:"sources" allowed:"~cidr"` // CIDR blocks of clients
@@ -32,6 +32,18 @@ func (s Service) Routed() bool {
 	r := s.Route
 	return len(r.Paths)+len(r.Hosts)+len(r.Headers)+len(r.Sources) > 0
 }
+
+// hiding returns the conditions of the rule that blocks the metrics path of a service that
+// [Service.HidesMetrics].
+func (s Service) hiding() Route {
+	r := s.Route
+	r.Paths = s.HiddenPaths()
+	return r
+}
+
+// HiddenPaths returns the patterns of the paths that the load balancer blocks for a service that
+// [Service.HidesMetrics].
+func (s Service) HiddenPaths() []string { return []string{s.Metrics.Path, s.Metrics.Path + "/*"} }
 
 // values returns the number of values in all conditions.
 func (r Route) values() int {
@@ -59,13 +71,42 @@ func (r Route) conditions() string {
 	for header, values := range r.Headers {
 		headers[strings.ToLower(header)] = sorted(values)
 	}
-	return fmt.Sprintf("%q %q %q %q", sorted(r.Paths), sorted(r.Hosts), sorted(r.Sources), headers)
+	return fmt.Sprintf("%q %q %q %q", sorted(r.Paths), sorted(lower(r.Hosts)), sorted(r.Sources), headers)
 }
 
+// covers reports whether a route matches every request that another one matches. It is false for
+// some pairs of wildcards of which that is true.
+func (r Route) covers(other Route) bool {
+	for header, values := range r.Headers {
+		covered := false
+		for name, others := range other.Headers {
+			covered = covered || strings.EqualFold(header, name) && allCovered(lower(values), lower(others))
+		}
+		if !covered {
+			return false
+		}
+	}
+	anyOr := func(values []string, anything string) []string {
+		if len(values) == 0 {
+			return []string{anything}
+		}
+		return values
+	}
+	return allCovered(anyOr(r.Paths, "/*"), anyOr(other.Paths, "/*")) &&
+		allCovered(lower(anyOr(r.Hosts, "*")), lower(anyOr(other.Hosts, "*"))) &&
+		allContained(anyOr(r.Sources, "0.0.0.0/0"), anyOr(other.Sources, "0.0.0.0/0"))
+}
+
+// What ALB accepts in the values of a rule's conditions.
+// https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
 var (
-	hostPattern = form("host", `^[A-Za-z0-9.*?-]+$`)
+	hostPattern = form("host", `^[A-Za-z0-9.*?-]+\.[A-Za-z]+$`)
+	pathPattern = form("path_pattern", "^/[A-Za-z0-9_.$/~\"'@:+&*?-]*$")
 	headerName  = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40}$")
 )
+
+// pathCharacters are the characters of pathPattern for a message.
+const pathCharacters = `_ - . $ / ~ " ' @ : + & * ?`
 
 // ruleLimit is AWS's limit on the rules of a listener.
 const ruleLimit = 100
@@ -79,23 +120,27 @@ func (c checker) route(s Service) {
 		c.between("priority", r.Priority, 0, 49999)
 		return
 	}
-	lowest, values := 1, r.values()
+	lowest, values, wildcards := 1, r.values(), r.wildcards()
 	if s.HidesMetrics() { // by a rule with the preceding priority, which has two paths
-		lowest, values = 2, max(values, values-len(r.Paths)+2)
+		hiding := s.hiding()
+		lowest, values, wildcards = 2, max(values, hiding.values()), max(wildcards, hiding.wildcards())
 	}
 	c.between("priority", r.Priority, lowest, 49999)
 	c.headers(r.Headers)
 	c.each("hosts", r.Hosts, func(c checker, host string) {
-		ok := hostPattern.MatchString(host) && strings.Contains(host, ".") && len(host) <= 128
-		c.want(ok, "", "want a host such as shop.example.com or *.example.com, at most 128 characters, have %q", host)
+		c.want(hostPattern.MatchString(host) && len(host) <= 128, "", "want a host such as shop.example.com or "+
+			"*.example.com, with letters only after the last dot, at most 128 characters, have %q", host)
 	})
 	c.want(values <= 5, "",
 		"want at most 5 values in all conditions together, AWS's limit, have %d", values)
-	c.want(r.wildcards() <= 6, "",
-		"want at most 6 wildcards (* and ?) in all conditions together, AWS's limit, have %d", r.wildcards())
+	c.want(wildcards <= 6, "",
+		"want at most 6 wildcards (* and ?) in all conditions together, AWS's limit, have %d", wildcards)
 	c.each("paths", r.Paths, func(c checker, path string) {
 		c.want(strings.HasPrefix(path, "/") && len(path) <= 128, "",
 			"want a path that starts with /, at most 128 characters, have %q", path)
+		c.want(path == "" || path[0] != '/' || pathPattern.MatchString(path), "",
+			"want letters without accents, digits and %s, the characters of ALB's path patterns, have %q",
+			pathCharacters, path)
 	})
 	c.cidrs("sources", r.Sources)
 }
@@ -117,6 +162,7 @@ func (c checker) headers(headers map[string][]string) {
 func (c checker) routes(services map[string]Service) {
 	priorities, conditions := map[int]string{}, map[string]string{} // each with the path of the service
 	for name, s := range inOrder(services) {
+		c.reachable(name, services)
 		if !s.Routed() {
 			continue
 		}
@@ -140,7 +186,32 @@ func (c checker) routes(services map[string]Service) {
 		"one for each route and one for each blocked metrics path, have %d", ruleLimit, len(priorities))
 }
 
+// reachable checks that no route with a lower priority receives every request of a service.
+func (c checker) reachable(name string, services map[string]Service) {
+	own := services[name].Route
+	for other, s := range inOrder(services) {
+		first := s.Routed() && services[name].Routed() && s.Route.Priority < own.Priority
+		c.want(!first || !s.Route.covers(own) || s.Route.conditions() == own.conditions(), name+".route.priority",
+			"want a priority before %d, that of %s, whose route matches every request of this one, have %d",
+			s.Route.Priority, c.full(other), own.Priority)
+	}
+}
+
 func (w warner) route(s Service) {
+	w.hosts(s)
 	w.idle(s.Routed(), "without paths, hosts, headers or sources",
 		"route.priority", "route.deregistration_lag", "route.slow_start")
+}
+
+// hosts warns of host names that the certificate of the platform does not have.
+func (w warner) hosts(s Service) {
+	lb := w.cfg.LoadBalancer
+	if lb.Domain == "" || lb.CertificateARN != "" {
+		return
+	}
+	for i, host := range s.Route.Hosts {
+		w.at("route", "hosts").warn(!patternCovers(strings.ToLower(host), lb.Domain), strconv.Itoa(i),
+			"the certificate and the DNS record are for load_balancer.domain (%s) only: "+
+				"browsers reject this name, unless a proxy in front of the load balancer serves it", lb.Domain)
+	}
 }

@@ -303,6 +303,9 @@ func (c checker) metrics(s Service) {
 	c.want(strings.HasPrefix(path, "/"), "path", "want a path that starts with /, have %q", path)
 	c.want(!s.HidesMetrics() || path != "/", "path",
 		"want another path, because the load balancer blocks the metrics path, have /")
+	c.want(!s.HidesMetrics() || path == "/" || pathPattern.MatchString(path) && len(path+"/*") <= 128, "path",
+		"want letters without accents, digits and %s, at most 126, because a rule of the load balancer blocks "+
+			"the metrics path, have %q", pathCharacters, path)
 }
 
 // image checks the reference of a container's image.
