@@ -1,5 +1,7 @@
 package config
 
+import "math"
+
 // Backup configures scheduled snapshots, which the platform takes and deletes itself. They are the
 // second layer, after the point-in-time recovery of RDS.
 type Backup struct {
@@ -48,4 +50,23 @@ func (c checker) duringBackupWindow(b Backup) bool {
 	minute, fixed := cronMinute(b.Schedule)
 	daily, valid := parseDaily(c.cfg.Database.BackupWindow)
 	return fixed && valid && b.Timezone == "UTC" && daily.includes(minute)
+}
+
+// snapshotQuota is RDS's default quota of manual snapshots, for all databases of an account in a
+// region: quota L-272F1212.
+// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
+const snapshotQuota = 100
+
+// snapshots returns the number of snapshots that the platform keeps.
+func (b Backup) snapshots() int {
+	return max(b.Minimum, int(math.Ceil(float64(b.Retention)*timesPerDay(b.Schedule))))
+}
+
+func (w warner) backup() {
+	b := w.cfg.Backup
+	w = w.at("backup")
+	// The other databases of the account need some, too.
+	w.warn(b.snapshots() >= snapshotQuota*9/10, "retention",
+		"the schedule makes %d snapshots in this time, and RDS allows %d in a region by default: from then on every "+
+			"backup fails; take fewer, or request a higher quota (L-272F1212)", b.snapshots(), snapshotQuota)
 }

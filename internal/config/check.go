@@ -33,6 +33,7 @@ func warn(cfg *Config, doc *Document) {
 	w.services()
 	w.database()
 	w.monitoring()
+	w.backup()
 }
 
 // place is a path of a configuration. The keys of its methods are relative to it; "" is the path

@@ -14,6 +14,9 @@ var (
 	cronText = regexp.MustCompile(`^cron\(([^() ]+) ([^() ]+) ([^() ]+) ([^() ]+) ([^() ]+) ([^() ]+)\)$`)
 	rateText = regexp.MustCompile(`^rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)$`)
 
+	cronMonths   = strings.Fields("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC")
+	cronWeekdays = strings.Fields("SUN MON TUE WED THU FRI SAT")
+
 	dailyWindow  = form("backup_window", `^`+timeOfDay+`-`+timeOfDay+`$`)
 	weeklyWindow = form("maintenance_window", `^`+weekday+`:`+timeOfDay+`-`+weekday+`:`+timeOfDay+`$`)
 )
@@ -31,11 +34,10 @@ func isCron(text string) bool {
 	if fields == nil || (fields[3] == "?") == (fields[5] == "?") {
 		return false
 	}
-	months := []string{"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}
 	return cronField(fields[1], 0, 59) &&
 		cronField(fields[2], 0, 23) &&
 		cronDay(fields[3]) &&
-		cronField(strings.ToUpper(fields[4]), 1, 12, months...) &&
+		cronField(strings.ToUpper(fields[4]), 1, 12, cronMonths...) &&
 		cronWeekday(strings.ToUpper(fields[5])) &&
 		cronField(fields[6], 1970, 2199)
 }
@@ -76,7 +78,7 @@ func cronWeekday(text string) bool {
 	}
 	day, nth, counted := strings.Cut(strings.TrimSuffix(text, "L"), "#")
 	one := counted || strings.HasSuffix(text, "L")
-	return cronField(day, 1, 7, "SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT") &&
+	return cronField(day, 1, 7, cronWeekdays...) &&
 		!strings.Contains(day, "/") &&
 		(!one || !strings.ContainsAny(day, ",-*")) &&
 		(!counted || cronField(nth, 1, 5) && len(nth) == 1)
@@ -124,6 +126,67 @@ func hoursBetween(schedule string) int {
 	}
 	minutes := count * map[byte]int{'m': 1, 'h': 60, 'd': minutesOfDay}[unit[0]]
 	return (minutes + 59) / 60
+}
+
+// timesPerDay returns how often a schedule fires, on average; 0 for a text that is no schedule.
+func timesPerDay(schedule string) float64 {
+	var count int
+	var unit string
+	if _, err := fmt.Sscanf(schedule, "rate(%d %s", &count, &unit); err == nil && count > 0 {
+		minutes := count * map[byte]int{'m': 1, 'h': 60, 'd': minutesOfDay}[unit[0]]
+		return float64(minutesOfDay) / float64(minutes)
+	}
+	fields := cronText.FindStringSubmatch(schedule)
+	if fields == nil {
+		return 0
+	}
+	days, months := 1.0, float64(cronCount(fields[4], 1, 12))/12
+	switch day, weekday := fields[3], fields[5]; {
+	case strings.ContainsAny(day, "LW") || strings.ContainsAny(weekday, "#") || strings.HasSuffix(weekday, "L"):
+		days = 12.0 / 365
+	case day == "?" && weekday != "*":
+		days = float64(cronCount(weekday, 1, 7)) / 7
+	case day != "*" && day != "?":
+		days = float64(cronCount(day, 1, 31)) * 12 / 365
+	}
+	return float64(cronCount(fields[1], 0, 59)*cronCount(fields[2], 0, 23)) * days * months
+}
+
+// cronCount returns how many values a field that [cronField] accepts has.
+func cronCount(text string, low, high int) int {
+	values := map[int]bool{}
+	for part := range strings.SplitSeq(text, ",") {
+		span, step, stepped := strings.Cut(part, "/")
+		from, to, ranged := strings.Cut(span, "-")
+		first, last := cronValue(from, low), cronValue(to, high)
+		switch {
+		case span == "*":
+			first, last = low, high
+		case !ranged && !stepped:
+			last = first
+		}
+		every, err := strconv.Atoi(step)
+		if err != nil || every < 1 {
+			every = 1
+		}
+		for value := first; value <= last; value += every {
+			values[value] = true
+		}
+	}
+	return len(values)
+}
+
+// cronValue reads a number, or the name of a month or a weekday.
+func cronValue(text string, otherwise int) int {
+	for _, names := range [][]string{cronWeekdays, cronMonths} {
+		if i := slices.Index(names, strings.ToUpper(text)); i >= 0 {
+			return i + 1
+		}
+	}
+	if number, err := strconv.Atoi(text); err == nil {
+		return number
+	}
+	return otherwise
 }
 
 // window is a span of time: the minute of the day or of the week in which it starts, and its length
