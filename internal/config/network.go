@@ -106,6 +106,10 @@ func (c checker) cidrs(key string, blocks []string) {
 	c.unique(key, blocks, "block")
 }
 
+// addressQuota is the default quota of Elastic IP addresses in a region.
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const addressQuota = 5
+
 func (w warner) network() {
 	n := w.cfg.Network
 	letters := zoneLetters(w.cfg.Region)
@@ -115,6 +119,9 @@ func (w warner) network() {
 			"%s has zones %s in most accounts; terraform plan fails if yours does not have this one",
 			w.cfg.Region, strings.Join(strings.Split(letters, ""), ", "))
 	}
+	w.warn(n.NAT == "per-zone" && len(n.Zones) > addressQuota, "network.nat",
+		"needs %d Elastic IP addresses, and AWS allows %d in a region by default: request a higher quota (L-0263D0A3) "+
+			"first, or the deployment fails", len(n.Zones), addressQuota)
 	w.warn(w.cfg.Production() && n.NAT == "single", "network.nat",
 		"an outage of the first zone cuts all zones off from the internet; want per-zone")
 }

@@ -65,4 +65,21 @@ func (c checker) scalingSchedule(name string, s ScalingSchedule) {
 func (w warner) scaling(s Service) {
 	w.idle(s.Scaled(), "while "+w.full("scaling.max")+" is not above tasks",
 		"scaling.cpu", "scaling.memory", "scaling.requests")
+	w.fromZero(s)
+}
+
+// fromZero warns of a service that automatic scaling cannot start: the metrics that it follows
+// are those of running tasks.
+// https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html
+func (w warner) fromZero(s Service) {
+	const reason = "AWS scales by the metrics of running tasks, and there are none with 0 tasks"
+	raised := false
+	for name, schedule := range inOrder(s.Scaling.Schedules) {
+		raised = raised || schedule.Min > 0
+		w.warn(schedule.Min == 0 && schedule.Max > 0, "scaling.schedules."+name+".min", "%s: after the last task is "+
+			"stopped, none starts until another schedule raises min; want 1 or more, or 0 in %s too", reason,
+			w.full("scaling.schedules."+name+".max"))
+	}
+	w.warn(s.Tasks == 0 && s.Scaling.Max > 0 && !raised, "tasks",
+		"no task ever starts: %s; want 1 or more, or 0 in %s too", reason, w.full("scaling.max"))
 }
