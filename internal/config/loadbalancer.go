@@ -80,6 +80,8 @@ func (c checker) domain(lb LoadBalancer) {
 	}
 	c.want(domainName.MatchString(lb.Domain), "domain",
 		"want a domain name such as shop.example.com, have %q", lb.Domain)
+	c.want(len(lb.Domain) <= 64 || lb.CertificateARN != "", "domain", "want at most 64 characters, the limit of ACM "+
+		"for the name of a certificate, or load_balancer.certificate_arn, have %d", len(lb.Domain))
 	c.want(lb.HostedZone != "" || lb.CertificateARN != "", "domain", "want load_balancer.hosted_zone too, "+
 		"the Route 53 zone that validates the certificate, or load_balancer.certificate_arn")
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -146,8 +147,12 @@ var (
 		`(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
 	numericUser  = form("user", `^[1-9][0-9]{0,9}$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	secretARN    = form("secret", `^arn:aws:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:\S+`+
-		`|ssm:[a-z0-9-]+:[0-9]{12}:parameter/\S+)$`)
+	// What ECS can read: a parameter, or a secret with its suffix, alone or with JSON key, stage and
+	// version. The role's policy names the resource, so that a secret without suffix would be denied.
+	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
+	secretARN = form("secret", `^arn:aws:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:`+
+		`[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}(:[^:\s]*:[^:\s]*:[^:\s]*)?`+
+		`|ssm:[a-z0-9-]+:[0-9]{12}:parameter(/[A-Za-z0-9_.-]+)+)$`)
 	keyARN     = form("key", `^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]+$`)
 	actionName = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
 	codes      = form("codes", `^[2-4][0-9]{2}(-[2-4][0-9]{2})?(,[2-4][0-9]{2}(-[2-4][0-9]{2})?)*$`)
@@ -197,7 +202,9 @@ func (c checker) service(s Service) {
 		c.image("image", s.Image)
 	}
 	c.size(s.CPU, s.Memory)
-	c.want(numericUser.MatchString(s.User), "user", "want a numeric user ID in quotes, not 0 (root), have %q", s.User)
+	user, _ := strconv.ParseInt(s.User, 10, 64)
+	c.want(numericUser.MatchString(s.User) && user <= math.MaxInt32, "user",
+		"want a numeric user ID in quotes, 1 to %d and not 0 (root), have %q", math.MaxInt32, s.User)
 	c.want(s.Scratch >= 16 && s.Scratch <= s.Memory/2, "scratch",
 		"want 16 to half of %s (%d), because files in /tmp use memory, have %d",
 		c.full("memory"), s.Memory/2, s.Scratch)
@@ -224,7 +231,10 @@ func (c checker) secrets(s Service) {
 	for name, reference := range inOrder(s.Secrets) {
 		secret, valid := c.at("secrets", name), secretARN.MatchString(reference)
 		secret.variable(name, s)
-		secret.want(valid, "", "want the ARN of a secret or parameter, not its value")
+		secret.want(valid, "", "want %s", wantedReference(reference))
+		parts := strings.Split(reference, ":")
+		secret.want(!valid || len(parts) < 10 || parts[8] == "" || parts[9] == "", "",
+			"want a stage or a version after the JSON key, not both")
 		secret.want(!valid || regionOf(reference) == region, "",
 			"want an ARN in %s, the stack's region, have one in %s", region, regionOf(reference))
 		_, both := s.Environment[name]
@@ -236,6 +246,19 @@ func (c checker) secrets(s Service) {
 		c.want(!valid || regionOf(key) == region, "",
 			"want a key in %s, the region of the secrets, have one in %s", region, regionOf(key))
 	})
+}
+
+// wantedReference says what is wanted instead of an invalid reference to a secret, without showing
+// it: it may be the secret itself.
+func wantedReference(reference string) string {
+	switch {
+	case strings.HasPrefix(reference, "arn:aws:secretsmanager:"):
+		return "the ARN of a secret, which ends in a dash and six characters, alone or followed by " +
+			":<JSON key>:<stage>:<version>, of which each may be empty, such as ...:secret:shop-AbCdEf:password::"
+	case strings.HasPrefix(reference, "arn:aws:ssm:"):
+		return "the ARN of a parameter, without a version, such as arn:aws:ssm:...:parameter/shop/token"
+	}
+	return "the ARN of a secret or parameter, not its value"
 }
 
 // regionOf returns the region in an ARN; "" if there is none.

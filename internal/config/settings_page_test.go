@@ -35,7 +35,7 @@ var formats = map[string]string{
 	"state.region":                  "an AWS region",
 	"network.cidr":                  "a private IPv4 block of /16 to /22, such as `10.0.0.0/16`",
 	"network.zones":                 "2 to 6 letters of `a` to `h`",
-	"load_balancer.domain":          "a domain name, such as `shop.example.com`",
+	"load_balancer.domain":          "a domain name of at most 64 characters, such as `shop.example.com`",
 	"load_balancer.hosted_zone":     "the name of a zone that contains the domain, such as `example.com`",
 	"load_balancer.certificate_arn": "the ARN of an ACM certificate in the stack's region",
 	"load_balancer.sources":         "1 to 30 IPv4 blocks, such as `203.0.113.0/24`",
@@ -43,11 +43,11 @@ var formats = map[string]string{
 		"`quay.io/team/web:1.4.2`; not `latest`",
 	"services.<name>.memory":      "see [Fargate sizes](#fargate-sizes)",
 	"services.<name>.command":     "texts",
-	"services.<name>.user":        "a number in quotes, not `0`",
+	"services.<name>.user":        "a number in quotes, `1` to `2147483647`",
 	"services.<name>.scratch":     "16 to half of `memory`",
 	"services.<name>.environment": "names of letters, digits and underscores; texts as values",
-	"services.<name>.secrets": "ARNs of secrets or parameters in the stack's region, " +
-		"never the secret itself",
+	"services.<name>.secrets": "ARNs of secrets or parameters in the stack's region, never the secret itself; " +
+		"after a secret's ARN, `:<JSON key>:<stage>:<version>`, of which each may be empty",
 	"services.<name>.secret_keys":           "ARNs of KMS keys in the stack's region",
 	"services.<name>.permissions.actions":   "names without `*`, such as `s3:GetObject`",
 	"services.<name>.permissions.resources": "ARNs",
