@@ -3,6 +3,7 @@ package yaml
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
@@ -34,7 +35,12 @@ func (doc *Document) parse(text []byte) ast.Node {
 		doc.refuse(positionOfToken(deep), "", "is nested too deeply: want at most %d levels on one line", depthLimit)
 		return nil
 	}
-	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // the decoder reports them, with their path
+	if key := keyWithColon(tokens); key != nil {
+		doc.refuse(positionOfToken(key), "", "put the key in quotes: it contains a colon")
+		return nil
+	}
+	// The decoder reports duplicate keys, with their path.
+	tree, err := parser.Parse(joinColons(tokens), 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		doc.syntaxError(err)
 		return nil
@@ -101,6 +107,8 @@ func tooDeep(tokens token.Tokens) *token.Token {
 	return nil
 }
 
+const quotesHint = "; put a text in quotes that contains a colon and a space, or ends in a colon"
+
 // syntaxError reports an error of the parser at its own position.
 func (doc *Document) syntaxError(err error) {
 	at, message := fileStart, err.Error()
@@ -110,6 +118,9 @@ func (doc *Document) syntaxError(err error) {
 	}
 	if errors.As(err, &located) {
 		at, message = positionOfToken(located.GetToken()), located.GetMessage()
+	}
+	if strings.HasPrefix(message, "mapping value is not allowed") {
+		message += quotesHint
 	}
 	doc.refuse(at, "", "not valid YAML: %s", message)
 }
