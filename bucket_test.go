@@ -14,6 +14,7 @@ const (
 	backupBucketAccessBlock = "aws_s3_bucket_public_access_block.backup_bucket_public_access_block"
 	backupBucketVersioning  = "aws_s3_bucket_versioning.backup_bucket_versioning"
 	backupBucketPolicy      = "aws_s3_bucket_policy.backup_bucket_policy"
+	backupBucketOwnership   = "aws_s3_bucket_ownership_controls.backup_bucket_ownership"
 
 	accessLogsBucket           = "aws_s3_bucket.access_logs_bucket"
 	accessLogsBucketEncryption = "aws_s3_bucket_server_side_encryption_configuration.access_logs_bucket_encryption"
@@ -36,8 +37,11 @@ var bucketOrderPromises = []stacktest.Promise{{
 	}, {
 		Name:  "an object is stored before the bucket has versioning",
 		Stack: "prod",
-		By:    stacktest.RemoveDependency(prometheusConfigObject, "aws_s3_bucket_versioning."),
-		Found: prometheusConfigObject,
+		By: stacktest.Create("aws_s3_object.restore_guide", map[string]any{
+			"bucket": idOf(backupBucket), "key": "README",
+			"depends_on": []any{backupBucketPolicy, backupBucketEncryption, backupBucketOwnership},
+		}),
+		Found: "aws_s3_object.restore_guide",
 	}, {
 		Name:  "a bucket's policy and its public access block are changed at the same time",
 		Stack: "prod",
@@ -139,8 +143,7 @@ var bucketPromises = []stacktest.Promise{{
 	}, {
 		Name:  "a bucket's objects may belong to other accounts",
 		Stack: "prod",
-		By: stacktest.Set("aws_s3_bucket_ownership_controls.backup_bucket_ownership", "rule.object_ownership",
-			"ObjectWriter"),
+		By:    stacktest.Set(backupBucketOwnership, "rule.object_ownership", "ObjectWriter"),
 		Found: backupBucket,
 	}, {
 		Name:  "a bucket keeps noncurrent versions for ever",

@@ -244,23 +244,17 @@ func (users *DatabaseUsers) connect(t *task, app *container) {
 //go:embed functions/database/certificates/*.pem
 var certificates embed.FS
 
-// Where a container finds the certificates.
-const certificateFolder, certificateFile = "/certificates", "/certificates/rds.pem"
+// certificateFile is where a container finds the certificates.
+const certificateFile = "/certificates/rds.pem"
 
-// deliverCertificates makes a container wait for another one that writes RDS's certificates to a
-// volume that both mount, since public images do not contain them.
+// deliverCertificates gives a container RDS's certificates, which public images do not contain.
 func deliverCertificates(t *task, app *container) {
 	text, err := certificates.ReadFile("functions/database/certificates/" + t.cfg.Region + ".pem")
 	if err != nil {
 		panic(err) // checked with the configuration
 	}
-	const name = "rds-certificates" // no service can have a name with a dash
-	c := t.preparation(name, t.cfg.Database.CertificateImage)
-	c.EntryPoint = []string{"/bin/sh", "-c"}
-	c.Command = []string{`printf '%s' "$CERTIFICATES" > ` + certificateFile}
-	c.setEnvironment(map[string]string{"CERTIFICATES": string(text)})
-	t.volume(name)
-	c.mount(name, certificateFolder, false)
-	app.mount(name, certificateFolder, true)
-	app.startAfter(c)
+	t.deliver(app, t.cfg.Database.CertificateImage, textFile{
+		name: "rds-certificates", // no service can have a name with a dash
+		path: certificateFile, variable: "CERTIFICATES", text: string(text),
+	})
 }

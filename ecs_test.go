@@ -101,6 +101,12 @@ var execPromises = []stacktest.Promise{{
 		By:    stacktest.Delete(prometheusPolicy),
 		Found: prometheusService,
 	}, {
+		Name:  "the task role of a service with ECS Exec allows decrypting with another key than the sessions'",
+		Stack: "prod",
+		By: stacktest.Set(prometheusPolicy, "policy.Statement[Sid=SessionKey].Resource",
+			[]any{"${aws_kms_key.logs_key.arn}"}),
+		Found: prometheusService,
+	}, {
 		Name:  "a service without ECS Exec has the agent's permissions and folders",
 		Stack: "dev",
 		By:    stacktest.Set(prometheusService, "enable_execute_command", false),
@@ -275,6 +281,10 @@ var execActions = []string{
 func execWorks(s stacktest.Stack, v *stacktest.Violations) {
 	for _, t := range serviceTasks(s) {
 		enabled := t.service.Is("enable_execute_command", true)
+		cluster := s.Resource(t.service.Reference("cluster"))
+		sessionKey := cluster.Reference("configuration.execute_command_configuration.kms_key_id")
+		v.Want(!enabled || roleAllows(s, t.definition.Reference("task_role_arn"), "kms:Decrypt", sessionKey),
+			t.service.Address, "enables ECS Exec, but its task role does not allow decrypting with %s", sessionKey)
 		var actions []string
 		for _, statement := range rolePermissions(s, t.definition.Reference("task_role_arn")) {
 			actions = append(actions, statement.Strings("Action")...)

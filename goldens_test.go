@@ -48,10 +48,6 @@ var layout = golden.Layout{
 		{Kind: "aws_cloudwatch_dashboard", Argument: "dashboard_body", ID: "*", File: "dashboards/*.json"},
 		{Kind: "aws_lambda_invocation", Argument: "input", ID: "*", File: "inputs/*.json"},
 		{Kind: "aws_scheduler_schedule", Argument: "target.input", ID: "*", File: "inputs/*.json"},
-		{
-			Kind: "aws_s3_object", Argument: "content",
-			ID: "prometheus_configuration", File: "objects/prometheus.yml",
-		},
 	},
 }
 

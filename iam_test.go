@@ -353,10 +353,10 @@ var (
 		"secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
 		"kms:GenerateDataKey", "ecs:UpdateService",
 	}
-	// discovery/aws/ecs.go of Prometheus 3.16, and its configuration
+	// discovery/aws/ecs.go of Prometheus 3.16
 	prometheusCalls = []string{
 		"ec2:DescribeNetworkInterfaces", "ecs:DescribeClusters", "ecs:DescribeServices", "ecs:DescribeTasks",
-		"ecs:ListServices", "ecs:ListTasks", "s3:GetObject", "s3:GetObjectVersion",
+		"ecs:ListServices", "ecs:ListTasks",
 	}
 	// The managed policy AmazonRDSEnhancedMonitoringRole
 	monitoringCalls = []string{

@@ -163,12 +163,12 @@ var permissionPromises = []stacktest.Promise{{
 	Name:  "a role that allows using encrypted resources allows using their keys",
 	Check: rolesAllowUsingKeys,
 	BrokenBy: []stacktest.Break{{
-		Name:  "the role of Prometheus does not allow decrypting its configuration",
+		Name:  "a role allows reading a bucket's objects, but not decrypting them",
 		Stack: "prod",
-		By: stacktest.Set(
-			prometheusPolicy, "policy.Statement[Sid=SessionKey].Resource",
-			[]any{"${aws_kms_key.logs_key.arn}"},
-		),
+		By: stacktest.Append(prometheusPolicy, "policy.Statement", map[string]any{
+			"Sid": "Backups", "Effect": "Allow", "Action": []any{"s3:GetObject"},
+			"Resource": []any{arnOf(backupBucket) + "/*"},
+		}),
 		Found: prometheusTaskRole,
 	}, {
 		Name:  "the backup function's role does not allow encrypting messages to the topic",

@@ -63,12 +63,12 @@ var policyPromises = []stacktest.Promise{{
 		By:    stacktest.Set(alertsTopicPolicy, "policy.Statement[Sid=Alarms].Action", []any{"sns:PublishMessage"}),
 		Found: alertsTopicPolicy,
 	}, {
-		Name:  "the role of Prometheus names a bucket instead of the bucket's objects",
+		Name:  "a role reads the objects of a bucket but names the bucket instead of its objects",
 		Stack: "dev",
-		By: stacktest.Set(
-			prometheusPolicy, "policy.Statement[Sid=Configuration].Resource",
-			[]any{"${aws_s3_bucket.prometheus_bucket.arn}"},
-		),
+		By: stacktest.Append(prometheusPolicy, "policy.Statement", map[string]any{
+			"Sid": "Backups", "Effect": "Allow", "Action": []any{"s3:GetObject"},
+			"Resource": []any{arnOf(backupBucket)},
+		}),
 		Found: prometheusPolicy,
 	}, {
 		Name:  "the backup function's role names a log group without its log streams",

@@ -6,9 +6,6 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/aws/jsii-runtime-go"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3object"
-
 	"platform/internal/config"
 )
 
@@ -30,10 +27,9 @@ const (
 	prometheusData          = "/prometheus"
 )
 
-// newPrometheus declares the service. Its task has two containers: the first fetches the
-// configuration, in exactly the version that the task definition names, and ends; then Prometheus
-// starts. So a change of the text is a new task definition and deploys the service again, and a
-// task never starts with another text than the one it was deployed with.
+// newPrometheus declares the service. Its configuration is in the task definition, from where a
+// second container writes it to a volume before Prometheus starts. So a change of the text is a new
+// revision and deploys the service, and a revision that ECS rolls back to starts with its own text.
 func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 	const name = "prometheus"
 	p := s.cfg.Monitoring.Prometheus
@@ -47,8 +43,10 @@ func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 			t.mayReach(svc.SecurityGroup, "service_"+svc.Name+"_from_prometheus", metrics.Port, "Metrics")
 		}
 	}
-	fetch := fetchConfiguration(t, p.ConfigImage)
-	runPrometheus(t, p).startAfter(fetch)
+	t.deliver(runPrometheus(t, p), p.ConfigImage, textFile{
+		name: "configuration", path: prometheusConfiguration,
+		variable: "CONFIGURATION", text: prometheusConfig(s.cfg, *cluster.ARN),
+	})
 	t.allow(discoveryStatements(s, cluster)...)
 
 	running := t.service(serviceOptions{tasks: 1})
@@ -58,36 +56,6 @@ func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 		LogGroup:    t.logs.Name(),
 		dimensions:  cluster.dimensions(running.Name()),
 	}
-}
-
-// fetchConfiguration adds the container that copies the configuration from a bucket to a volume.
-func fetchConfiguration(t *task, image string) *container {
-	bucket := newBucket(t.scope, t.name, bucketOptions{key: t.keys.Services, superseded: 90})
-	object := s3object.NewS3Object(t.stack, jsii.String(t.id+"_configuration"), &s3object.S3ObjectConfig{
-		Bucket:      bucket.Name,
-		Key:         jsii.String("prometheus.yml"),
-		ContentType: jsii.String("application/yaml"),
-		Content:     jsii.String(prometheusConfig(t.cfg, *t.cluster.ARN)),
-		KmsKeyId:    t.keys.Services,
-		Tags:        t.tags(t.name),
-		DependsOn:   bucket.Ready.list(),
-	})
-	// The object is encrypted with the key of shell sessions, for which execStatements has the
-	// right.
-	t.allow(statement{
-		sid: "Configuration", actions: []string{"s3:GetObject", "s3:GetObjectVersion"},
-		resources: []string{*bucket.ARN + "/prometheus.yml"},
-	})
-	fetch := t.preparation("configuration", image)
-	fetch.setScratch(16)
-	fetch.setEnvironment(map[string]string{"HOME": "/tmp", "AWS_REGION": t.cfg.Region})
-	fetch.Command = []string{
-		"s3api", "get-object", "--bucket", *bucket.Name, "--key", *object.Key(), "--version-id", *object.VersionId(),
-		prometheusConfiguration,
-	}
-	t.volume("configuration")
-	fetch.mount("configuration", "/configuration", false)
-	return fetch
 }
 
 // runPrometheus adds Prometheus itself.
@@ -102,7 +70,6 @@ func runPrometheus(t *task, p config.Prometheus) *container {
 		// The rest is for the log of what is not compacted yet.
 		fmt.Sprintf("--storage.tsdb.retention.size=%dGB", p.Storage*3/4),
 	}
-	c.mount("configuration", "/configuration", true)
 	t.volume("data")
 	c.mount("data", prometheusData, false)
 	c.HealthCheck = &containerHealthCheck{

@@ -6,20 +6,22 @@ import (
 	"platform/internal/stacktest"
 )
 
-const prometheusConfigObject = "aws_s3_object.prometheus_configuration"
+// prometheusConfigText is where Prometheus's configuration is in its task definition.
+const prometheusConfigText = configurationContainer + ".environment[name=CONFIGURATION].value"
 
 var prometheusPromises = []stacktest.Promise{{
 	Name:  "Prometheus starts with the configuration of its deployment, and stores metrics on its volume",
 	Check: prometheusHasItsConfiguration,
 	BrokenBy: []stacktest.Break{{
-		Name:  "Prometheus starts with any version of the configuration",
+		Name:  "Prometheus starts with a configuration that a later deployment may change",
 		Stack: "prod",
-		By: stacktest.Replace(
-			prometheusTask,
-			configurationContainer+".command",
-			"${aws_s3_object.prometheus_configuration.version_id}",
-			"null",
-		),
+		By: stacktest.Set(prometheusTask, configurationContainer+".command",
+			[]any{"s3api", "get-object", "--bucket", "b", "--key", "prometheus.yml", "/configuration/prometheus.yml"}),
+		Found: prometheusTask,
+	}, {
+		Name:  "the task definition does not have the configuration that is written",
+		Stack: "prod",
+		By:    stacktest.Set(prometheusTask, configurationContainer+".environment", []any{}),
 		Found: prometheusTask,
 	}, {
 		Name:  "Prometheus does not wait for its configuration",
@@ -39,14 +41,14 @@ var prometheusPromises = []stacktest.Promise{{
 	}, {
 		Name:  "Prometheus is told the cluster's name instead of its ARN",
 		Stack: "prod",
-		By: stacktest.Replace(prometheusConfigObject, "content", "${aws_ecs_cluster.cluster.arn}",
+		By: stacktest.Replace(prometheusTask, prometheusConfigText, "${aws_ecs_cluster.cluster.arn}",
 			"platform-prod"),
-		Found: prometheusConfigObject,
+		Found: prometheusTask,
 	}, {
 		Name:  "Prometheus's configuration contains a template placeholder",
 		Stack: "prod",
-		By:    stacktest.Replace(prometheusConfigObject, "content", "eu-central-1", "{{.Region}}"),
-		Found: prometheusConfigObject,
+		By:    stacktest.Replace(prometheusTask, prometheusConfigText, "eu-central-1", "{{.Region}}"),
+		Found: prometheusTask,
 	}, {
 		Name:  "there is no Prometheus service",
 		Stack: "prod",
@@ -61,18 +63,18 @@ var prometheusPromises = []stacktest.Promise{{
 	}},
 }}
 
-// prometheusHasItsConfiguration: the version in the task definition makes a change of the
-// configuration deploy the service. A cluster's name in place of its ARN stops Prometheus:
-// https://github.com/prometheus/prometheus/pull/19449
+// prometheusHasItsConfiguration: the text in the task definition makes a change of the configuration
+// deploy the service, and lets ECS start a task of any earlier revision. A cluster's name in place of
+// its ARN stops Prometheus: https://github.com/prometheus/prometheus/pull/19449
 func prometheusHasItsConfiguration(s stacktest.Stack, v *stacktest.Violations) {
 	t := prometheusServiceTask(s)
 	v.Want(t.service.Exists(), prometheusService, "does not exist")
-	fetched := false
+	written := false
 	for _, c := range t.containers() {
 		command := strings.Join(c.Strings("command"), " ")
 		switch c.String("name") {
 		case "configuration":
-			fetched = strings.Contains(command, "--version-id ${"+prometheusConfigObject+".version_id}")
+			written = command == `printf '%s' "$CONFIGURATION" > /configuration/prometheus.yml`
 			v.Want(c.Is("essential", false), c.Address, "is essential, so that the task stops when it exits")
 		case "prometheus":
 			dependencies := c.Blocks("dependsOn")
@@ -84,9 +86,9 @@ func prometheusHasItsConfiguration(s stacktest.Stack, v *stacktest.Violations) {
 				c.Address, "stores metrics where it cannot write, or in memory")
 		}
 	}
-	v.Want(fetched, t.definition.Address, "does not fetch the version of the configuration that was deployed")
-	content := s.Resource(prometheusConfigObject).String("content")
-	v.Want(strings.Contains(content, `clusters: ["${aws_ecs_cluster.cluster.arn}"]`),
-		prometheusConfigObject, "does not name the cluster by its ARN")
-	v.Want(!strings.Contains(content, "{{"), prometheusConfigObject, "contains a template placeholder")
+	v.Want(written, t.definition.Address, "does not write the configuration that it has")
+	text := t.definition.String(prometheusConfigText)
+	v.Want(strings.Contains(text, `clusters: ["${aws_ecs_cluster.cluster.arn}"]`),
+		t.definition.Address, "does not name the cluster by its ARN")
+	v.Want(!strings.Contains(text, "{{"), t.definition.Address, "contains a template placeholder")
 }

@@ -44,10 +44,13 @@ var tagPromises = []stacktest.Promise{{
 	Name:  "no resource has more tags than AWS allows",
 	Check: tagsAreWithinLimits,
 	BrokenBy: []stacktest.Break{{
-		Name:  "the provider adds ten tags, and the object of Prometheus's configuration does not override them",
+		Name:  "the provider adds ten tags, and an object in S3 does not override them",
 		Stack: "prod",
-		By:    stacktest.SetRoot("provider.aws.default_tags.tags", tenTags()),
-		Found: prometheusConfigObject,
+		By: stacktest.All(
+			stacktest.SetRoot("provider.aws.default_tags.tags", tenTags()),
+			stacktest.Create("aws_s3_object.restore_guide", map[string]any{"tags": map[string]any{"Name": "guide"}}),
+		),
+		Found: "aws_s3_object.restore_guide",
 	}},
 }}
 
@@ -137,9 +140,9 @@ var pathPromises = []stacktest.Promise{{
 	}, {
 		Name:  "a text contains an absolute path",
 		Stack: "dev",
-		By: stacktest.Replace(prometheusConfigObject, "content", "# What",
+		By: stacktest.Replace(prometheusTask, prometheusConfigText, "# What",
 			"# /home/me/platform/prometheus.yml: what"),
-		Found: prometheusConfigObject,
+		Found: prometheusTask,
 	}},
 }}
 

@@ -24,7 +24,7 @@ type Keys struct {
 	Logs     *string // every log group
 	Database *string // storage, master secret, Performance Insights and snapshots
 	Secrets  *string // the services' secrets, the database function's environment
-	Services *string // shell sessions, image repositories, Prometheus's configuration
+	Services *string // shell sessions, image repositories
 	Alerts   *string // the topic
 	Backup   *string // the backup bucket and function
 }

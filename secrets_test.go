@@ -59,8 +59,8 @@ var secretPromises = []stacktest.Promise{{
 	}, {
 		Name:  "an object's content is a private key",
 		Stack: "dev",
-		By:    stacktest.Set("aws_s3_object.prometheus_configuration", "content", "-----BEGIN RSA PRIVATE KEY-----"),
-		Found: "aws_s3_object.prometheus_configuration",
+		By:    stacktest.Set(prometheusTask, prometheusConfigText, "-----BEGIN RSA PRIVATE KEY-----"),
+		Found: prometheusTask,
 	}, {
 		Name:  "an output contains the database's password",
 		Stack: "dev",

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -86,6 +88,28 @@ func (t *task) preparation(name, image string) *container {
 	c.User = "0"
 	c.dropCapabilities()
 	return c
+}
+
+// textFile is a text that a container needs as a file.
+type textFile struct {
+	name     string // of the volume, and of the container that writes the file
+	path     string // of the file, in a folder of its own
+	variable string // that holds the text, in the container that writes the file
+	text     string
+}
+
+// deliver makes a container wait for another one that writes a file to a volume, which both mount.
+// The text is in the task definition, where every revision has its own: a task that ECS starts from
+// an earlier revision needs nothing that a later deployment may have deleted.
+func (t *task) deliver(c *container, image string, f textFile) {
+	writer := t.preparation(f.name, image)
+	writer.EntryPoint = []string{"/bin/sh", "-c"}
+	writer.Command = []string{fmt.Sprintf(`printf '%%s' "$%s" > %s`, f.variable, f.path)}
+	writer.setEnvironment(map[string]string{f.variable: f.text})
+	t.volume(f.name)
+	writer.mount(f.name, path.Dir(f.path), false)
+	c.mount(f.name, path.Dir(f.path), true)
+	c.startAfter(writer)
 }
 
 // volume adds an empty volume to the task.

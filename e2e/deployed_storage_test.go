@@ -21,7 +21,7 @@ import (
 func (w *deployed) bucketsArePrivate() {
 	suffix := "-" + emulator.Account + "-" + w.region
 	// ELB supports SSE-S3 only for its access logs.
-	keys := map[string]string{"access-logs": "", "backup": w.key("backup"), "prometheus": w.key("services")}
+	keys := map[string]string{"access-logs": "", "backup": w.key("backup")}
 	var have, want []string
 	for p := range pages(w.T, s3.NewListBucketsPaginator(w.s3, nil)) {
 		for _, bucket := range p.Buckets {

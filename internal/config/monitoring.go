@@ -10,7 +10,7 @@ type Monitoring struct {
 // Prometheus configures the Prometheus service.
 type Prometheus struct {
 	Image string `yaml:"image" allowed:"~image"`
-	// image with the AWS CLI; fetches the configuration before Prometheus starts
+	// image with a shell; writes the configuration before Prometheus starts
 	ConfigImage string `yaml:"config_image" allowed:"~image"`
 	CPU         int    `yaml:"cpu" allowed:"within @cpu CPU units"` // 1024 are one vCPU
 	// must be a combination with cpu that Fargate supports
