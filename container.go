@@ -164,6 +164,22 @@ func (c *container) setScratch(size int) {
 	c.LinuxParameters.Tmpfs = []tmpfs{{"/tmp", size, []string{"mode=1777", "nosuid", "nodev", "noexec"}}}
 }
 
+// containerUnhealthyAfter is how long a container's health check has to fail, in seconds, until ECS
+// replaces the task.
+const containerUnhealthyAfter = 3 * 30
+
+// newHealthCheck runs a command in the container, in the form of ECS, every 30 seconds. Failures in
+// the first seconds, the start period, do not count.
+func newHealthCheck(startPeriod int, command ...string) *containerHealthCheck {
+	return &containerHealthCheck{
+		Command:     command,
+		Interval:    30,
+		Timeout:     5,
+		Retries:     3,
+		StartPeriod: startPeriod,
+	}
+}
+
 // dropCapabilities takes all of Linux's capabilities away.
 func (c *container) dropCapabilities() {
 	c.LinuxParameters.Capabilities = &capabilities{Add: []string{}, Drop: []string{"ALL"}}

@@ -52,7 +52,11 @@ func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer,
 	if svc.UsesDatabase() {
 		users.connect(t, app)
 	}
-	options := serviceOptions{tasks: svc.Tasks, scaled: svc.Scaled(), spot: svc.Spot, tags: metricsTags(svc.Metrics)}
+	options := serviceOptions{
+		tasks: svc.Tasks, scaled: svc.Scaled(), spot: svc.Spot, tags: metricsTags(svc.Metrics),
+		mayMove:  svc.Spot || !s.cfg.Production(),
+		taskTime: taskTime(svc),
+	}
 	if svc.Routed() {
 		out.Route = balancer.route(s, name, t.group)
 		t.after(out.Route.Ready...)
@@ -85,13 +89,7 @@ func configure(t *task, svc config.Service) *container {
 	app.setEnvironment(escaped(svc.Environment))
 	app.setSecrets(svc.Secrets)
 	if len(svc.HealthCheck.Command) > 0 {
-		app.HealthCheck = &containerHealthCheck{
-			Command:     svc.HealthCheck.ContainerCommand(),
-			Interval:    30,
-			Timeout:     5,
-			Retries:     3,
-			StartPeriod: min(svc.HealthCheck.GracePeriod, 300),
-		}
+		app.HealthCheck = newHealthCheck(min(svc.HealthCheck.GracePeriod, 300), svc.HealthCheck.ContainerCommand()...)
 	}
 	if svc.Exec {
 		t.allowExec(app)
@@ -121,6 +119,20 @@ func metricsTags(m config.Metrics) map[string]*string {
 		"MetricsPort": jsii.String(strconv.Itoa(m.Port)),
 		"MetricsPath": jsii.String(m.Path),
 	}
+}
+
+// taskTime is how long a task may take, in seconds: it fails its checks for the grace period and is
+// then checked until it counts as unhealthy; the load balancer deregisters it; it is stopped.
+func taskTime(svc config.Service) int {
+	seconds := svc.StopTimeout
+	if svc.Routed() {
+		check := svc.HealthCheck
+		seconds += check.GracePeriod + unhealthyAfter*check.Interval + svc.Route.DeregistrationLag
+	}
+	if len(svc.HealthCheck.Command) > 0 {
+		seconds += min(svc.HealthCheck.GracePeriod, 300) + containerUnhealthyAfter
+	}
+	return seconds
 }
 
 // behind makes ECS register the tasks in a route's target group.

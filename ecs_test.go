@@ -1,9 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
+	"testing"
 
 	"platform/internal/stacktest"
 )
@@ -146,6 +149,81 @@ var execPromises = []stacktest.Promise{{
 	}},
 }}
 
+// TestServiceIsDeployedAgainOnlyIfItMayMove: the provider sends force_new_deployment with every change
+// of a service, so that more tasks, for example, would replace those that run. Without it, another
+// capacity provider would replace the service itself (service.go of provider 5.100.0).
+func TestServiceIsDeployedAgainOnlyIfItMayMove(t *testing.T) {
+	const production = minimal + "profile: production\nstate: {backend: local}\nload_balancer: {allow_http: true}\n"
+	for name, c := range map[string]struct {
+		config string
+		want   any
+	}{
+		"on demand":                           {production, nil},
+		"on demand, more tasks":               {production + "services: {web: {tasks: 3}}\n", nil},
+		"on Spot":                             {minimal, true},
+		"on Spot in production":               {production + "services: {web: {spot: true}}\n", true},
+		"taken off Spot":                      {minimal + "services: {web: {spot: false}}\n", true},
+		"taken off Spot in production":        {production + "services: {web: {spot: false}}\n", nil},
+		"on demand, beside a service on Spot": {production + "services: {web: , job: {image: 'quay.io/x/y:1', spot: true}}\n", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stack := parsed(t, synth(t, parse(t, "test", c.config), placeholder(t)))
+			if have := stack.Resource(webService).At("force_new_deployment"); have != c.want {
+				t.Errorf("web has force_new_deployment %v, want %v", have, c.want)
+			}
+			if stack.Resource(prometheusService).Has("force_new_deployment") {
+				t.Error("every change of Prometheus's service deletes its history")
+			}
+		})
+	}
+}
+
+// In production, one task more changes one number, and no task restarts.
+func TestOneTaskMoreChangesNothingElseOfTheService(t *testing.T) {
+	service := func(tasks string) tree {
+		text := minimal + "profile: production\nstate: {backend: local}\nload_balancer: {allow_http: true}\n" +
+			"services: {web: {tasks: " + tasks + ", scaling: {max: " + tasks + "}}}\n"
+		stack := synth(t, parse(t, "test", text), placeholder(t))
+		return stack["resource"].(tree)["aws_ecs_service"].(tree)["service_web_service"].(tree)
+	}
+	two, three := service("2"), service("3")
+	if two["desired_count"] != 2.0 || three["desired_count"] != 3.0 {
+		t.Errorf("want 2 and 3 tasks, have %v and %v", two["desired_count"], three["desired_count"])
+	}
+	delete(two, "desired_count")
+	delete(three, "desired_count")
+	if !reflect.DeepEqual(two, three) {
+		t.Errorf("want the same service, have\n%v\n%v", two, three)
+	}
+	if two["force_new_deployment"] != nil {
+		t.Error("every change replaces all tasks")
+	}
+}
+
+// A deployment takes as long as the configuration allows its tasks to take.
+func TestTerraformWaitsAsLongAsADeploymentMayTake(t *testing.T) {
+	const web = minimal + "services: {web: {image: 'quay.io/x/y:1', port: 8080, "
+	for name, c := range map[string]struct {
+		config string
+		want   int // minutes
+	}{
+		"the defaults":                 {minimal, 20 + 9},
+		"no route":                     {web + "stop_timeout: 120, route: {paths: []}}}\n", 20 + 6},
+		"a long drain":                 {web + "route: {paths: [/*], priority: 9, deregistration_lag: 3600}}}\n", 20 + 187},
+		"a slow start":                 {web + "health_check: {grace_period: 7200}, route: {paths: [/*], priority: 9}}}\n", 20 + 366},
+		"a health check in containers": {web + "health_check: {command: [/ok]}, route: {paths: []}}}\n", 20 + 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stack := parsed(t, synth(t, parse(t, "dev", c.config), placeholder(t)))
+			for _, operation := range []string{"create", "update", "delete"} {
+				if have := stack.Resource(webService).String("timeouts." + operation); have != fmt.Sprintf("%dm", c.want) {
+					t.Errorf("%s waits %s, want %d minutes", operation, have, c.want)
+				}
+			}
+		})
+	}
+}
+
 var servicePromises = []stacktest.Promise{{
 	Name:  "a failed deployment is rolled back, and fails in Terraform too",
 	Check: failedDeploymentsAreRolledBack,
@@ -179,6 +257,11 @@ var servicePromises = []stacktest.Promise{{
 		Name:  "the previous task definition is deleted before the deployment succeeds",
 		Stack: "prod",
 		By:    stacktest.Remove(webTask, "lifecycle.create_before_destroy"),
+		Found: webTask,
+	}, {
+		Name:  "the previous task definition is deregistered while ECS may roll back to it",
+		Stack: "prod",
+		By:    stacktest.Remove(webTask, "skip_destroy"),
 		Found: webTask,
 	}, {
 		Name:  "a service's deployment alarms do not roll back",
@@ -335,6 +418,8 @@ func failedDeploymentsAreRolledBack(s stacktest.Stack, v *stacktest.Violations) 
 			service.Address, "has no postcondition that fails after a rollback")
 		v.Want(t.definition.Is("lifecycle.create_before_destroy", true),
 			t.definition.Address, "is deleted when ECS rolls back to it")
+		v.Want(t.definition.Is("skip_destroy", true),
+			t.definition.Address, "is deregistered after its successor is deployed, so that ECS cannot roll back to it")
 		v.Want(!service.Has("load_balancer") ||
 			service.Is("alarms.enable", true) && service.Is("alarms.rollback", true),
 			service.Address, "is public, and no alarm rolls its deployments back")

@@ -18,7 +18,11 @@ type Prometheus struct {
 	dimensions map[string]*string // of the service's metrics
 }
 
-const prometheusPort = 9090
+const (
+	prometheusPort  = 9090
+	prometheusGrace = 120 // seconds in which it reads what was not compacted
+	prometheusStop  = 120 // seconds in which it writes what is in memory
+)
 
 // Where Prometheus finds its configuration, and keeps its metrics: the image declares a volume
 // here, and it is the only place where a bind mount does not belong to root alone.
@@ -49,7 +53,9 @@ func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 	})
 	t.allow(discoveryStatements(s, cluster)...)
 
-	running := t.service(serviceOptions{tasks: 1})
+	running := t.service(serviceOptions{
+		tasks: 1, taskTime: prometheusGrace + containerUnhealthyAfter + prometheusStop,
+	})
 	return &Prometheus{
 		Address:     fmt.Sprintf("%s.%s:%d", name, cluster.Domain, prometheusPort),
 		ServiceName: running.Name(),
@@ -62,7 +68,7 @@ func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 func runPrometheus(t *task, p config.Prometheus) *container {
 	c := t.container(t.name, p.Image)
 	c.User = "65534" // nobody, the image's own
-	c.StopTimeout = 120
+	c.StopTimeout = prometheusStop
 	c.Command = []string{
 		"--config.file=" + prometheusConfiguration,
 		"--storage.tsdb.path=" + prometheusData,
@@ -72,13 +78,7 @@ func runPrometheus(t *task, p config.Prometheus) *container {
 	}
 	t.volume("data")
 	c.mount("data", prometheusData, false)
-	c.HealthCheck = &containerHealthCheck{
-		Command:     []string{"CMD", "/bin/promtool", "check", "healthy"},
-		Interval:    30,
-		Timeout:     5,
-		Retries:     3,
-		StartPeriod: 120,
-	}
+	c.HealthCheck = newHealthCheck(prometheusGrace, "CMD", "/bin/promtool", "check", "healthy")
 	c.listen(prometheusPort)
 	t.allowExec(c) // a port-forward is exec
 	return c

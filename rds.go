@@ -131,6 +131,7 @@ func newInstance(s *scope, shared sharedByInstances, spec instanceSpec) *Databas
 		PerformanceInsightsRetentionPeriod: number(7), // days, the only free choice
 		DatabaseInsightsMode:               jsii.String("standard"),
 
+		Timeouts:  instanceTimeouts,
 		Tags:      s.tags(spec.noun),
 		Lifecycle: &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(spec.protected)},
 		DependsOn: logGroups.plus(shared.monitoring.Ready...).list(),
@@ -150,6 +151,13 @@ func newInstance(s *scope, shared sharedByInstances, spec instanceSpec) *Databas
 		LogGroups:     logNames,
 		name:          d.Name,
 	}
+}
+
+// instanceTimeouts replace the provider's, which are 40, 80 and 60 minutes. A restore of a large
+// database, a major upgrade and a final snapshot take hours. An instance whose creation timed out
+// counts as failed, and the next deployment would replace it.
+var instanceTimeouts = &dbinstance.DbInstanceTimeouts{
+	Create: jsii.String("12h"), Update: jsii.String("12h"), Delete: jsii.String("6h"),
 }
 
 // setRetention says what is kept of an instance's data, while it runs and after it is deleted.

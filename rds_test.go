@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"platform/internal/config"
 	"platform/internal/stacktest"
@@ -402,6 +403,27 @@ var databasePromises = []stacktest.Promise{{
 		Found: databaseInstance,
 	}},
 }, {
+	// The provider waits 40 minutes for a new instance, which a restore of some hundred gigabytes
+	// exceeds. The instance is then tainted, and the next deployment replaces it.
+	Name:  "Terraform waits for hours until a database is restored, upgraded, or has its final snapshot",
+	Check: databasesHaveTime,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a restore has to end within the provider's 40 minutes",
+		Stack: "a restored database",
+		By:    stacktest.Remove("aws_db_instance.database_restored_yesterday", "timeouts"),
+		Found: "aws_db_instance.database_restored_yesterday",
+	}, {
+		Name:  "an upgrade has to end within 80 minutes",
+		Stack: "prod",
+		By:    stacktest.Set(databaseInstance, "timeouts.update", "80m"),
+		Found: databaseInstance,
+	}, {
+		Name:  "the final snapshot has to end within an hour",
+		Stack: "dev",
+		By:    stacktest.Remove(databaseInstance, "timeouts.delete"),
+		Found: databaseInstance,
+	}},
+}, {
 	Name:    "a database with deletion protection has a standby, and only such a database",
 	Check:   protectedDatabaseHasStandby,
 	Shipped: true,
@@ -596,6 +618,16 @@ func databaseIsRecoverable(s stacktest.Stack, v *stacktest.Violations) {
 			d.Address, "keeps Performance Insights for %v days, which AWS rejects", kept)
 		v.Want(!d.Is("database_insights_mode", "advanced") || kept >= 465,
 			d.Address, "want 465 days of retention for advanced Database Insights")
+	}
+}
+
+func databasesHaveTime(s stacktest.Stack, v *stacktest.Violations) {
+	for _, d := range s.Resources("aws_db_instance") {
+		for _, operation := range []string{"create", "update", "delete"} {
+			wait, err := time.ParseDuration(d.String("timeouts." + operation))
+			v.Want(err == nil && wait >= 6*time.Hour,
+				d.Address, "want at least 6 hours to %s it, have %v", operation, d.At("timeouts."+operation))
+		}
 	}
 }
 

@@ -53,6 +53,9 @@ func (balancer *LoadBalancer) route(s *scope, name string, tasks *securityGroup)
 	}
 }
 
+// unhealthyAfter is the number of failed checks after which the load balancer gives a task up.
+const unhealthyAfter = 3
+
 func newTargetGroup(s *scope, name string, vpcID *string) lbtargetgroup.LbTargetGroup {
 	svc := s.cfg.Services[name]
 	port := strconv.Itoa(svc.Port)
@@ -76,7 +79,7 @@ func newTargetGroup(s *scope, name string, vpcID *string) lbtargetgroup.LbTarget
 				Interval:           number(svc.HealthCheck.Interval),
 				Timeout:            number(svc.HealthCheck.Timeout),
 				HealthyThreshold:   number(2),
-				UnhealthyThreshold: number(3),
+				UnhealthyThreshold: number(unhealthyAfter),
 			},
 			Tags:      s.tags(name),
 			Lifecycle: createBeforeDestroy(),

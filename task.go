@@ -146,6 +146,14 @@ type serviceOptions struct {
 	spot   bool
 	tags   map[string]*string // besides the name; ECS copies them to the tasks
 
+	// mayMove tells whether the service can move between Spot and on-demand capacity in place. The
+	// price is that every other change of the service, too, replaces all of its tasks.
+	mayMove bool
+
+	// taskTime is how long a single task may take, in seconds: until it is healthy or ECS gives it
+	// up, and then until it is stopped.
+	taskTime int
+
 	balancer    *[]*ecsservice.EcsServiceLoadBalancer // nil without a route
 	gracePeriod int                                   // seconds; with a route
 	alarms      *ecsservice.EcsServiceAlarms          // watched while a new version is rolled out
@@ -166,7 +174,6 @@ func (t *task) service(o serviceOptions) ecsservice.EcsService {
 		CapacityProviderStrategy: &[]*ecsservice.EcsServiceCapacityProviderStrategy{{
 			CapacityProvider: jsii.String(choose(o.spot, "FARGATE_SPOT", "FARGATE")), Weight: number(1),
 		}},
-		ForceNewDeployment: true, // without it, switching between Spot and on-demand would replace the service
 		NetworkConfiguration: &ecsservice.EcsServiceNetworkConfiguration{
 			Subnets:        &t.cluster.network.PrivateSubnets,
 			SecurityGroups: &[]*string{t.group.ID},
@@ -190,7 +197,13 @@ func (t *task) service(o serviceOptions) ecsservice.EcsService {
 			ErrorMessage: jsii.String("The deployment of " + t.name + " failed and was rolled back: its tasks still " +
 				"run the previous task definition. See the service's events and logs, then deploy again."),
 		}}},
+		Timeouts:  &ecsservice.EcsServiceTimeouts{Create: o.timeout(), Update: o.timeout(), Delete: o.timeout()},
 		DependsOn: t.ready.list(),
+	}
+	if o.mayMove {
+		// The provider sends it with every change (resourceServiceUpdate of v5.100.0). Without it,
+		// another capacity provider replaces the service (capacityProviderStrategyCustomizeDiff).
+		arguments.ForceNewDeployment = true
 	}
 	if o.balancer != nil {
 		arguments.HealthCheckGracePeriodSeconds = number(o.gracePeriod)
@@ -201,8 +214,19 @@ func (t *task) service(o serviceOptions) ecsservice.EcsService {
 	return ecsservice.NewEcsService(t.stack, jsii.String(t.id+"_service"), arguments)
 }
 
-// definition declares the roles and the task definition. A new revision is created before the old
-// one is deleted: until the service has moved to it, ECS may have to roll back.
+// timeout is how long Terraform waits for a deployment, instead of the provider's 20 minutes. Those
+// are enough to pull images and start tasks. A deployment that ECS gives up has three failed tasks,
+// in the worst case one after the other, and one that succeeds has to stop the old ones.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
+func (o serviceOptions) timeout() *string {
+	const start, failures = 20 * 60, 3
+	return jsii.String(fmt.Sprintf("%dm", (start+failures*o.taskTime+59)/60))
+}
+
+// definition declares the roles and the task definition. A new revision is created before Terraform
+// gives up the old one, which stays active: ECS watches the deployment's alarms for some minutes
+// after Terraform has succeeded, and rolls back to active revisions only. Revisions cost nothing.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
 func (t *task) definition() ecstaskdefinition.EcsTaskDefinition {
 	execution, own := t.newRoles()
 	arguments := &ecstaskdefinition.EcsTaskDefinitionConfig{
@@ -218,6 +242,7 @@ func (t *task) definition() ecstaskdefinition.EcsTaskDefinition {
 		TaskRoleArn:          own.ARN,
 		ContainerDefinitions: jsii.String(marshal(t.containers)),
 		Tags:                 t.tags(t.name),
+		SkipDestroy:          true,
 		Lifecycle:            createBeforeDestroy(),
 	}
 	if t.size.disk > 0 {

@@ -28,12 +28,11 @@ func (w *deployed) servicesRunTheNewestRevisionInPrivateSubnets() {
 	for _, service := range w.services() {
 		name := *service.ServiceName
 		w.equal(name+": status", *service.Status, "ACTIVE")
-		processTree := w.stack + "-" + name
+		family := w.stack + "-" + name
 		active := must(w.ecs.ListTaskDefinitions(alive, &ecs.ListTaskDefinitionsInput{
-			FamilyPrefix: &processTree,
-		}))(w.T).TaskDefinitionArns
-		w.sameElements(name+": task definition, the only active revision",
-			[]string{*service.TaskDefinition}, active)
+			FamilyPrefix: &family,
+		}))(w.T).TaskDefinitionArns // oldest first
+		w.equal(name+": task definition, the newest active revision", *service.TaskDefinition, active[len(active)-1])
 
 		network := service.NetworkConfiguration.AwsvpcConfiguration
 		w.sameElements(name+": subnets", network.Subnets, w.subnetIDs("private"))

@@ -20,7 +20,6 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -265,13 +264,7 @@ func listECS(t *testing.T, c *clients, h inventory) {
 			listCluster(t, c, h, cluster)
 		}
 	}
-	// Deregistered task definitions remain as inactive ones.
-	active := &ecs.ListTaskDefinitionsInput{Status: ecstypes.TaskDefinitionStatusActive}
-	for p := range pages(t, ecs.NewListTaskDefinitionsPaginator(c.ecs, active)) {
-		for _, definition := range p.TaskDefinitionArns {
-			h.add("aws_ecs_task_definition", definition)
-		}
-	}
+	// Not the task definitions, which stay active on purpose, so that ECS can roll back to them.
 	const namespace = autoscalingtypes.ServiceNamespaceEcs
 	for p := range pages(t, applicationautoscaling.NewDescribeScalableTargetsPaginator(c.autoscaling,
 		&applicationautoscaling.DescribeScalableTargetsInput{ServiceNamespace: namespace})) {
