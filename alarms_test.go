@@ -327,8 +327,41 @@ var alarmPromises = []stacktest.Promise{{
 	}, {
 		Name:  "failed deployments do not notify the topic",
 		Stack: "prod",
-		By:    stacktest.Delete("aws_cloudwatch_event_target.deployment_failed_target"),
+		By:    stacktest.Delete(deploymentFailedTarget),
 		Found: ecsCluster,
+	}, {
+		Name:  "failed deployments of another cluster notify the topic",
+		Stack: "prod",
+		By: stacktest.Set(
+			deploymentFailedRule, "event_pattern.resources",
+			[]any{map[string]any{"prefix": "arn:aws:ecs:eu-central-1:123456789012:service/other/"}},
+		),
+		Found: ecsCluster,
+	}, {
+		Name:  "roll-backs do not notify the topic",
+		Stack: "prod",
+		By: stacktest.Set(
+			deploymentFailedRule, "event_pattern.detail",
+			map[string]any{"eventName": []any{"SERVICE_DEPLOYMENT_FAILED"}},
+		),
+		Found: ecsCluster,
+	}, {
+		Name:  "every deployment notifies the topic",
+		Stack: "prod",
+		By:    stacktest.Remove(deploymentFailedRule, "event_pattern.detail"),
+		Found: ecsCluster,
+	}, {
+		Name:  "there is no alarm on events that EventBridge cannot deliver",
+		Stack: "prod",
+		By:    stacktest.Delete(undeliveredAlarm),
+		Found: deploymentFailedRule,
+	}, {
+		Name:  "there is no alarm on the delivery of another rule",
+		Stack: "prod",
+		By: stacktest.CreateLike(
+			deploymentFailedRule, "aws_cloudwatch_event_rule.other_rule", "name", "platform-prod-other",
+		),
+		Found: "aws_cloudwatch_event_rule.other_rule",
 	}, {
 		Name:  "events of the database do not notify the topic",
 		Stack: "prod",
@@ -528,6 +561,7 @@ func missingDataIsTreated(s stacktest.Stack, v *stacktest.Violations) {
 				)
 			case strings.Contains(metric, "5XX"),
 				strings.HasSuffix(metric, " Errors"),
+				strings.HasSuffix(metric, " FailedInvocations"),
 				strings.HasSuffix(metric, "Dropped"),
 				strings.HasSuffix(metric, "DroppedCount"):
 				v.Want(
@@ -554,6 +588,7 @@ func missingDataIsTreated(s stacktest.Stack, v *stacktest.Violations) {
 //	https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/dimensions.html
 //	https://docs.aws.amazon.com/vpc/latest/userguide/metrics-dimensions-nat-gateway.html
 //	https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html
+//	https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
 func reportedDimensions(s stacktest.Stack) map[string][]string {
 	const loadBalancer, target, service = "LoadBalancer", "LoadBalancer TargetGroup", "ClusterName ServiceName"
 	all := map[string][]string{
@@ -568,6 +603,7 @@ func reportedDimensions(s stacktest.Stack) map[string][]string {
 		"AWS/NATGateway ErrorPortAllocation":           {"NatGatewayId"},
 		"AWS/NATGateway PacketsDropCount":              {"NatGatewayId"},
 		"AWS/Lambda Errors":                            {"FunctionName"},
+		"AWS/Events FailedInvocations":                 {"RuleName"},
 		"AWS/Scheduler InvocationDroppedCount":         {"ScheduleGroup"},
 		// functions/backup/metrics.go
 		s.Name() + "/Backup NewestBackupAge": {"DBInstanceIdentifier"},
@@ -588,6 +624,7 @@ var dimensionValues = map[string]*regexp.Regexp{
 	"FunctionName":         regexp.MustCompile(`^\$\{aws_lambda_function\.\w+\.function_name\}$`),
 	"LoadBalancer":         regexp.MustCompile(`^\$\{aws_lb\.\w+\.arn_suffix\}$`),
 	"NatGatewayId":         regexp.MustCompile(`^\$\{aws_nat_gateway\.\w+\.id\}$`),
+	"RuleName":             regexp.MustCompile(`^\$\{aws_cloudwatch_event_rule\.\w+\.name\}$`),
 	"ScheduleGroup":        regexp.MustCompile(`^\$\{aws_scheduler_schedule_group\.\w+\.name\}$`),
 	"ServiceName":          regexp.MustCompile(`^\$\{aws_ecs_service\.\w+\.name\}$`),
 	"TargetGroup":          regexp.MustCompile(`^\$\{aws_lb_target_group\.\w+\.arn_suffix\}$`),
@@ -670,9 +707,14 @@ func everythingHasAnAlarm(s stacktest.Stack, v *stacktest.Violations) {
 	for _, group := range s.Resources("aws_scheduler_schedule_group") {
 		want(group, "ScheduleGroup", "InvocationDroppedCount")
 	}
+	for _, rule := range s.Resources("aws_cloudwatch_event_rule") {
+		want(rule, "RuleName", "FailedInvocations")
+	}
 	for _, cluster := range s.Resources("aws_ecs_cluster") {
-		v.Want(notifiesOfFailedDeployments(s, cluster),
-			cluster.Address, "has no rule that notifies the topic of failed deployments")
+		for _, event := range deploymentEvents(s, cluster) {
+			v.Want(notifiesOf(s, event.event) == event.notifies,
+				cluster.Address, "want an event of %s to notify the topic: %v", event.name, event.notifies)
+		}
 	}
 	// Of several instances, only the one in use: the others are for inspection, or will be deleted.
 	for _, address := range usedDatabases(s) {

@@ -1,16 +1,25 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/cloudwatcheventrule"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/cloudwatcheventtarget"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dbeventsubscription"
 )
 
+// Events is what sends events to the topic.
+type Events struct {
+	rules map[string]*string // names of EventBridge's rules, by the noun of each
+}
+
 // newEvents sends to the topic what no metric shows: a failed deployment, and RDS's events about
 // the instance.
-func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database) {
-	newDeploymentEvents(s, topic, *cluster.Name)
+func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database) *Events {
+	events := &Events{rules: map[string]*string{}}
+	events.newDeploymentEvents(s, topic, *cluster.Name)
 	dbeventsubscription.NewDbEventSubscription(s.stack, jsii.String("database_events"),
 		&dbeventsubscription.DbEventSubscriptionConfig{
 			Name:       jsii.String(s.named("database-events")),
@@ -22,24 +31,69 @@ func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database) {
 			Tags:      s.tags("database-events"),
 			DependsOn: topic.Ready.list(),
 		})
+	return events
 }
 
-func newDeploymentEvents(s *scope, topic *Topic, cluster string) {
-	pattern := map[string]any{
-		"source":      []string{"aws.ecs"},
-		"detail-type": []string{"ECS Deployment State Change"},
-		"detail":      map[string]any{"eventName": []string{"SERVICE_DEPLOYMENT_FAILED"}},
-		"resources":   []any{map[string]any{"prefix": s.arn("ecs", "service/"+cluster+"/")}},
-	}
-	rule := cloudwatcheventrule.NewCloudwatchEventRule(s.stack, jsii.String("deployment_failed_rule"),
+// newDeploymentEvents tells of deployments that fail, and of those that ECS rolls back, also long
+// after Terraform has ended. ECS documents the failure for the circuit breaker only; the start of
+// every roll-back is an event too, and differs from that of a deployment in its reason alone. One
+// roll-back may so send two messages.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_service_deployment_events.html
+func (events *Events) newDeploymentEvents(s *scope, topic *Topic, cluster string) {
+	events.newRule(s, topic, eventRule{
+		noun:        "deployment_failed",
+		description: "A deployment of a service failed or is being rolled back",
+		pattern: map[string]any{
+			"source":      []string{"aws.ecs"},
+			"detail-type": []string{"ECS Deployment State Change"},
+			"resources":   []any{map[string]any{"prefix": s.arn("ecs", "service/"+cluster+"/")}},
+			"detail": map[string]any{"$or": []any{
+				map[string]any{"eventName": []string{"SERVICE_DEPLOYMENT_FAILED"}},
+				map[string]any{
+					"eventName": []string{"SERVICE_DEPLOYMENT_IN_PROGRESS"},
+					"reason": []any{
+						map[string]any{"wildcard": "*roll*back*"}, map[string]any{"wildcard": "*Roll*back*"},
+					},
+				},
+			}},
+		},
+	})
+}
+
+// eventRule is what differs between the rules.
+type eventRule struct {
+	noun, description string
+	pattern           map[string]any
+}
+
+// newRule declares a rule that sends the events of a pattern to the topic.
+func (events *Events) newRule(s *scope, topic *Topic, r eventRule) {
+	rule := cloudwatcheventrule.NewCloudwatchEventRule(s.stack, jsii.String(r.noun+"_rule"),
 		&cloudwatcheventrule.CloudwatchEventRuleConfig{
-			Name:         jsii.String(s.named("deployment-failed")),
-			Description:  jsii.String("A deployment of a service failed and was rolled back"),
-			EventPattern: jsii.String(marshal(pattern)),
-			Tags:         s.tags("deployment-failed"),
+			Name:         jsii.String(s.named(dashed(r.noun))),
+			Description:  jsii.String(r.description),
+			EventPattern: jsii.String(marshal(r.pattern)),
+			Tags:         s.tags(dashed(r.noun)),
 		})
-	cloudwatcheventtarget.NewCloudwatchEventTarget(s.stack, jsii.String("deployment_failed_target"),
+	cloudwatcheventtarget.NewCloudwatchEventTarget(s.stack, jsii.String(r.noun+"_target"),
 		&cloudwatcheventtarget.CloudwatchEventTargetConfig{
 			Rule: rule.Name(), Arn: topic.ARN, TargetId: jsii.String("alerts"), DependsOn: topic.Ready.list(),
 		})
+	events.rules[r.noun] = rule.Name()
+}
+
+func (events *Events) alarms() (alarms []alarm) {
+	for _, noun := range slices.Sorted(maps.Keys(events.rules)) {
+		rule := events.rules[noun]
+		alarms = append(alarms, alarm{
+			id:      noun + "_undelivered",
+			runbook: "services.md#events_undelivered",
+			description: "EventBridge could not deliver an event to the alerts topic, so that nobody was told of it. See " +
+				"the policies of the topic and of its key, and what happened to the services at that time.",
+			namespace: "AWS/Events", metric: "FailedInvocations", statistic: "Sum",
+			dimensions: map[string]*string{"RuleName": rule},
+			threshold:  0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,
+		})
+	}
+	return alarms
 }

@@ -97,8 +97,8 @@ func newStack(app cdktf.App, cfg *config.Config, functions functionBundles) cdkt
 	p.Services = newServices(s, p.Cluster, p.LoadBalancer, p.DatabaseUsers)
 	p.Monitoring = newMonitoring(s, p.Cluster, p.Services)
 	p.Backup = newBackup(s, p.Database, p.Monitoring.Topic, functions.backup)
+	p.Events = newEvents(s, p.Monitoring.Topic, p.Cluster, p.Database)
 
-	newEvents(s, p.Monitoring.Topic, p.Cluster, p.Database)
 	alarms := newAlarms(s, p.Monitoring.Topic, p.alarms(s))
 	newOutputs(s, append(p.outputs(), newDashboard(s, p, alarms)))
 	return s.stack

@@ -3,7 +3,7 @@ package main
 import "slices"
 
 // Platform is all that was declared. Only what looks at everything gets the whole of it: the
-// events, alarms, dashboard and outputs. A module takes the parts that it needs, so that its
+// alarms, dashboard and outputs. A module takes the parts that it needs, so that its
 // signature shows them.
 type Platform struct {
 	Network       *Network
@@ -14,6 +14,7 @@ type Platform struct {
 	Services      Services
 	Monitoring    *Monitoring
 	Backup        *Backup
+	Events        *Events
 }
 
 // alarms are all alarms but those of deployments, in the order in which the dashboard shows them.
@@ -26,6 +27,7 @@ func (p *Platform) alarms(s *scope) []alarm {
 		p.DatabaseUsers.alarms(),
 		p.Network.alarms(),
 		p.Backup.alarms(s),
+		p.Events.alarms(),
 	)
 }
 

@@ -34,9 +34,9 @@ func newTopic(s *scope) *Topic {
 }
 
 func topicStatements(s *scope, topicARN string) []statement {
-	from := func(sid, publisher string, source condition) statement {
+	from := func(sid, publisher string, source ...condition) statement {
 		return statement{
-			sid: sid, principals: awsService(publisher), conditions: []condition{source},
+			sid: sid, principals: awsService(publisher), conditions: source,
 			actions: []string{"sns:Publish"}, resources: []string{topicARN},
 		}
 	}
@@ -44,7 +44,10 @@ func topicStatements(s *scope, topicARN string) []statement {
 	stack := s.cfg.Stack()
 	return []statement{
 		from("Alarms", "cloudwatch.amazonaws.com", sourceARN(s.arn("cloudwatch", "alarm:"+stack+"-*"))),
-		from("Events", "events.amazonaws.com", sourceARN(s.arn("events", "rule/"+stack+"-*"))),
+		// AWS does not support conditions in a topic's policy for EventBridge: it would drop the
+		// events, and only AWS/Events FailedInvocations would count them.
+		// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+		from("Events", "events.amazonaws.com"),
 		// By account alone: RDS's documentation does not say which ARN is the source, the
 		// instance's or the subscription's.
 		from("DatabaseEvents", "events.rds.amazonaws.com", equals("aws:SourceAccount", s.account)),

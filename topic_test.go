@@ -8,9 +8,8 @@ import (
 )
 
 const (
-	alertsTopic          = "aws_sns_topic.alerts_topic"
-	alertsTopicPolicy    = "aws_sns_topic_policy.alerts_topic_policy"
-	deploymentFailedRule = "aws_cloudwatch_event_rule.deployment_failed_rule"
+	alertsTopic       = "aws_sns_topic.alerts_topic"
+	alertsTopicPolicy = "aws_sns_topic_policy.alerts_topic_policy"
 )
 
 var topicPromises = []stacktest.Promise{{
@@ -22,10 +21,15 @@ var topicPromises = []stacktest.Promise{{
 		By:    stacktest.Set(backupAgeAlarm, "alarm_name", "backup-age"),
 		Found: backupAgeAlarm,
 	}, {
-		Name:  "a rule's name does not match the topic policy's condition",
+		Name:  "the topic policy has a condition for EventBridge, which AWS does not support",
 		Stack: "prod",
-		By:    stacktest.Set(deploymentFailedRule, "name", "deployments"),
-		Found: deploymentFailedRule,
+		By: stacktest.Add(
+			alertsTopicPolicy, "policy.Statement[Sid=Events].Condition",
+			map[string]any{"ArnLike": map[string]any{
+				"aws:SourceArn": []any{"arn:aws:events:eu-central-1:" + callerAccount + ":rule/platform-prod-*"},
+			}},
+		),
+		Found: alertsTopic,
 	}, {
 		Name:  "the topic policy does not allow EventBridge to publish",
 		Stack: "prod",
@@ -33,6 +37,11 @@ var topicPromises = []stacktest.Promise{{
 			alertsTopicPolicy, "policy.Statement[Sid=Events].Principal.Service",
 			[]any{"sns.amazonaws.com"},
 		),
+		Found: alertsTopic,
+	}, {
+		Name:  "the topic policy allows EventBridge although no rule publishes",
+		Stack: "dev",
+		By:    stacktest.Delete(deploymentFailedTarget),
 		Found: alertsTopic,
 	}, {
 		Name:  "the topic policy denies publishing to RDS events",
@@ -122,6 +131,14 @@ func topicPolicyAllowsPublishers(s stacktest.Stack, v *stacktest.Violations) {
 			// AWS does not document the source ARN of RDS events, only their source account.
 			wholeAccount := slices.Equal(st.Principals(), []string{"Service:events.rds.amazonaws.com"}) &&
 				slices.Equal(st.Conditions(), []string{"StringEquals aws:SourceAccount " + callerAccount})
+			// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+			eventBridge := slices.Equal(st.Principals(), []string{"Service:events.amazonaws.com"})
+			if eventBridge {
+				v.Want(!st.Has("Condition"), topic.Address,
+					"has a condition for EventBridge, which AWS does not support: %v", st.At("Condition"))
+				allowed["events.amazonaws.com"] = "*"
+				continue
+			}
 			restricted = restricted || wholeAccount
 			v.Want(restricted,
 				topic.Address, "allows %v of any account to publish: %q", st.Principals(), st.Conditions())

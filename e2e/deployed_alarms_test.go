@@ -122,6 +122,11 @@ func (w *deployed) alarmsReferToExistingResources() {
 			there["ScheduleGroup"] = append(there["ScheduleGroup"], *g.Name)
 		}
 	}
+	for _, rule := range must(w.events.ListRules(alive, &eventbridge.ListRulesInput{
+		NamePrefix: aws.String(w.stack + "-"),
+	}))(w.T).Rules {
+		there["RuleName"] = append(there["RuleName"], *rule.Name)
+	}
 	seen := map[string]bool{}
 	var arns []string
 	for name, alarm := range w.alarms() {
@@ -165,8 +170,7 @@ func (w *deployed) onlyAWSServicesMayPublishToTheTopic() {
 		"cloudwatch.amazonaws.com": {
 			"ArnLike": {"aws:SourceArn": {"arn:aws:cloudwatch:" + here + ":alarm:" + w.stack + "-*"}},
 		},
-		"events.amazonaws.com": {"ArnLike": {"aws:SourceArn": {"arn:aws:events:" + here + ":rule/" + w.stack +
-			"-*"}}},
+		"events.amazonaws.com":     nil, // AWS supports no condition for EventBridge
 		"events.rds.amazonaws.com": {"StringEquals": {"aws:SourceAccount": {emulator.Account}}},
 		"everyone, denied":         {"Bool": {"aws:SecureTransport": {"false"}}},
 	}
