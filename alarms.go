@@ -50,10 +50,6 @@ func newAlarms(s *scope, topic *Topic, alarms []alarm) (arns []*string) {
 		arguments := a.arguments(s)
 		arguments.AlarmActions, arguments.OkActions = &[]*string{topic.ARN}, &[]*string{topic.ARN}
 		arguments.DependsOn = topic.Ready.list()
-		if arguments.ExtendedStatistic != nil {
-			// Of ten requests, one is not a percentile.
-			arguments.EvaluateLowSampleCountPercentiles = jsii.String("ignore")
-		}
 		arns = append(arns, a.create(s, arguments).Arn())
 	}
 	return arns
@@ -90,6 +86,8 @@ func (a alarm) arguments(s *scope) *cloudwatchmetricalarm.CloudwatchMetricAlarmC
 	arguments.Dimensions, arguments.Period = &a.dimensions, number(a.period)
 	if a.statistic[0] == 'p' {
 		arguments.ExtendedStatistic = jsii.String(a.statistic)
+		// Of ten requests, one is not a percentile.
+		arguments.EvaluateLowSampleCountPercentiles = jsii.String("ignore")
 	} else {
 		arguments.Statistic = jsii.String(a.statistic)
 	}

@@ -175,7 +175,14 @@ var alarmPromises = []stacktest.Promise{{
 	}, {
 		Name:  "an expression of an alarm contains an unknown id",
 		Stack: "prod",
-		By:    stacktest.Replace(loadBalancerErrorsAlarm, "metric_query[id=share].expression", "targets", "services"),
+		By:    stacktest.Replace(loadBalancerErrorsAlarm, "metric_query[id=failed].expression", "targets", "services"),
+		Found: loadBalancerErrorsAlarm,
+	}, {
+		Name:  "an expression of an alarm adds a series that may never have had a value",
+		Stack: "prod",
+		By: stacktest.Set(
+			loadBalancerErrorsAlarm, "metric_query[id=failed].expression", "FILL(balancer, 0) + FILL(targets, 0)",
+		),
 		Found: loadBalancerErrorsAlarm,
 	}, {
 		Name:  "an alarm has both queries and a metric",
@@ -458,6 +465,9 @@ func isStatistic(name string) bool {
 var (
 	queryID   = regexp.MustCompile(`^[a-z][A-Za-z0-9_]*$`)
 	idsInside = regexp.MustCompile(`\b[a-z]\w*`) // an expression's functions are in capitals
+
+	// FILL may leave a series that has never had a value empty, and the result of an operator with it.
+	operatorOnFill = regexp.MustCompile(`FILL\(\w+, 0\) *[-+*/]|[-+*/] *FILL\(`)
 )
 
 // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricDataQuery.html
@@ -472,6 +482,8 @@ func queriesAreAccepted(a stacktest.Resource, v *stacktest.Violations) {
 			a.Address, "has a query with the unknown statistic %q", q.String("metric.stat"))
 	}
 	for _, q := range a.Blocks("metric_query") {
+		v.Want(!operatorOnFill.MatchString(q.String("expression")),
+			a.Address, "has an operator on FILL instead of SUM([...]): %s", q.String("expression"))
 		for _, name := range idsInside.FindAllString(q.String("expression"), -1) {
 			v.Want(slices.Contains(ids, name),
 				a.Address, "has an expression with the unknown id %s; the ids are %v", name, ids)
@@ -694,7 +706,7 @@ func everythingHasAnAlarm(s stacktest.Stack, v *stacktest.Violations) {
 		want(group, "TargetGroup", "UnHealthyHostCount", "TargetResponseTime")
 	}
 	for _, service := range s.Resources("aws_ecs_service") {
-		if service.Number("desired_count") > 0 {
+		if leastTasks(s, service) > 0 {
 			want(service, "ServiceName", "RunningTaskCount")
 		}
 	}

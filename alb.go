@@ -222,10 +222,13 @@ func (balancer *LoadBalancer) alarms() []alarm {
 			{id: "requests", metric: "RequestCount", statistic: "Sum"},
 			{id: "balancer", metric: "HTTPCode_ELB_5XX_Count", statistic: "Sum"},
 			{id: "targets", metric: "HTTPCode_Target_5XX_Count", statistic: "Sum"},
-			// Requests that reached no target are not in RequestCount. Below twenty a minute a
-			// share says nothing.
-			{id: "total", expression: "FILL(requests, 0) + FILL(balancer, 0)"},
-			{id: "share", expression: "IF(total >= 20, 100 * (FILL(balancer, 0) + FILL(targets, 0)) / total, 0)"},
+			// A series that has never had a value may stay empty in FILL: AWS does not say. With an
+			// operator, everything would be empty then; SUM adds up the series that have values.
+			// Requests that reached no target are not in RequestCount.
+			{id: "total", expression: "SUM([FILL(requests, 0), FILL(balancer, 0)])"},
+			{id: "failed", expression: "SUM([FILL(balancer, 0), FILL(targets, 0)])"},
+			// Below twenty requests a minute a share says nothing.
+			{id: "share", expression: "IF(total >= 20, 100 * failed / total, 0)"},
 		},
 		threshold: 5, period: 60, datapoints: 3, periods: 5, missing: missingIsFine,
 	}}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -24,7 +25,7 @@ type Service struct {
 	RepositoryURL *string // nil without a repository
 
 	dimensions map[string]*string // of its metrics
-	tasks      int                // minimum number
+	limits     alarmLimits
 }
 
 // newServices declares the configured services. No service knows another.
@@ -47,7 +48,7 @@ func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer,
 		description: "Tasks of " + name, logGroup: "/" + s.cfg.Stack() + "/service/" + name,
 		size: taskSize{cpu: svc.CPU, memory: svc.Memory, architecture: svc.Architecture},
 	})
-	out := &Service{Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), tasks: svc.Tasks}
+	out := &Service{Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), limits: newAlarmLimits(s.cfg, svc)}
 	app := configure(t, svc)
 	if svc.UsesDatabase() {
 		users.connect(t, app)
@@ -62,7 +63,7 @@ func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer,
 		t.after(out.Route.Ready...)
 		options.balancer = behind(out.Route, svc.Port, name)
 		options.gracePeriod = svc.HealthCheck.GracePeriod
-		options.alarms = newDeploymentAlarms(s, p, out.Route)
+		options.alarms = newDeploymentAlarms(s, p, out)
 	}
 	if svc.Repository {
 		out.RepositoryURL = newRepository(s, name)
@@ -146,7 +147,7 @@ func behind(route *Route, port int, container string) *[]*ecsservice.EcsServiceL
 // this service. Without traffic they do not fire. They do not watch the number of tasks, which a
 // deployment changes. ECS ignores an alarm that fires before the deployment begins, so the windows
 // are short.
-func newDeploymentAlarms(s *scope, p part, route *Route) *ecsservice.EcsServiceAlarms {
+func newDeploymentAlarms(s *scope, p part, svc *Service) *ecsservice.EcsServiceAlarms {
 	watched := func(noun, description string) alarm {
 		return alarm{
 			id:   p.id + "_deployment_" + noun,
@@ -154,17 +155,45 @@ func newDeploymentAlarms(s *scope, p part, route *Route) *ecsservice.EcsServiceA
 			description: description + " During a deployment, ECS rolls back to the previous version; see the " +
 				"service's events. At other times this alarm notifies nobody.",
 			runbook:   "services.md#service_deployment_" + noun,
-			namespace: "AWS/ApplicationELB", dimensions: route.Dimensions,
+			namespace: "AWS/ApplicationELB", dimensions: svc.Route.Dimensions,
 			period: 60, datapoints: 2, periods: 3, missing: missingIsFine,
 		}
 	}
 	failures := watched("errors", "More than ten responses of "+p.name+" a minute are 5xx errors.")
 	failures.metric, failures.statistic, failures.threshold = "HTTPCode_Target_5XX_Count", "Sum", 10
-	latency := watched("latency", "The slowest 1% of the responses of "+p.name+" take longer than three seconds.")
-	latency.metric, latency.statistic, latency.threshold = "TargetResponseTime", "p99", 3
+	latency := watched("latency", svc.limits.slow(p.name))
+	latency.metric, latency.statistic, latency.threshold = "TargetResponseTime", "p99", svc.limits.latency
 	return &ecsservice.EcsServiceAlarms{
 		Enable: true, Rollback: true, AlarmNames: &[]*string{newSilentAlarm(s, failures), newSilentAlarm(s, latency)},
 	}
+}
+
+// alarmLimits are what the alarms of a service compare with. They follow the configuration, so that
+// no alarm fires because the service does what it is configured to do, and each can fire.
+type alarmLimits struct {
+	tasks       int     // the fewest that the configuration asks for at any time
+	cpu, memory int     // percent
+	latency     float64 // seconds
+}
+
+func newAlarmLimits(cfg *config.Config, svc config.Service) alarmLimits {
+	limits := alarmLimits{tasks: svc.Tasks, cpu: 90, memory: 90, latency: 3}
+	for _, schedule := range svc.Scaling.Schedules {
+		limits.tasks = min(limits.tasks, schedule.Min)
+	}
+	if svc.Scaled() {
+		// Scaling keeps the average at the target: the alarm is half way from there to 100.
+		limits.cpu = max(limits.cpu, (svc.Scaling.CPU+100)/2)
+		limits.memory = max(limits.memory, (svc.Scaling.Memory+100)/2)
+	}
+	// The load balancer answers with an error after its timeout: no response takes longer.
+	limits.latency = min(limits.latency, float64(cfg.LoadBalancer.IdleTimeout)/2)
+	return limits
+}
+
+// slow says what is wrong when a service breaches its limit of latency.
+func (limits alarmLimits) slow(service string) string {
+	return fmt.Sprintf("The slowest 1%% of the responses of %s take longer than %v seconds.", service, limits.latency)
 }
 
 func (services Services) outputs() []output {
@@ -197,20 +226,20 @@ func (svc *Service) alarms() (alarms []alarm) {
 	alarms = append(alarms, alarm{
 		id:      id + "_cpu",
 		runbook: "services.md#service_cpu",
-		description: "Tasks of " + svc.Name + " have used more than 90% of their CPU for 15 minutes. Raise tasks, " +
-			"scaling.max or cpu in the configuration.",
+		description: fmt.Sprintf("Tasks of %s have used more than %d%% of their CPU for 15 minutes. Raise tasks, "+
+			"scaling.max or cpu in the configuration.", svc.Name, svc.limits.cpu),
 		namespace: "AWS/ECS", metric: "CPUUtilization", dimensions: svc.dimensions, statistic: "Average",
-		threshold: 90, period: 300, datapoints: 3, periods: 3, missing: missingIsFine,
+		threshold: float64(svc.limits.cpu), period: 300, datapoints: 3, periods: 3, missing: missingIsFine,
 	}, alarm{
 		id:      id + "_memory",
 		runbook: "services.md#service_memory",
-		description: "Tasks of " + svc.Name + " have used more than 90% of their memory for 15 minutes. At 100%, ECS " +
-			"stops the task. Raise memory in the configuration, or look for a memory leak.",
+		description: fmt.Sprintf("Tasks of %s have used more than %d%% of their memory for 15 minutes. At 100%%, ECS "+
+			"stops the task. Raise memory in the configuration, or look for a memory leak.", svc.Name, svc.limits.memory),
 		namespace: "AWS/ECS", metric: "MemoryUtilization", dimensions: svc.dimensions, statistic: "Average",
-		threshold: 90, period: 300, datapoints: 3, periods: 3, missing: missingIsFine,
+		threshold: float64(svc.limits.memory), period: 300, datapoints: 3, periods: 3, missing: missingIsFine,
 	})
-	if svc.tasks > 0 {
-		alarms = append(alarms, tooFewTasks(id, svc.dimensions, svc.tasks, "services.md#service_too_few_tasks"))
+	if least := svc.limits.tasks; least > 0 {
+		alarms = append(alarms, tooFewTasks(id, svc.dimensions, least, "services.md#service_too_few_tasks"))
 	}
 	return alarms
 }
@@ -227,10 +256,10 @@ func (svc *Service) routeAlarms(id string) []alarm {
 	}, {
 		id:      id + "_latency",
 		runbook: "services.md#service_latency",
-		description: "The slowest 1% of the responses of " + svc.Name + " take longer than three seconds. Compare " +
-			"with the database's CPU and latency on the dashboard, and with the time of the last deployment.",
+		description: svc.limits.slow(svc.Name) + " Compare with the database's CPU and latency on the dashboard, " +
+			"and with the time of the last deployment.",
 		namespace: "AWS/ApplicationELB", metric: "TargetResponseTime", statistic: "p99",
 		dimensions: svc.Route.Dimensions,
-		threshold:  3, period: 60, datapoints: 10, periods: 15, missing: missingIsFine,
+		threshold:  svc.limits.latency, period: 60, datapoints: 10, periods: 15, missing: missingIsFine,
 	}}
 }

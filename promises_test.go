@@ -47,6 +47,7 @@ func promises() []stacktest.Promise {
 		secretPromises,
 		policyPromises,
 		alarmPromises,
+		alarmLimitPromises,
 		dashboardPromises,
 		backupPromises,
 	)
@@ -166,6 +167,21 @@ services:
     permissions: [{actions: ['s3:GetObject'], resources: ['arn:aws:s3:::uploads/*']}]
     health_check: {command: [/healthy]}
     scaling: {max: 6, requests: 500, schedules: {night: ` + everyNight + `}}
+`},
+	"off at night": {"dev", `
+load_balancer: {idle_timeout: 2}
+database: {parameters: {max_connections: '60'}}
+services:
+  web:
+    tasks: 2
+    scaling:
+      max: 4
+      cpu: 95
+      memory: 95
+      schedules:
+        evening: {at: 'cron(0 19 ? * MON-FRI *)', min: 0, max: 0}
+        morning: {at: 'cron(0 7 ? * MON-FRI *)', min: 2, max: 4}
+  worker: {image: 'quay.io/x/worker:1', tasks: 2, scaling: {max: 3, schedules: {night: ` + everyNight + `}}}
 `},
 	"a restored database": {"dev", `
 database:

@@ -510,6 +510,7 @@ var parameterValues = map[string]*regexp.Regexp{
 	"log_lock_waits":     regexp.MustCompile(`^[01]$`),
 	// Milliseconds, in 31 bits.
 	"log_min_duration_statement": regexp.MustCompile(`^(-1|0|[1-9][0-9]{0,8}|1[0-9]{9}|20[0-9]{8})$`),
+	"max_connections":            regexp.MustCompile(`^[1-9][0-9]{1,5}$`),
 	"rds.force_ssl":              regexp.MustCompile(`^[01]$`),
 	"shared_preload_libraries":   regexp.MustCompile(`^[a-z_]+(,[a-z_]+)*$`),
 }
