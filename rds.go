@@ -251,31 +251,20 @@ func newParameterGroup(s *scope, id, version string) *string {
 type parameter struct{ name, value, method string }
 
 // databaseParameters are the platform's parameters, overridden and followed by the configured ones,
-// in the order of their names. RDS refuses "immediate" for a parameter that needs a restart; it
-// accepts "pending-reboot" for any.
-func databaseParameters(d config.Database, version string) []parameter {
-	const atOnce, atRestart = "immediate", "pending-reboot"
-	all := map[string]parameter{}
-	for _, p := range []parameter{
-		{"rds.force_ssl", "1", atOnce},
-		{"log_min_duration_statement", strconv.Itoa(d.SlowQuery), atOnce},
-		{"log_connections", choose(version >= "18", "all", "1"), atOnce}, // a list of stages since PostgreSQL 18
-		{"log_disconnections", "1", atOnce},
-		{"log_lock_waits", "1", atOnce},
-		{"shared_preload_libraries", "pg_stat_statements", atRestart},
-	} {
-		all[p.name] = p
+// in the order of their names.
+func databaseParameters(d config.Database, version string) (sorted []parameter) {
+	all := map[string]string{
+		"rds.force_ssl":              "1",
+		"log_min_duration_statement": strconv.Itoa(d.SlowQuery),
+		"log_connections":            choose(version >= "18", "all", "1"), // a list of stages since PostgreSQL 18
+		"log_disconnections":         "1",
+		"log_lock_waits":             "1",
+		"shared_preload_libraries":   "pg_stat_statements",
 	}
-	for name, value := range d.Parameters {
-		method := atRestart
-		if ours, known := all[name]; known {
-			method = ours.method
-		}
-		all[name] = parameter{name, value, method}
-	}
-	var sorted []parameter
+	maps.Copy(all, d.Parameters)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		sorted = append(sorted, all[name])
+		method := choose(config.AppliesAtOnce(name, all[name], version), "immediate", "pending-reboot")
+		sorted = append(sorted, parameter{name, all[name], method})
 	}
 	return sorted
 }

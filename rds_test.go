@@ -23,7 +23,7 @@ func TestDatabaseParameters(t *testing.T) {
 			{"log_disconnections", "1", atOnce},
 			{"log_lock_waits", "1", atOnce},
 			{"log_min_duration_statement", "1000", atOnce},
-			{"rds.force_ssl", "1", atOnce},
+			{"rds.force_ssl", "1", atRestart}, // RDS's default from 15 on
 			{"shared_preload_libraries", "pg_stat_statements", atRestart},
 		}, changes...) {
 			all[p.name] = p
@@ -51,17 +51,19 @@ func TestDatabaseParameters(t *testing.T) {
 			want: platformsOwn(
 				parameter{"shared_preload_libraries", "pg_stat_statements,auto_explain", atRestart}),
 		},
-		"an unknown one waits for a restart, which RDS always takes": {
-			version: "17", slowQuery: 1000, parameters: map[string]string{"max_connections": "200"},
-			want: platformsOwn(parameter{"max_connections", "200", atRestart}),
+		"a static one and an unknown one wait for a restart, which RDS always takes": {
+			version: "17", slowQuery: 1000,
+			parameters: map[string]string{"max_connections": "200", "pglogical.batch_inserts": "1"},
+			want: platformsOwn(
+				parameter{"max_connections", "200", atRestart}, parameter{"pglogical.batch_inserts", "1", atRestart}),
 		},
-		"unknown ones are in order among the platform's": {
+		"dynamic ones take effect at once, unless they are RDS's default": {
 			version: "17", slowQuery: 1000,
 			parameters: map[string]string{"work_mem": "8192", "autovacuum": "1", "rds.log_retention_period": "1440"},
 			want: platformsOwn(
-				parameter{"work_mem", "8192", atRestart},
+				parameter{"work_mem", "8192", atOnce},
 				parameter{"autovacuum", "1", atRestart},
-				parameter{"rds.log_retention_period", "1440", atRestart}),
+				parameter{"rds.log_retention_period", "1440", atOnce}),
 		},
 		"the time of a slow query": {
 			version: "17", slowQuery: 250, want: platformsOwn(parameter{"log_min_duration_statement", "250", atOnce}),
@@ -73,7 +75,9 @@ func TestDatabaseParameters(t *testing.T) {
 		"PostgreSQL 18 takes a list of stages": {
 			version: "18", slowQuery: 1000, want: platformsOwn(parameter{"log_connections", "all", atOnce}),
 		},
-		"PostgreSQL 14 takes a switch": {version: "14", slowQuery: 1000, want: platformsOwn()},
+		"PostgreSQL 14 takes a switch, and does not require TLS by default": {
+			version: "14", slowQuery: 1000, want: platformsOwn(parameter{"rds.force_ssl", "1", atOnce}),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := databaseParameters(config.Database{
@@ -183,6 +187,16 @@ var databasePromises = []stacktest.Promise{{
 		Name:  "a static parameter is applied immediately",
 		Stack: "prod",
 		By:    stacktest.Set(parameterGroup, "parameter[name=shared_preload_libraries].apply_method", "immediate"),
+		Found: parameterGroup,
+	}, {
+		Name:  "a dynamic parameter waits for a restart that never comes",
+		Stack: "prod",
+		By:    stacktest.Set(parameterGroup, "parameter[name=log_lock_waits].apply_method", "pending-reboot"),
+		Found: parameterGroup,
+	}, {
+		Name:  "a parameter has its default, and every plan shows a change",
+		Stack: "prod",
+		By:    stacktest.Set(parameterGroup, "parameter[name=rds.force_ssl].apply_method", "immediate"),
 		Found: parameterGroup,
 	}, {
 		Name:  "log_connections is a boolean with PostgreSQL 18, which has a list",
@@ -487,14 +501,11 @@ var databasePromises = []stacktest.Promise{{
 	}},
 }}
 
-// staticParameters are parameters that need a restart: RDS rejects "immediate" for them. The list
-// has those that are likely to be set here.
+// dynamicParameters are the parameters in use that RDS applies without a restart. It rejects
+// "immediate" for the others, and "pending-reboot" would leave these without effect.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Parameters.html
-var staticParameters = []string{
-	"autovacuum_max_workers", "max_connections", "max_locks_per_transaction", "max_prepared_transactions",
-	"max_replication_slots", "max_wal_senders", "max_worker_processes", "rds.logical_replication",
-	"rds.restrict_password_commands", "shared_buffers", "shared_preload_libraries", "track_activity_query_size",
-	"wal_buffers",
+var dynamicParameters = []string{
+	"log_connections", "log_disconnections", "log_lock_waits", "log_min_duration_statement", "rds.force_ssl",
 }
 
 // connectionStage is an element of log_connections, which is a list from PostgreSQL 18.
@@ -525,9 +536,16 @@ func databaseParametersAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
 			shape := parameterValues[name]
 			v.Want(shape != nil && shape.MatchString(p.String("value")),
 				group.Address, "%s is %v: want a known parameter with a value that RDS accepts", name, p.At("value"))
-			v.Want(p.Is("apply_method", "pending-reboot") ||
-				p.Is("apply_method", "immediate") && !slices.Contains(staticParameters, name),
-				group.Address, "parameter %s has apply_method %v, which RDS rejects", name, p.At("apply_method"))
+			// From PostgreSQL 15 on, 1 is RDS's default: RDS registers nothing and goes on answering
+			// pending-reboot, so that every plan would show a change.
+			// https://github.com/hashicorp/terraform-provider-aws/issues/39252
+			isDefault := name == "rds.force_ssl" && !group.Is("family", "postgres14")
+			method := "pending-reboot"
+			if slices.Contains(dynamicParameters, name) && !isDefault {
+				method = "immediate"
+			}
+			v.Want(p.Is("apply_method", method),
+				group.Address, "parameter %s has apply_method %v, want %s", name, p.At("apply_method"), method)
 		}
 		// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_LogAccess.Concepts.PostgreSQL.html
 		// It is a list of stages from PostgreSQL 18.

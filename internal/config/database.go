@@ -19,7 +19,7 @@ type Database struct {
 	MultiAZ bool `yaml:"multi_az"`
 	// name of the first database
 	Name string `yaml:"name" allowed:"~database"`
-	// PostgreSQL parameters, which replace the platform's
+	// PostgreSQL parameters, which replace the platform's; static ones wait for a restart
 	Parameters map[string]string `yaml:"parameters"`
 	// retention of automated backups, for point-in-time recovery
 	Retention int `yaml:"retention" allowed:"1..35 days"`
@@ -27,7 +27,8 @@ type Database struct {
 	BackupWindow string `yaml:"backup_window" allowed:"~backup_window"`
 	// weekly, in UTC, 30 minutes to a day
 	MaintenanceWindow string `yaml:"maintenance_window" allowed:"~maintenance_window"`
-	// apply changes that restart the instance at once, not in the maintenance window
+	// apply changes that restart the instance at once, not in the maintenance window, until which
+	// every plan shows them
 	ApplyImmediately bool `yaml:"apply_immediately"`
 	// statements that take at least this long are logged
 	SlowQuery int `yaml:"slow_query" allowed:"0..3600000 milliseconds"`

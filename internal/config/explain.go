@@ -98,6 +98,9 @@ func summary(c *Config) (rows [][]string) {
 		say("service", s.summary(name))
 	}
 	say("database", c.Database.summary())
+	if names := c.Database.AfterRestart(); len(names) > 0 {
+		say("", "takes effect when somebody restarts the instance: "+strings.Join(names, ", "))
+	}
 	for name, restore := range inOrder(c.Database.Restores) {
 		say("", restore.summary(name, c.Database.Active))
 	}

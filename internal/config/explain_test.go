@@ -18,7 +18,7 @@ func TestExplainPrintsTheOriginOfEachValue(t *testing.T) {
     environment: {LEVEL: debug, SMTP_PASSWORD: hunter2}
     permissions: [{actions: ['s3:GetObject'], resources: ['arn:aws:s3:::b/*']}]
   job: {image: 'quay.io/x/y:1'}
-database: {restores: {old: {snapshot: before}}, active: old}
+database: {restores: {old: {snapshot: before}}, active: old, parameters: {work_mem: '65536', shared_buffers: '32768'}}
 `
 	cfg, doc := read("config/test.yaml", "test", []byte(text), map[string]string{
 		"INFRA_SERVICES_WEB_TASKS": "3",
