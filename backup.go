@@ -238,6 +238,6 @@ func backupStatements(s *scope, logGroup, database, topic string) []statement {
 			sid: "ReportFailureKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"},
 			resources: []string{*s.keys.Alerts},
 		},
-		{sid: "OwnEnvironment", actions: []string{"kms:Decrypt"}, resources: []string{*s.keys.Backup}},
+		ownEnvironment(s, "backup", *s.keys.Backup),
 	}
 }

@@ -107,9 +107,7 @@ func newUsersFunctionRole(s *scope, db *Database, userSecrets map[string]*string
 		sid: "Master", actions: []string{"secretsmanager:GetSecretValue"}, resources: []string{*db.SecretARN},
 	}, statement{
 		sid: "MasterKey", actions: []string{"kms:Decrypt"}, resources: []string{*db.KeyARN}, conditions: through,
-	}, statement{
-		sid: "OwnEnvironment", actions: []string{"kms:Decrypt"}, resources: []string{*s.keys.Secrets},
-	})
+	}, ownEnvironment(s, "database", *s.keys.Secrets))
 	var secrets, services []string
 	for _, name := range s.cfg.DatabaseServices() {
 		secrets = append(secrets, *userSecrets[name])
@@ -140,12 +138,13 @@ func networkStatements(s *scope) []statement {
 		"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces",
 		"ec2:DescribeSubnets", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses",
 	}
-	function := s.arn("lambda", "function:"+s.named("database"))
 	return []statement{
 		{sid: "Network", actions: interfaces, resources: []string{"*"}},
 		{
 			sid: "NetworkNotByCode", deny: true, actions: interfaces, resources: []string{"*"},
-			conditions: []condition{{"ArnEquals", "lambda:SourceFunctionArn", []string{function}}},
+			conditions: []condition{{
+				"ArnEquals", "lambda:SourceFunctionArn", []string{functionARN(s, "database")},
+			}},
 		},
 	}
 }

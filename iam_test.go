@@ -13,6 +13,7 @@ const (
 	webTaskRole            = "aws_iam_role.service_web_task_role"
 	prometheusTaskRole     = "aws_iam_role.prometheus_task_role"
 	backupFunctionRole     = "aws_iam_role.backup_function_role"
+	databaseFunctionRole   = "aws_iam_role.database_function_role"
 	backupScheduleRole     = "aws_iam_role.backup_schedule_role"
 	databaseMonitoringRole = "aws_iam_role.database_monitoring_role"
 	flowLogRole            = "aws_iam_role.flow_log_role"

@@ -42,3 +42,17 @@ func newLambda(s *scope, function bundle.Function, spec lambdaSpec) lambdafuncti
 		DependsOn:      spec.role.Ready.plus(spec.ready...).list(),
 	})
 }
+
+// ownEnvironment lets Lambda decrypt a function's variables when the function starts, which it does
+// with the function's role. Lambda names the function in the encryption context. Without this
+// condition the role could decrypt everything that the key encrypts.
+// https://docs.aws.amazon.com/lambda/latest/dg/security-encryption-at-rest.html
+func ownEnvironment(s *scope, noun, key string) statement {
+	return statement{
+		sid: "OwnEnvironment", actions: []string{"kms:Decrypt"}, resources: []string{key},
+		conditions: []condition{equals("kms:EncryptionContext:aws:lambda:FunctionArn", functionARN(s, noun))},
+	}
+}
+
+// functionARN is the ARN of a function that may not be declared yet.
+func functionARN(s *scope, noun string) string { return s.arn("lambda", "function:"+s.named(noun)) }

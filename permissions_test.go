@@ -195,6 +195,29 @@ var permissionPromises = []stacktest.Promise{{
 		),
 		Found: webExecutionRole,
 	}},
+}, {
+	Name:  "a function's role decrypts its own environment, and nothing else with that key outside a service",
+	Check: functionsDecryptTheirEnvironment,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the database function's role decrypts everything that the secrets' key encrypts",
+		Stack: "prod",
+		By:    stacktest.Remove(databaseFunctionPolicy, "policy.Statement[Sid=OwnEnvironment].Condition"),
+		Found: databaseFunctionRole,
+	}, {
+		Name:  "the backup function's role decrypts the environment of another function",
+		Stack: "dev",
+		By: stacktest.Replace(
+			backupFunctionPolicy,
+			"policy.Statement[Sid=OwnEnvironment].Condition.StringEquals.kms:EncryptionContext:aws:lambda:FunctionArn",
+			"-backup", "-database",
+		),
+		Found: backupFunctionRole,
+	}, {
+		Name:  "the database function's role decrypts secrets outside Secrets Manager",
+		Stack: "prod",
+		By:    stacktest.Remove(databaseFunctionPolicy, "policy.Statement[Sid=SecretsKey].Condition"),
+		Found: databaseFunctionRole,
+	}},
 }}
 
 // unrestrictable are the actions that may be allowed on every resource, and why.
@@ -443,4 +466,25 @@ func encryptionKey(s stacktest.Stack, address string) string {
 		return r.Reference("kms_key_id")
 	}
 	return ""
+}
+
+func functionsDecryptTheirEnvironment(s stacktest.Stack, v *stacktest.Violations) {
+	for _, f := range s.Resources("aws_lambda_function") {
+		own := "StringEquals kms:EncryptionContext:aws:lambda:FunctionArn arn:aws:lambda:" +
+			s.Region() + ":" + callerAccount + ":function:" + f.String("function_name")
+		key, role := f.Reference("kms_key_arn"), f.Reference("role")
+		decrypts := false
+		for _, st := range rolePermissions(s, role) {
+			if !allows(st, "kms:Decrypt") || !slices.Contains(st.References("Resource"), key) {
+				continue
+			}
+			environment := slices.Equal(st.Conditions(), []string{own})
+			decrypts = decrypts || environment
+			viaService := len(st.Conditions()) == 1 &&
+				strings.HasPrefix(st.Conditions()[0], "StringEquals kms:ViaService ")
+			v.Want(environment || viaService,
+				role, "decrypts with %s on the conditions %q; want %q, or a service", key, st.Conditions(), own)
+		}
+		v.Want(decrypts, role, "does not decrypt the environment of %s on the condition %q", f.Address, own)
+	}
 }
