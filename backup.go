@@ -6,11 +6,8 @@ import (
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdafunction"
-	retries "github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdafunctioneventinvokeconfig"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdainvocation"
 	lock "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketobjectlockconfiguration"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/schedulerschedule"
-	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/schedulerschedulegroup"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 
 	"platform/internal/bundle"
@@ -55,7 +52,7 @@ func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *
 		},
 		ready: dependencies{logs},
 	})
-	ready := dependencies{newRetries(s, lambda.FunctionName(), topic)}
+	ready := dependencies{newRetries(s, "backup", lambda.FunctionName(), topic)}
 	if !s.cfg.Protected {
 		ready = append(ready, newSnapshotCleanup(s, lambda.FunctionName(), ready))
 	}
@@ -93,22 +90,6 @@ func newBackupBucket(s *scope) *Bucket {
 	return bucket
 }
 
-// newRetries says what happens when an asynchronous call of the function fails.
-func newRetries(s *scope, function *string, topic *Topic) cdktf.ITerraformDependable {
-	type (
-		arguments   = retries.LambdaFunctionEventInvokeConfigConfig
-		destination = retries.LambdaFunctionEventInvokeConfigDestinationConfig
-		onFailure   = retries.LambdaFunctionEventInvokeConfigDestinationConfigOnFailure
-	)
-	return retries.NewLambdaFunctionEventInvokeConfig(s.stack, jsii.String("backup_function_retries"), &arguments{
-		FunctionName:             function,
-		MaximumRetryAttempts:     number(2),
-		MaximumEventAgeInSeconds: number(3600),
-		DestinationConfig:        &destination{OnFailure: &onFailure{Destination: topic.ARN}},
-		DependsOn:                topic.Ready.list(),
-	})
-}
-
 // newSnapshotCleanup calls the function when an unprotected stack is destroyed, to delete its own
 // snapshots, which Terraform does not know. When the stack is created it calls it too, which shows
 // that the function starts and may list.
@@ -126,62 +107,20 @@ func newSnapshotCleanup(s *scope, function *string, after dependencies) cdktf.IT
 // The schedules depend on the function's clean-up, so that they are deleted before it runs and no
 // new snapshot comes after it.
 func newSchedules(s *scope, lambda lambdafunction.LambdaFunction, after dependencies) *string {
-	group := schedulerschedulegroup.NewSchedulerScheduleGroup(s.stack, jsii.String("backup_schedule_group"),
-		&schedulerschedulegroup.SchedulerScheduleGroupConfig{
-			Name: jsii.String(s.named("backup")), Tags: s.tags("backup"),
-		})
-	role := newRole(s, roleSpec{
-		id: "backup_schedule_role", noun: "backup-schedule", assumed: "scheduler.amazonaws.com",
-		trust: []condition{
-			equals("aws:SourceAccount", s.account),
-			equals("aws:SourceArn", *group.Arn()), // the group's ARN, not the schedule's
-		},
-	}, statement{sid: "Call", actions: []string{"lambda:InvokeFunction"}, resources: []string{*lambda.Arn()}})
-	calls := scheduledCalls{
-		scope: s, group: group.Name(), role: role.ARN, function: lambda.Arn(), ready: after.plus(role.Ready...),
-	}
+	calls := newScheduledCalls(s, "backup", lambda, after)
 	// The scheduler replaces <…> with the time for which it calls: the same for every retry, which
 	// makes the call idempotent.
-	calls.at(s.cfg.Backup.Schedule, s.cfg.Backup.Timezone, scheduledCall{
+	calls.add(scheduledCall{
 		id: "backup_schedule", description: "Snapshot of the database",
+		expression: s.cfg.Backup.Schedule, timezone: s.cfg.Backup.Timezone,
 		input: map[string]string{"action": "backup", "scheduled_time": "<aws.scheduler.scheduled-time>"},
 	})
-	calls.at("rate(1 hour)", "UTC", scheduledCall{
+	calls.add(scheduledCall{
 		id: "backup_report_schedule", description: "How old the newest snapshot is",
+		expression: "rate(1 hour)", timezone: "UTC",
 		input: map[string]string{"action": "report"},
 	})
-	return group.Name()
-}
-
-// scheduledCalls declares schedules that call one function.
-type scheduledCalls struct {
-	*scope
-	group, role, function *string
-	ready                 dependencies
-}
-
-// scheduledCall is one of them.
-type scheduledCall struct {
-	id, description string
-	input           map[string]string
-}
-
-func (c scheduledCalls) at(expression, timezone string, call scheduledCall) {
-	schedulerschedule.NewSchedulerSchedule(c.stack, jsii.String(call.id), &schedulerschedule.SchedulerScheduleConfig{
-		Name:                       jsii.String(c.named(dashed(call.id))),
-		GroupName:                  c.group,
-		Description:                jsii.String(call.description),
-		ScheduleExpression:         jsii.String(expression),
-		ScheduleExpressionTimezone: jsii.String(timezone),
-		FlexibleTimeWindow:         &schedulerschedule.SchedulerScheduleFlexibleTimeWindow{Mode: jsii.String("OFF")},
-		Target: &schedulerschedule.SchedulerScheduleTarget{
-			Arn: c.function, RoleArn: c.role, Input: jsii.String(marshal(call.input)),
-			RetryPolicy: &schedulerschedule.SchedulerScheduleTargetRetryPolicy{
-				MaximumEventAgeInSeconds: number(3600), MaximumRetryAttempts: number(10),
-			},
-		},
-		DependsOn: c.ready.list(),
-	})
+	return calls.group
 }
 
 func (b *Backup) outputs() []output {
@@ -206,15 +145,12 @@ func (b *Backup) alarms(s *scope) []alarm {
 		runbook: "backup.md#backup_errors",
 		description: "The backup function failed. Lambda retries it twice. See the function's log group for the " +
 			"reason.",
-	}.onErrors(b.FunctionName), {
+	}.onErrors(b.FunctionName), alarm{
 		id:      "backup_schedule_dropped",
 		runbook: "backup.md#backup_schedule_dropped",
 		description: "EventBridge Scheduler gave up calling the backup function. See the schedule's role and the " +
 			"function's state, and start a backup by hand.",
-		namespace: "AWS/Scheduler", metric: "InvocationDroppedCount", statistic: "Sum",
-		dimensions: map[string]*string{"ScheduleGroup": b.scheduleGroup},
-		threshold:  0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,
-	}}
+	}.onDropped(b.scheduleGroup)}
 }
 
 // backupStatements are what the function may do, with its log group, the database and the topic by

@@ -14,7 +14,7 @@
 //	task, container, cluster
 //	rds, routes, alb, firewall
 //	networking, endpoints, flowlogs
-//	bucket, encryption, lambda, securitygroup
+//	bucket, encryption, lambda, schedule, securitygroup
 //	alarms, topic, outputs, iam, provider
 //	scope, names
 //
