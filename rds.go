@@ -317,7 +317,7 @@ func (db *Database) alarms(d config.Database) []alarm {
 		"Less than 5% of the database's memory is free. See the number of connections and the slow statements, then "+
 			"consider a larger database.instance_class.")
 	free.below = true
-	connections := average("connections", "DatabaseConnections", float64(config.MaxConnections(memory)*4/5),
+	connections := average("connections", "DatabaseConnections", float64(d.MaxConnections()*4/5),
 		"More than 80% of the connections that the database allows are open. Look for a service that leaks "+
 			"connections, or use a connection pool.")
 	connections.statistic = "Maximum"

@@ -3,6 +3,7 @@ package config
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -105,6 +106,15 @@ func (c *Config) DatabaseServices() (names []string) {
 		}
 	}
 	return names
+}
+
+// MaxConnections returns how many connections PostgreSQL allows: about what RDS sets, unless the
+// configuration says it. 0 if neither is known.
+func (d Database) MaxConnections() int {
+	if set, err := strconv.Atoi(d.Parameters["max_connections"]); err == nil {
+		return set
+	}
+	return maxConnections(d.InstanceClass)
 }
 
 var (
@@ -216,17 +226,22 @@ func (w warner) database() {
 	d := w.cfg.Database
 	w = w.at("database")
 	w.idle(len(services) > 0, "while no service uses the database", "rotation", "certificate_image")
-	if memory, err := ClassMemory(d.InstanceClass); err == nil {
-		wanted := 0
-		for _, name := range services {
-			wanted += w.cfg.Services[name].Connections
-		}
-		limit := MaxConnections(memory)
-		w.warn(wanted > limit, "instance_class",
-			"allows %d connections, but the services together may open %d", limit, wanted)
-	}
+	w.connections(services)
 	w.warn(w.cfg.Production() && !d.MultiAZ, "multi_az",
 		"a zone outage takes the database down until it is restored; want true")
 	w.warn(w.cfg.Production() && d.Retention < 7, "retention",
 		"point-in-time recovery ends after %d days; want 7 or more", d.Retention)
+}
+
+// connections warns if the services may open more connections than the instance allows. Each service
+// has two users, which both have connections open while its tasks are replaced after a rotation.
+func (w warner) connections(services []string) {
+	wanted := 0
+	for _, name := range services {
+		wanted += 2 * w.cfg.Services[name].Connections
+	}
+	limit := w.cfg.Database.MaxConnections()
+	w.warn(limit > 0 && wanted > limit, "instance_class",
+		"allows about %d connections, but the services may open %d during a rotation: twice the sum of "+
+			"services.<name>.connections, because each service has two users", limit, wanted)
 }

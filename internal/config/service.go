@@ -36,9 +36,9 @@ type Service struct {
 	Permissions []Permission `yaml:"permissions"`
 	// permissions of the service's database user; owner may also create and alter tables
 	Database string `yaml:"database" allowed:"none|read|write|owner"`
-	// maximum number of database connections
+	// maximum number of database connections of all tasks together; a deployment doubles the tasks
 	Connections int `yaml:"connections" allowed:"1..5000"`
-	// time after which PostgreSQL cancels a statement; 0: never
+	// time after which PostgreSQL cancels a statement, those of migrations included; 0: never
 	QueryTimeout int `yaml:"query_timeout" allowed:"0..3600000 milliseconds"`
 	// requests that the service receives; none without a condition
 	Route Route `yaml:"route"`
