@@ -224,6 +224,9 @@ def _(original, self, updates):
 @gap(LambdaFunction, "invoke", "lambda Invoke", "needs Docker; here the program of the function runs, built for this machine")
 def _(_, self, body, request_headers, response_headers):
     name = self.function_name.rsplit("-", 1)[-1]
+    rotation = json.loads(body or "{}").get("ClientRequestToken")
+    if rotation in failed_rotations:
+        return "null"  # Secrets Manager does not go on after a failed step
     program = FUNCTIONS and pathlib.Path(FUNCTIONS, name)
     if not program or not program.is_file():
         raise RuntimeError(f"the emulator has no program for the function {name}")
@@ -231,6 +234,7 @@ def _(_, self, body, request_headers, response_headers):
     response_headers["x-amz-executed-version"] = "$LATEST"
     if failed:
         response_headers["x-amz-function-error"] = "Unhandled"
+        failed_rotations.update([rotation] if rotation else [])
     return answer
 
 
@@ -404,20 +408,40 @@ def _(_, self, *args, **kwargs):
 
 # ---- Secrets Manager -------------------------------------------------------------------------------------------------
 
-from moto.secretsmanager.models import SecretsManagerBackend
+from moto.secretsmanager.exceptions import InvalidRequestException
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
+
+failed_rotations = set()  # tokens
 
 
-@gap(SecretsManagerBackend, "rotate_secret", "secretsmanager RotateSecret", "treats a finished rotation as running; keeps the version of a test of the function; does not store the function")
+@gap(SecretsManagerBackend, "rotate_secret", "secretsmanager RotateSecret", "starts another rotation beside one that failed; goes on after a failed step; treats a finished rotation as running; keeps the version of a test of the function; stores neither the function, nor the schedule, nor the date of the last success")
 def _(original, self, secret_id, *args, **kwargs):
-    versions = self.secrets[secret_id].versions
-    kwargs["rotation_lambda_arn"] = kwargs.get("rotation_lambda_arn") or self.secrets[secret_id].rotation_lambda_arn
+    secret = self.secrets[secret_id]
+    versions, rules, last = secret.versions, kwargs.get("rotation_rules"), secret.last_rotation_date
+    kwargs["rotation_lambda_arn"] = kwargs.get("rotation_lambda_arn") or secret.rotation_lambda_arn
     for version in versions.values():
         if {"AWSPENDING", "AWSCURRENT"} <= set(version["version_stages"]):
             version["version_stages"].remove("AWSPENDING")
+    if any("AWSPENDING" in version["version_stages"] for version in versions.values()):
+        raise InvalidRequestException("A previous rotation isn't complete. That rotation will be reattempted.")
+    before, default = set(versions), secret.default_version_id
     answer = original(self, secret_id, *args, **kwargs)
+    if rules:
+        secret.rotation_rules, secret.rotation_enabled = rules, True
     if not kwargs.get("rotate_immediately", True):
+        secret.last_rotation_date = last
         for name in [name for name, version in versions.items() if version["version_stages"] == ["AWSPENDING"]]:
             del versions[name]
+    elif failed_rotations & (set(versions) - before):
+        secret.last_rotation_date, secret.default_version_id = last, default
+    return answer
+
+
+@gap(FakeSecret, "to_dict", "secretsmanager DescribeSecret", "does not return the schedule of the rotation")
+def _(original, self):
+    answer = original(self)
+    if "RotationRules" in answer and getattr(self, "rotation_rules", None):
+        answer["RotationRules"] = self.rotation_rules
     return answer
 
 
