@@ -174,7 +174,9 @@ func newUsersInvocation(s *scope, users *DatabaseUsers, revision string) cdktf.I
 		})
 }
 
-// newRotations makes Secrets Manager call the function for each secret, once the users exist.
+// newRotations makes Secrets Manager call the function for each secret, once the users exist. With a
+// number of days instead of a schedule, it would choose any hour of the day, and replace the tasks of
+// all services on the same day.
 func newRotations(s *scope, users *DatabaseUsers, functionARN *string, invocation cdktf.ITerraformDependable) {
 	permission := lambdapermission.NewLambdaPermission(s.stack, jsii.String("database_function_permission"),
 		&lambdapermission.LambdaPermissionConfig{
@@ -185,13 +187,14 @@ func newRotations(s *scope, users *DatabaseUsers, functionARN *string, invocatio
 			SourceAccount: jsii.String(s.account),
 		})
 	for _, name := range s.cfg.DatabaseServices() {
+		schedule := s.cfg.Database.RotationSchedule(name)
 		rotation.NewSecretsmanagerSecretRotation(s.stack, jsii.String("service_"+name+"_database_rotation"),
 			&rotation.SecretsmanagerSecretRotationConfig{
 				SecretId:          users.secrets[name],
 				RotationLambdaArn: functionARN,
 				RotateImmediately: false,
 				RotationRules: &rotation.SecretsmanagerSecretRotationRotationRules{
-					AutomaticallyAfterDays: number(s.cfg.Database.Rotation),
+					ScheduleExpression: jsii.String(schedule.Cron), Duration: jsii.String(schedule.Duration),
 				},
 				DependsOn: dependencies{permission, invocation}.list(),
 			})

@@ -39,6 +39,7 @@ func promises() []stacktest.Promise {
 		protectionPromises,
 		pathPromises,
 		databasePromises,
+		databaseUserPromises,
 		rolePromises,
 		permissionPromises,
 		keyPromises,

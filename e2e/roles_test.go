@@ -36,7 +36,9 @@ func (s *sandbox) servicesLogInAndPasswordsAreRotated(t *testing.T, w *deployed)
 
 	secret := must(w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{SecretId: &name}))(t)
 	w.equal("rotation of the secret of web", aws.ToBool(secret.RotationEnabled), true)
-	w.equal("days between rotations", *secret.RotationRules.AutomaticallyAfterDays, int64(30))
+	rules := secret.RotationRules
+	w.equal("the schedule of the rotation of web", aws.ToString(rules.ScheduleExpression), "cron(0 2 10 * ? *)")
+	w.equal("the length of the rotation window", aws.ToString(rules.Duration), "2h")
 	w.equal("the KMS key of the secret of web", aws.ToString(secret.KmsKeyId), w.key("secrets"))
 	if _, err := w.secretsmanager.RotateSecret(alive, &secretsmanager.RotateSecretInput{SecretId: &name}); err != nil {
 		t.Fatalf("RotateSecret: %v", err)

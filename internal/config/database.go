@@ -35,6 +35,9 @@ type Database struct {
 	SlowQuery int `yaml:"slow_query" allowed:"0..3600000 milliseconds"`
 	// interval between rotations of the services' passwords
 	Rotation int `yaml:"rotation" allowed:"1..1000 days"`
+	// daily, in UTC, in which passwords are rotated and the tasks of the service are replaced; the
+	// default keeps away from backup_window and maintenance_window
+	RotationWindow string `yaml:"rotation_window" allowed:"~rotation_window"`
 	// image with a shell; copies the RDS certificates into a service's container before it starts;
 	// default: monitoring.prometheus.config_image
 	CertificateImage string `yaml:"certificate_image" allowed:"~image"`
@@ -78,6 +81,7 @@ func databaseDefaults(p profile) Database {
 		ApplyImmediately:  pick(p, true, false),
 		SlowQuery:         1000,
 		Rotation:          30,
+		RotationWindow:    "02:00-04:00",
 		Active:            MainDatabase,
 	}
 }
@@ -86,12 +90,15 @@ func databaseDefaults(p profile) Database {
 func restoreDefaults() Restore { return Restore{Protected: true} }
 
 // deriveDatabase sets the defaults that depend on other settings.
-func (c *Config) deriveDatabase() {
+func (c *Config) deriveDatabase(doc *Document) {
 	for name, restore := range c.Database.Restores {
 		if restore.Version == "" {
 			restore.Version = c.Database.Version
 			c.Database.Restores[name] = restore
 		}
+	}
+	if !doc.Names("database.rotation_window") {
+		c.Database.deriveRotation()
 	}
 	if c.Database.CertificateImage == "" {
 		c.Database.CertificateImage = c.Monitoring.Prometheus.ConfigImage
@@ -139,6 +146,7 @@ func (c checker) database() {
 		"want lower-case letters, digits and underscores, starting with a letter, and no word that PostgreSQL "+
 			"or RDS reserves, have %q", d.Name)
 	c.windows(d)
+	c.rotationWindow(d)
 	for name, restore := range inOrder(d.Restores) {
 		c.at("restores", name).restore(name, restore)
 	}
@@ -225,8 +233,10 @@ func (w warner) database() {
 	services := w.cfg.DatabaseServices()
 	d := w.cfg.Database
 	w = w.at("database")
-	w.idle(len(services) > 0, "while no service uses the database", "rotation", "certificate_image")
+	w.idle(len(services) > 0, "while no service uses the database", "rotation", "rotation_window",
+		"certificate_image")
 	w.connections(services)
+	w.rotationWindow(d)
 	w.warn(w.cfg.Production() && !d.MultiAZ, "multi_az",
 		"a zone outage takes the database down until it is restored; want true")
 	w.warn(w.cfg.Production() && d.Retention < 7, "retention",

@@ -101,7 +101,7 @@ func readProfile(file string, text []byte, variables map[string]string) profile 
 // derive sets the defaults that depend on other settings.
 func (c *Config) derive(doc *Document) {
 	c.deriveScaling(doc)
-	c.deriveDatabase()
+	c.deriveDatabase(doc)
 	c.deriveState()
 }
 

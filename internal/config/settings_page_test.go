@@ -70,6 +70,7 @@ var formats = map[string]string{
 	"database.parameters":                "names and values of PostgreSQL parameters; `rds.force_ssl` must stay `1`",
 	"database.backup_window":             "`hh:mm-hh:mm`",
 	"database.maintenance_window":        "`ddd:hh:mm-ddd:hh:mm`, outside `backup_window`",
+	"database.rotation_window":           "`hh:00-hh:00`, not across midnight",
 	"database.certificate_image":         "an image, as for services",
 	"database.restores.<name>.snapshot":  "an identifier, or the ARN of a snapshot in the stack's region",
 	"database.restores.<name>.time":      "a time in UTC, such as `2026-11-23T03:00:00Z`",
