@@ -158,13 +158,15 @@ func TestServiceIsDeployedAgainOnlyIfItMayMove(t *testing.T) {
 		config string
 		want   any
 	}{
-		"on demand":                           {production, nil},
-		"on demand, more tasks":               {production + "services: {web: {tasks: 3}}\n", nil},
-		"on Spot":                             {minimal, true},
-		"on Spot in production":               {production + "services: {web: {spot: true}}\n", true},
-		"taken off Spot":                      {minimal + "services: {web: {spot: false}}\n", true},
-		"taken off Spot in production":        {production + "services: {web: {spot: false}}\n", nil},
-		"on demand, beside a service on Spot": {production + "services: {web: , job: {image: 'quay.io/x/y:1', spot: true}}\n", nil},
+		"on demand":                    {production, nil},
+		"on demand, more tasks":        {production + "services: {web: {tasks: 3}}\n", nil},
+		"on Spot":                      {minimal, true},
+		"on Spot in production":        {production + "services: {web: {spot: true}}\n", true},
+		"taken off Spot":               {minimal + "services: {web: {spot: false}}\n", true},
+		"taken off Spot in production": {production + "services: {web: {spot: false}}\n", nil},
+		"on demand, beside a service on Spot": {
+			production + "services: {web: , job: {image: 'quay.io/x/y:1', spot: true}}\n", nil,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stack := parsed(t, synth(t, parse(t, "test", c.config), placeholder(t)))
@@ -202,22 +204,24 @@ func TestOneTaskMoreChangesNothingElseOfTheService(t *testing.T) {
 
 // A deployment takes as long as the configuration allows its tasks to take.
 func TestTerraformWaitsAsLongAsADeploymentMayTake(t *testing.T) {
-	const web = minimal + "services: {web: {image: 'quay.io/x/y:1', port: 8080, "
+	const web = minimal + "services: {web: {image: 'quay.io/x/y:1', "
+	const routed = web + "route: {paths: [/*], priority: 9"
 	for name, c := range map[string]struct {
 		config string
 		want   int // minutes
 	}{
 		"the defaults":                 {minimal, 20 + 9},
 		"no route":                     {web + "stop_timeout: 120, route: {paths: []}}}\n", 20 + 6},
-		"a long drain":                 {web + "route: {paths: [/*], priority: 9, deregistration_lag: 3600}}}\n", 20 + 187},
-		"a slow start":                 {web + "health_check: {grace_period: 7200}, route: {paths: [/*], priority: 9}}}\n", 20 + 366},
+		"a long drain":                 {routed + ", deregistration_lag: 3600}}}\n", 20 + 187},
+		"a slow start":                 {routed + "}, health_check: {grace_period: 7200}}}\n", 20 + 366},
 		"a health check in containers": {web + "health_check: {command: [/ok]}, route: {paths: []}}}\n", 20 + 9},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stack := parsed(t, synth(t, parse(t, "dev", c.config), placeholder(t)))
 			for _, operation := range []string{"create", "update", "delete"} {
-				if have := stack.Resource(webService).String("timeouts." + operation); have != fmt.Sprintf("%dm", c.want) {
-					t.Errorf("%s waits %s, want %d minutes", operation, have, c.want)
+				have, want := stack.Resource(webService).String("timeouts."+operation), fmt.Sprintf("%dm", c.want)
+				if have != want {
+					t.Errorf("%s waits %s, want %s", operation, have, want)
 				}
 			}
 		})
