@@ -326,6 +326,8 @@ class Runtime:
 # ---- RDS -------------------------------------------------------------------------------------------------------------
 
 from moto.core.responses import ActionResult
+from moto.kms.models import kms_backends
+from moto.rds.exceptions import RDSClientError
 from moto.rds.models import DBInstance, MasterUserSecret, RDSBackend
 from moto.rds.responses import RDSResponse
 
@@ -363,6 +365,29 @@ for call, method in (
     ("RestoreDBInstanceToPointInTime", "restore_db_instance_to_point_in_time"),
 ):
     gap(RDSResponse, method, f"rds {call}", "the same")(new_instance)
+
+
+def key_is_enabled(original, self, source, *args, **kwargs):
+    """source is the instance or the snapshot that is restored."""
+    if source.startswith("arn:"):
+        source = source.split(":")[-1]
+    restored = self.databases.get(source) or self.database_snapshots.get(source)
+    key = restored and restored.kms_key_id
+    # moto has keys by ID, not by ARN.
+    found = key and kms_backends[self.account_id][self.region_name].keys.get(key.split("/")[-1])
+    if key and (found is None or found.key_state != "Enabled"):
+        raise RDSClientError(
+            "KMSKeyNotAccessibleFault",
+            f"The specified KMS key [{key}] does not exist, is not enabled or you do not have permissions to access it.",
+        )
+    return original(self, source, *args, **kwargs)
+
+
+for call, method in (
+    ("RestoreDBInstanceFromDBSnapshot", "restore_db_instance_from_db_snapshot"),
+    ("RestoreDBInstanceToPointInTime", "restore_db_instance_to_point_in_time"),
+):
+    gap(RDSBackend, method, f"rds {call}", "restores without the key, or with one that is pending deletion; AWS refuses")(key_is_enabled)
 
 
 @gap(RDSResponse, "describe_db_parameters", "rds DescribeDBParameters", "does not return the source, so the provider treats all parameters as defaults")
