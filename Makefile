@@ -19,7 +19,7 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'ENVIRONMENT=prod uses config/prod.yaml; the default is config/dev.yaml.'
-	@echo 'ARGS=... adds arguments for cdktf: make deploy ARGS=--auto-approve'
+	@echo 'ARGS=... adds arguments for cdktf or terraform: make deploy ARGS=--auto-approve'
 
 synth: program ## write the Terraform JSON of ENVIRONMENT to cdktf.out
 	@echo 'synthesising $(ENVIRONMENT) into $(or $(CDKTF_OUTDIR),cdktf.out) ...'
@@ -34,8 +34,9 @@ diff: synth node_modules/.package-lock.json .build/bin/tf ## show what deploy wo
 deploy: synth node_modules/.package-lock.json .build/bin/tf ## create or update ENVIRONMENT in AWS, after confirmation
 	@$(cdktf) deploy --skip-synth --skip-provider-lock $(out) $(ARGS)
 
-destroy: synth node_modules/.package-lock.json .build/bin/tf ## delete ENVIRONMENT from AWS, after confirmation
-	@$(cdktf) destroy --skip-synth --skip-provider-lock $(out) $(ARGS)
+# Not cdktf destroy, which refuses if the stack leaves backups: see internal/teardown.
+destroy: synth .build/bin/destroy ## delete ENVIRONMENT from AWS, after confirmation; keeps the keys of backups that stay
+	@.build/bin/destroy '$(or $(CDKTF_OUTDIR),cdktf.out)' $(ARGS)
 
 local: program node_modules/.package-lock.json .build/bin/local ## deploy ENVIRONMENT to an emulator of AWS on this machine
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/local up
@@ -74,6 +75,9 @@ program: need-go need-node
 
 .build/bin/tf: $(wildcard internal/terraform/*.go internal/terraform/*.js cmd/tf/*.go) go.mod | need-go
 	@$(build) -o $@ ./cmd/tf
+
+.build/bin/destroy: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/teardown/*.go cmd/destroy/*.go) go.mod | need-go
+	@$(build) -o $@ ./cmd/destroy
 
 .build/bin/local: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/emulator/* cmd/local/*.go) go.mod | need-go
 	@$(build) -o $@ ./cmd/local

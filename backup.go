@@ -71,7 +71,7 @@ func snapshotPrefix(s *scope) string { return s.named("scheduled") }
 func newBackupBucket(s *scope) *Bucket {
 	b := s.cfg.Backup
 	bucket := newBucket(s, "backup", bucketOptions{
-		key: s.keys.Backup, protected: true,
+		key: s.keys.Backup, keeps: true,
 		archive: choose(b.Retention >= 90, 30, 0), // colder storage bills at least 90 days
 		expire:  b.Retention, superseded: max(b.ObjectLock, 30),
 	})

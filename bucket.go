@@ -21,7 +21,7 @@ type Bucket struct {
 // bucketOptions holds what differs between the buckets.
 type bucketOptions struct {
 	key        *string     // KMS key; nil: S3's own, the only one that the load balancer's access logs accept
-	protected  bool        // Terraform refuses to destroy it, where the stack is protected
+	keeps      bool        // its objects outlive the stack, where data is kept
 	expire     int         // days after which an object expires; 0: never
 	archive    int         // days after which an object moves to colder storage; 0: never
 	superseded int         // days that an overwritten or deleted version is kept
@@ -33,11 +33,11 @@ type bucketOptions struct {
 func newBucket(s *scope, noun string, o bucketOptions) *Bucket {
 	arguments := &s3bucket.S3BucketConfig{
 		Bucket:       jsii.String(s.named(dashed(noun)) + "-" + s.account + "-" + s.cfg.Region),
-		ForceDestroy: !s.cfg.Protected,
+		ForceDestroy: !s.cfg.Protected && (!o.keeps || !s.cfg.KeepsData()),
 		Tags:         s.tags(dashed(noun)),
 	}
-	if o.protected {
-		arguments.Lifecycle = s.protect()
+	if o.keeps {
+		arguments.Lifecycle = s.keep()
 	}
 	bucket := s3bucket.NewS3Bucket(s.stack, jsii.String(noun+"_bucket"), arguments)
 	b := bucketParts{scope: s, noun: noun, name: bucket.Id(), arn: *bucket.Arn()}

@@ -5,6 +5,7 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/cloudwatchloggroup"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/kmsalias"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/kmskey"
+	"github.com/hashicorp/terraform-cdk-go/cdktf"
 )
 
 // newKeys declares the keys. A key's policy names the account, so that IAM policies decide, and the
@@ -19,6 +20,8 @@ import (
 //	          EventBridge, RDS events              nothing: they send KMS no source account,
 //	                                               and a condition drops every event
 //	backup    -                                    the function's role
+//
+// The keys of data outlive the stack, where it leaves data behind.
 func newKeys(s *scope) *Keys {
 	use := []string{"kms:Decrypt", "kms:GenerateDataKey*"}
 	logs := statement{
@@ -40,33 +43,39 @@ func newKeys(s *scope) *Keys {
 		principals: append(awsService("events.amazonaws.com"), awsService("events.rds.amazonaws.com")...),
 	}
 	return &Keys{
-		Logs:     newKey(s, "logs", "log groups", logs),
-		Database: newKey(s, "database", "the database, its secret and its snapshots"),
-		Secrets:  newKey(s, "secrets", "the services' passwords in the database"),
-		Services: newKey(s, "services", "shell sessions and image repositories"),
-		Alerts:   newKey(s, "alerts", "the alerts topic", alarms, events),
-		Backup:   newKey(s, "backup", "the backup bucket and function"),
+		Logs:     newKey(s, keySpec{"logs", "log groups", s.protect()}, logs),
+		Database: newKey(s, keySpec{"database", "the database, its secret and its snapshots", s.keep()}),
+		Secrets:  newKey(s, keySpec{"secrets", "the services' passwords in the database", s.protect()}),
+		Services: newKey(s, keySpec{"services", "shell sessions and image repositories", s.protect()}),
+		Alerts:   newKey(s, keySpec{"alerts", "the alerts topic", s.protect()}, alarms, events),
+		Backup:   newKey(s, keySpec{"backup", "the backup bucket and function", s.keep()}),
 	}
 }
 
+// keySpec holds what differs between the keys, besides their users.
+type keySpec struct {
+	noun, purpose string
+	lifecycle     *cdktf.TerraformResourceLifecycle // nil: the key is deleted with the stack
+}
+
 // newKey declares a symmetric key that AWS rotates every year, with an alias that says what it is
-// for.
-func newKey(s *scope, noun, purpose string, users ...statement) *string {
+// for. The alias is always deleted with the stack, so that a new stack can have one of that name.
+func newKey(s *scope, spec keySpec, users ...statement) *string {
 	administration := statement{sid: "Account", principals: accountRoot(s.account), actions: []string{"kms:*"}}
 	statements := append([]statement{administration}, users...)
 	for i := range statements {
 		statements[i].resources = []string{"*"} // in a key's policy: this key
 	}
-	key := kmskey.NewKmsKey(s.stack, jsii.String(noun+"_key"), &kmskey.KmsKeyConfig{
-		Description:          jsii.String(s.cfg.Stack() + ": " + purpose),
+	key := kmskey.NewKmsKey(s.stack, jsii.String(spec.noun+"_key"), &kmskey.KmsKeyConfig{
+		Description:          jsii.String(s.cfg.Stack() + ": " + spec.purpose),
 		EnableKeyRotation:    true,
-		DeletionWindowInDays: number(choose(s.cfg.Protected, 30, 7)),
+		DeletionWindowInDays: number(choose(spec.lifecycle != nil, 30, 7)),
 		Policy:               policyJSON(statements...),
-		Tags:                 s.tags(noun),
-		Lifecycle:            s.protect(),
+		Tags:                 s.tags(spec.noun),
+		Lifecycle:            spec.lifecycle,
 	})
-	kmsalias.NewKmsAlias(s.stack, jsii.String(noun+"_key_alias"), &kmsalias.KmsAliasConfig{
-		Name:        jsii.String("alias/" + s.cfg.Stack() + "/" + noun),
+	kmsalias.NewKmsAlias(s.stack, jsii.String(spec.noun+"_key_alias"), &kmsalias.KmsAliasConfig{
+		Name:        jsii.String("alias/" + s.cfg.Stack() + "/" + spec.noun),
 		TargetKeyId: key.KeyId(),
 	})
 	return key.Arn()

@@ -130,6 +130,49 @@ var protectionPromises = []stacktest.Promise{{
 		Found: "aws_secretsmanager_secret.web",
 	}},
 }, {
+	Name:  "backups that outlive the stack keep their bucket and their keys, and the keys' aliases are free again",
+	Check: backupsKeepTheirKeys,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the key of the final snapshot is destroyed together with the stack",
+		Stack: "production, to be destroyed",
+		By:    stacktest.Remove(databaseKey, "lifecycle"),
+		Found: databaseKey,
+	}, {
+		Name:  "the key of the automated backups is deleted after a week",
+		Stack: "production, to be destroyed",
+		By:    stacktest.Set(databaseKey, "deletion_window_in_days", 7.0),
+		Found: databaseKey,
+	}, {
+		Name:  "the final snapshot of a development stack loses its key",
+		Stack: "dev",
+		By: stacktest.All(
+			stacktest.Set(databaseInstance, "skip_final_snapshot", false),
+			stacktest.Add(databaseInstance, "final_snapshot_identifier", "last"),
+		),
+		Found: databaseKey,
+	}, {
+		Name:  "the backup bucket is destroyed together with its objects",
+		Stack: "production, to be destroyed",
+		By:    stacktest.Set(backupBucket, "force_destroy", true),
+		Found: backupBucket,
+	}, {
+		Name:  "the backup bucket is destroyed together with the stack",
+		Stack: "production, to be destroyed",
+		By:    stacktest.Remove(backupBucket, "lifecycle"),
+		Found: backupBucket,
+	}, {
+		Name:  "the key of the backup bucket is destroyed together with the stack",
+		Stack: "production, to be destroyed",
+		By:    stacktest.Remove("aws_kms_key.backup_key", "lifecycle"),
+		Found: "aws_kms_key.backup_key",
+	}, {
+		Name:  "a key's alias outlives the stack",
+		Stack: "production, to be destroyed",
+		By: stacktest.Add("aws_kms_alias.database_key_alias", "lifecycle",
+			map[string]any{"prevent_destroy": true}),
+		Found: "aws_kms_alias.database_key_alias",
+	}},
+}, {
 	Name:  "the final snapshot has a new name for every database, and the same name in every plan",
 	Check: finalSnapshotNameIsStable,
 	BrokenBy: []stacktest.Break{{
@@ -195,8 +238,10 @@ func unprotectedStacksAreDeleted(s stacktest.Stack, v *stacktest.Violations) {
 	if isProtected(s) {
 		return
 	}
+	kept := outlivesStack(s)
 	for _, r := range s.Resources() {
-		v.Want(!r.Is("lifecycle.prevent_destroy", true), r.Address, "has prevent_destroy")
+		v.Want(!r.Is("lifecycle.prevent_destroy", true) || slices.Contains(kept, r.Address),
+			r.Address, "has prevent_destroy")
 	}
 	for kind, path := range map[string]string{
 		"aws_s3_bucket":                 "force_destroy",
@@ -204,7 +249,8 @@ func unprotectedStacksAreDeleted(s stacktest.Stack, v *stacktest.Violations) {
 		"aws_ecr_repository":            "force_delete",
 	} {
 		for _, r := range s.Resources(kind) {
-			v.Want(r.Is(path, true), r.Address, "is not deleted while it is not empty: want %s", path)
+			v.Want(r.Is(path, true) || slices.Contains(kept, r.Address),
+				r.Address, "is not deleted while it is not empty: want %s", path)
 		}
 	}
 	for _, lb := range s.Resources("aws_lb") {
@@ -230,6 +276,36 @@ func unprotectedStacksAreDeleted(s stacktest.Stack, v *stacktest.Violations) {
 	for _, invocation := range invocations {
 		v.Want(invocation.Is("lifecycle_scope", "CRUD"),
 			invocation.Address, "does not run when the stack is destroyed")
+	}
+}
+
+// outlivesStack returns what has to outlive a stack that leaves backups: the bucket of the backups,
+// its key, and the keys of the databases.
+func outlivesStack(s stacktest.Stack) (addresses []string) {
+	for _, instance := range s.Resources("aws_db_instance") {
+		if instance.Is("skip_final_snapshot", false) || instance.Is("delete_automated_backups", false) {
+			addresses = append(addresses, instance.Reference("kms_key_id"), backupBucket,
+				encryptionKey(s, backupBucket))
+		}
+	}
+	return addresses
+}
+
+// backupsKeepTheirKeys: a restore needs the key enabled, and a snapshot whose key is deleted cannot
+// be read any more. https://repost.aws/knowledge-center/rds-aurora-inaccessible-state
+func backupsKeepTheirKeys(s stacktest.Stack, v *stacktest.Violations) {
+	for _, address := range outlivesStack(s) {
+		r := s.Resource(address)
+		v.Want(r.Is("lifecycle.prevent_destroy", true),
+			address, "is destroyed together with the stack, which leaves backups that need it")
+		v.Want(r.Kind() != "aws_kms_key" || r.Is("deletion_window_in_days", 30.0),
+			address, "want a deletion window of 30 days, have %v", r.At("deletion_window_in_days"))
+		v.Want(r.Kind() != "aws_s3_bucket" || r.Is("force_destroy", false),
+			address, "is destroyed together with its objects")
+	}
+	for _, alias := range s.Resources("aws_kms_alias") {
+		v.Want(!alias.Is("lifecycle.prevent_destroy", true),
+			alias.Address, "outlives the stack, so that no other stack can have its name")
 	}
 }
 

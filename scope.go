@@ -53,6 +53,16 @@ func (s *scope) protect() *cdktf.TerraformResourceLifecycle {
 	return &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(true)}
 }
 
+// keep makes Terraform refuse to destroy what backups need that outlive the stack: their bucket and
+// their keys. It holds after `protected: false` too: the final snapshot that deleting the database
+// leaves is lost with its key. `make destroy` destroys everything else (internal/teardown).
+func (s *scope) keep() *cdktf.TerraformResourceLifecycle {
+	if !s.cfg.KeepsData() {
+		return nil
+	}
+	return &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(true)}
+}
+
 // createBeforeDestroy makes Terraform create a replacement first, and delete what a change leaves
 // behind, such as a removed zone's subnets, only after the resources that use it were updated. By
 // default deletions come first: AWS refuses to delete a subnet that a load balancer is in, and

@@ -259,10 +259,17 @@ func runStages(t *testing.T, environment string, stages []stage) {
 		within(t, "destruction of the protected stack is rejected", minute, func() string {
 			return s.destroyIsRejected(t)
 		})
-		within(t, "protected: false", 3*minute, func() string {
-			s.synthesise(t, patched(configuration, document(t, "protected: false")))
-			return summaryOf(t, s.deploy(t))
+		unprotected := patched(configuration, document(t, "protected: false"))
+		within(t, "destruction is rejected until protected: false is deployed", minute, func() string {
+			s.synthesise(t, unprotected)
+			return s.destructionNeedsDeployment(t)
 		})
+		within(t, "protected: false", 3*minute, func() string { return summaryOf(t, s.deploy(t)) })
+		within(t, "destruction by cdktf is rejected", minute, func() string { return s.destroyIsRejected(t) })
+		within(t, "the destruction", 5*minute, func() string {
+			return s.destroyButFor(t, empty, "aws_kms_key platform-prod: the database, its secret and its snapshots")
+		})
+		return
 	}
 	within(t, "the destruction", 5*minute, func() string { return s.destroy(t, empty) })
 }

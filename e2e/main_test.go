@@ -7,6 +7,7 @@
 //
 //	validate_test.go     terraform validate of the shipped environments; cdktf synth
 //	lifecycle_test.go    an environment from its first deployment to its destruction
+//	restore_test.go      a destroyed stack whose backups are restored
 //	faults_test.go       deployments that are interrupted, killed or denied; transient faults
 //	scan_test.go         checkov's scan of the plans
 //	local_test.go        make local
@@ -41,12 +42,12 @@ import (
 	"platform/internal/terraform"
 )
 
-// Shared by all tests: a folder that is deleted at the end, with the program and the programs of
-// the Lambda functions; how to run terraform; and the emulator.
+// Shared by all tests: a folder that is deleted at the end, with the program, cmd/destroy and the
+// programs of the Lambda functions; how to run terraform; and the emulator.
 var (
-	scratch, program, functions string
-	tf                          *terraform.Terraform
-	moto                        *emulator.Emulator
+	scratch, program, destroyer, functions string
+	tf                                     *terraform.Terraform
+	moto                                   *emulator.Emulator
 
 	// alive is cancelled when the tests are interrupted. Then their commands are killed, the tests
 	// fail, and their files are deleted.
@@ -80,10 +81,12 @@ func setUpAndRun(m *testing.M) (code int, err error) {
 	if functions, err = emulator.BuildFunctions(alive, "..", scratch); err != nil {
 		return 0, err
 	}
-	program = filepath.Join(scratch, "platform")
-	build := exec.CommandContext(alive, "go", "build", "-buildvcs=false", "-o", program, "..")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("building the program: %w\n%s", err, out)
+	program, destroyer = filepath.Join(scratch, "platform"), filepath.Join(scratch, "destroy")
+	for path, source := range map[string]string{program: "..", destroyer: "../cmd/destroy"} {
+		build := exec.CommandContext(alive, "go", "build", "-buildvcs=false", "-o", path, source)
+		if out, err := build.CombinedOutput(); err != nil {
+			return 0, fmt.Errorf("building %s: %w\n%s", source, err, out)
+		}
 	}
 	return m.Run(), nil
 }

@@ -103,7 +103,8 @@ func (c *Config) StateFile() string { return "terraform." + c.Stack() + ".tfstat
 // Production tells whether the profile is production.
 func (c *Config) Production() bool { return c.Profile == ProfileProduction }
 
-// KeepsData tells whether a final snapshot and the automated backups outlive the database.
+// KeepsData tells whether backups outlive the stack: a final snapshot and the automated backups of
+// the database, and the objects of the backup bucket, with the keys that encrypt them.
 func (c *Config) KeepsData() bool { return c.Production() || c.Protected }
 
 var (

@@ -1,0 +1,147 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"platform/internal/emulator"
+)
+
+// TestBackupsOfADestroyedStackAreRestored destroys a production stack the way docs/operations.md
+// describes, and restores its database the way docs/restore.md describes: in a new stack, from the
+// final snapshot.
+func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
+	t.Parallel()
+	s := newSandbox(t, "prod")
+	configuration := patched(s.shipped(t), document(t, "protected: false"))
+	s.synthesise(t, configuration)
+	empty, c := s.inventory(t), s.clients(configuration["region"].(string))
+	within(t, "the deployment", 6*minute, func() string { return summaryOf(t, s.deploy(t)) })
+	bucket := "platform-prod-backup-" + emulator.Account + "-" + configuration["region"].(string)
+	dump := &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("dump"), Body: strings.NewReader("data")}
+	must(c.s3.PutObject(alive, dump))(t)
+
+	within(t, "destruction by cdktf is rejected", minute, func() string { return s.destroyIsRejected(t) })
+	within(t, "the destruction", 5*minute, func() string {
+		return s.destroyButFor(t, empty,
+			"aws_kms_key platform-prod: the backup bucket and function",
+			"aws_kms_key platform-prod: the database, its secret and its snapshots",
+			"aws_s3_bucket "+bucket)
+	})
+	snapshot := s.finalSnapshot(t, c)
+	key := aws.ToString(snapshot.KmsKeyId)
+	described := must(c.kms.DescribeKey(alive, &kms.DescribeKeyInput{KeyId: &key}))(t).KeyMetadata
+	if described.KeyState != kmstypes.KeyStateEnabled {
+		t.Fatalf("the key of %s is %s", *snapshot.DBSnapshotIdentifier, described.KeyState)
+	}
+	within(t, "a second destruction", minute, func() string {
+		return s.destroyButFor(t, empty,
+			"aws_kms_key platform-prod: the backup bucket and function",
+			"aws_kms_key platform-prod: the database, its secret and its snapshots",
+			"aws_s3_bucket "+bucket)
+	})
+	restoreNeedsKey(t, c, snapshot)
+
+	within(t, "a new stack with the restored database", 6*minute, func() string {
+		s.synthesise(t, patched(configuration, document(t, fmt.Sprintf(
+			"database: {active: saved, restores: {saved: {snapshot: %s}}}", *snapshot.DBSnapshotIdentifier))))
+		return summaryOf(t, s.deploy(t))
+	})
+	within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
+	restored := only(t, "instance", must(c.rds.DescribeDBInstances(alive, &rds.DescribeDBInstancesInput{
+		DBInstanceIdentifier: aws.String("platform-prod-saved"),
+	}))(t).DBInstances)
+	if *restored.KmsKeyId != key || *restored.DBInstanceStatus != "available" {
+		t.Errorf("the restored database has the key %s and is %s", *restored.KmsKeyId, *restored.DBInstanceStatus)
+	}
+	must(c.s3.GetObject(alive, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("dump")}))(t)
+}
+
+// finalSnapshot returns the one that the database has left.
+func (s *sandbox) finalSnapshot(t *testing.T, c *clients) rdstypes.DBSnapshot {
+	t.Helper()
+	var final []rdstypes.DBSnapshot
+	for p := range pages(t, rds.NewDescribeDBSnapshotsPaginator(c.rds, nil)) {
+		for _, snapshot := range p.DBSnapshots {
+			if strings.HasPrefix(*snapshot.DBSnapshotIdentifier, "platform-prod-final-") {
+				final = append(final, snapshot)
+			}
+		}
+	}
+	return only(t, "final snapshot", final)
+}
+
+// restoreNeedsKey checks that the emulator refuses a restore while the key is pending deletion, as
+// AWS does. Otherwise this test would prove nothing.
+func restoreNeedsKey(t *testing.T, c *clients, snapshot rdstypes.DBSnapshot) {
+	t.Helper()
+	must(c.kms.ScheduleKeyDeletion(alive, &kms.ScheduleKeyDeletionInput{KeyId: snapshot.KmsKeyId}))(t)
+	_, err := c.rds.RestoreDBInstanceFromDBSnapshot(alive, &rds.RestoreDBInstanceFromDBSnapshotInput{
+		DBInstanceIdentifier: aws.String("without-key"), DBSnapshotIdentifier: snapshot.DBSnapshotIdentifier,
+	})
+	if err == nil || !strings.Contains(err.Error(), "KMSKeyNotAccessibleFault") {
+		t.Errorf("a restore without its key: want KMSKeyNotAccessibleFault, have %v", err)
+	}
+	must(c.kms.CancelKeyDeletion(alive, &kms.CancelKeyDeletionInput{KeyId: snapshot.KmsKeyId}))(t)
+	must(c.kms.EnableKey(alive, &kms.EnableKeyInput{KeyId: snapshot.KmsKeyId}))(t)
+}
+
+// destructionNeedsDeployment checks that cmd/destroy refuses, and changes nothing, while the state
+// still has deletion protection.
+func (s *sandbox) destructionNeedsDeployment(t *testing.T) string {
+	t.Helper()
+	before := s.inventory(t)
+	out, err := s.run(t, destroyer, "cdktf.out", "--auto-approve")
+	if err == nil || !strings.Contains(out, "has deletion protection: run make deploy with protected: false first") {
+		t.Errorf("want a refusal because of deletion protection, have %v\n%s", err, tail(out, 40))
+	}
+	compareInventories(t, "the rejected destruction", before, s.inventory(t))
+	return "nothing changed"
+}
+
+// identity is the part of a name in an inventory that differs between two resources of one name.
+var identity = regexp.MustCompile(` \([^)]*\)$`)
+
+// destroyButFor destroys the environment as make destroy does, and checks that exactly the wanted
+// resources, each "KIND NAME", are left besides those that were there before the deployment.
+func (s *sandbox) destroyButFor(t *testing.T, empty inventory, want ...string) string {
+	t.Helper()
+	out, err := s.run(t, destroyer, "cdktf.out", "--auto-approve")
+	if err != nil {
+		t.Fatalf("destroy: %v\n%s", err, tail(out, 60))
+	}
+	if !strings.Contains(out, "is destroyed. These stay:") {
+		t.Errorf("it does not say what stays:\n%s", tail(out, 40))
+	}
+	var left []string
+	for kind, names := range s.inventory(t) {
+		_, extra := difference(empty[kind], names)
+		for _, name := range extra {
+			if isState(kind, name) || kind == "aws_s3_object" {
+				continue
+			}
+			left = append(left, kind+" "+identity.ReplaceAllString(name, ""))
+		}
+	}
+	slices.Sort(left)
+	if missing, extra := difference(want, left); len(missing)+len(extra) > 0 {
+		t.Errorf("after the destruction, missing:\n\t%s\nunexpected:\n\t%s",
+			strings.Join(missing, "\n\t"), strings.Join(extra, "\n\t"))
+	}
+	if complete.MatchString(out) {
+		return summaryOf(t, out)
+	}
+	return "nothing to destroy"
+}

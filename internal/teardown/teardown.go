@@ -1,0 +1,269 @@
+// Package teardown decides what stays when a stack is destroyed, and how Terraform is told.
+//
+// A stack that leaves backups must not take along what they need: KMS keys, and a bucket that has
+// objects. These have prevent_destroy, also after `protected: false`, so that `terraform destroy`
+// refuses before it has changed anything. To destroy the rest, Terraform applies a configuration
+// that has only these resources: it destroys everything else that is in the state.
+//
+// What stays also stays in the state. So an interrupted destruction can be repeated, or undone by
+// a deployment, with the same keys; and a later stack of the same name takes its keys and its
+// bucket back. `terraform state rm` or `removed` blocks would let go of the keys before the database
+// is deleted: a deployment after an interruption would replace the database, to give it a new key.
+package teardown
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	tfjson "github.com/hashicorp/terraform-json"
+)
+
+// Stack is a synthesised stack.
+type Stack struct {
+	root map[string]any
+
+	// resources and data are the bodies by address, such as aws_kms_key.database_key and
+	// data.aws_caller_identity.caller.
+	resources, data map[string]map[string]any
+}
+
+// Parse reads a stack's cdk.tf.json.
+func Parse(text []byte) (*Stack, error) {
+	s := &Stack{}
+	if err := json.Unmarshal(text, &s.root); err != nil {
+		return nil, err
+	}
+	s.resources = bodies(s.root["resource"], "")
+	s.data = bodies(s.root["data"], "data.")
+	return s, nil
+}
+
+func bodies(kinds any, prefix string) map[string]map[string]any {
+	all := map[string]map[string]any{}
+	for kind, named := range object(kinds) {
+		for name, body := range object(named) {
+			all[prefix+kind+"."+name] = object(body)
+		}
+	}
+	return all
+}
+
+func object(value any) map[string]any {
+	o, _ := value.(map[string]any)
+	return o
+}
+
+func list(value any) []any {
+	l, _ := value.([]any)
+	return l
+}
+
+// Empty is a configuration without resources, with which Terraform can read the state.
+func (s *Stack) Empty() ([]byte, error) { return s.configuration(nil) }
+
+// Region is the region of the stack.
+func (s *Stack) Region() string {
+	for _, provider := range list(object(s.root["provider"])["aws"]) {
+		if region, ok := object(provider)["region"].(string); ok {
+			return region
+		}
+	}
+	return ""
+}
+
+// Addresses are those of the stack's resources, in order.
+func (s *Stack) Addresses() []string { return slices.Sorted(maps.Keys(s.resources)) }
+
+// Plan says what is destroyed and what stays.
+type Plan struct {
+	Configuration []byte // to apply
+	Destroyed     int    // number of resources
+
+	Kept      []Kept
+	Snapshots []string // identifiers of the final snapshots
+}
+
+// Kept is a resource that stays.
+type Kept struct{ Address, Name string }
+
+// Plan compares the stack with its state. It refuses if the stack is protected, or if the state
+// shows that the configuration was not deployed. isEmpty tells whether a bucket has no objects:
+// then it does not stay.
+func (s *Stack) Plan(state *tfjson.State, isEmpty func(bucket string) (bool, error)) (*Plan, error) {
+	deployed := map[string]map[string]any{}
+	if state.Values != nil && state.Values.RootModule != nil {
+		for _, r := range state.Values.RootModule.Resources {
+			if r.Mode == tfjson.ManagedResourceMode {
+				deployed[r.Address] = r.AttributeValues
+			}
+		}
+	}
+	if err := s.refuse(deployed); err != nil {
+		return nil, err
+	}
+	kept, err := s.kept(deployed, isEmpty)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{}
+	for _, address := range slices.Sorted(maps.Keys(deployed)) {
+		attributes := deployed[address]
+		if attributes["skip_final_snapshot"] == false {
+			p.Snapshots = append(p.Snapshots, fmt.Sprint(attributes["final_snapshot_identifier"]))
+		}
+		switch {
+		case !kept[address]:
+			p.Destroyed++
+		case strings.HasPrefix(address, bucketKind):
+			p.Kept = append(p.Kept, Kept{address, fmt.Sprint(attributes["bucket"])})
+		case strings.HasPrefix(address, keyKind):
+			p.Kept = append(p.Kept, Kept{address, fmt.Sprint(attributes["arn"])})
+		}
+	}
+	p.Configuration, err = s.configuration(kept)
+	return p, err
+}
+
+const bucketKind, keyKind, databaseKind = "aws_s3_bucket.", "aws_kms_key.", "aws_db_instance."
+
+var errProtected = errors.New("the stack is protected: set protected: false, run make deploy, then make destroy")
+
+// refuse returns why the stack cannot be destroyed. AWS would refuse too, but only after other
+// resources have been destroyed.
+func (s *Stack) refuse(deployed map[string]map[string]any) error {
+	for _, address := range slices.Sorted(maps.Keys(s.resources)) {
+		if s.prevented(address) && !strings.HasPrefix(address, bucketKind) && !strings.HasPrefix(address, keyKind) {
+			return fmt.Errorf("%s: %w", address, errProtected)
+		}
+	}
+	for _, address := range slices.Sorted(maps.Keys(deployed)) {
+		attributes, configured := deployed[address], s.resources[address]
+		if attributes["deletion_protection"] == true || attributes["enable_deletion_protection"] == true {
+			return fmt.Errorf("%s: has deletion protection: run make deploy with protected: false first", address)
+		}
+		if !strings.HasPrefix(address, databaseKind) || configured == nil {
+			continue
+		}
+		for _, argument := range []string{"skip_final_snapshot", "delete_automated_backups"} {
+			if attributes[argument] != configured[argument] {
+				return fmt.Errorf("%s: %s is %v, but %v in the configuration: run make deploy first",
+					address, argument, attributes[argument], configured[argument])
+			}
+		}
+	}
+	return nil
+}
+
+// prevented tells whether Terraform may not destroy a resource.
+func (s *Stack) prevented(address string) bool {
+	return object(s.resources[address]["lifecycle"])["prevent_destroy"] == true
+}
+
+// kept returns the addresses of what stays: resources in the state, and data sources.
+func (s *Stack) kept(deployed map[string]map[string]any, isEmpty func(string) (bool, error)) (map[string]bool, error) {
+	kept, unneeded := map[string]bool{}, map[string]bool{}
+	var add func(address string)
+	add = func(address string) {
+		if kept[address] || s.data[address] == nil && (s.resources[address] == nil || deployed[address] == nil) {
+			return
+		}
+		kept[address] = true
+		for _, other := range references(s.body(address)) {
+			add(other)
+		}
+	}
+	for _, address := range slices.Sorted(maps.Keys(s.resources)) {
+		if !strings.HasPrefix(address, bucketKind) || !s.prevented(address) || deployed[address] == nil {
+			continue
+		}
+		empty, err := isEmpty(fmt.Sprint(deployed[address]["bucket"]))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", address, err)
+		}
+		for _, part := range s.bucketParts(address) {
+			if !empty {
+				add(part)
+				continue
+			}
+			for _, key := range references(s.resources[part]) { // is needed for the bucket's objects only
+				unneeded[key] = true
+			}
+		}
+	}
+	for address := range s.resources {
+		if strings.HasPrefix(address, keyKind) && s.prevented(address) && !unneeded[address] {
+			add(address)
+		}
+	}
+	return kept, nil
+}
+
+// bucketParts returns a bucket and the resources that configure it.
+func (s *Stack) bucketParts(bucket string) []string {
+	parts := []string{bucket}
+	for address, body := range s.resources {
+		if slices.Contains(references(body["bucket"]), bucket) {
+			parts = append(parts, address)
+		}
+	}
+	return parts
+}
+
+func (s *Stack) body(address string) map[string]any {
+	if body := s.resources[address]; body != nil {
+		return body
+	}
+	return s.data[address]
+}
+
+var reference = regexp.MustCompile(`\b(?:data\.)?[a-z][a-z0-9]*_[a-z0-9_]+\.[A-Za-z][A-Za-z0-9_-]*`)
+
+// references returns the addresses that a value refers to, and other texts that look like one.
+func references(value any) (all []string) {
+	switch v := value.(type) {
+	case string:
+		return reference.FindAllString(v, -1)
+	case []any:
+		for _, element := range v {
+			all = append(all, references(element)...)
+		}
+	case map[string]any:
+		for _, element := range v {
+			all = append(all, references(element)...)
+		}
+	}
+	return all
+}
+
+// configuration returns a configuration that has only some of the stack's resources. They depend on
+// each other by reference alone: what is only in depends_on may have been destroyed already.
+func (s *Stack) configuration(kept map[string]bool) ([]byte, error) {
+	configuration := map[string]any{"terraform": s.root["terraform"], "provider": s.root["provider"]}
+	add := func(section, kind, name string, body map[string]any) {
+		sections, _ := configuration[section].(map[string]map[string]any)
+		if sections == nil {
+			sections = map[string]map[string]any{}
+			configuration[section] = sections
+		}
+		if sections[kind] == nil {
+			sections[kind] = map[string]any{}
+		}
+		body = maps.Clone(body)
+		delete(body, "depends_on")
+		sections[kind][name] = body
+	}
+	for address := range kept {
+		section, rest := "resource", address
+		if data, ok := strings.CutPrefix(address, "data."); ok {
+			section, rest = "data", data
+		}
+		kind, name, _ := strings.Cut(rest, ".")
+		add(section, kind, name, s.body(address))
+	}
+	return json.MarshalIndent(configuration, "", "  ")
+}

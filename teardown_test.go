@@ -1,0 +1,74 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	tfjson "github.com/hashicorp/terraform-json"
+
+	"platform/internal/teardown"
+)
+
+// TestExactlyWhatBackupsNeedStays plans the destruction of stacks as they are after a deployment.
+func TestExactlyWhatBackupsNeedStays(t *testing.T) {
+	const production = minimal + "profile: production\nstate: {backend: local}\nload_balancer: {allow_http: true}\n"
+	database := []string{"aws_kms_key.database_key"}
+	bucket := []string{"aws_kms_key.backup_key", "aws_kms_key.database_key", "aws_s3_bucket.backup_bucket"}
+	for name, c := range map[string]struct {
+		config string
+		empty  bool
+		want   []string // keys and buckets
+	}{
+		"production, without objects": {production + "protected: false\n", true, database},
+		"production, with objects":    {production + "protected: false\n", false, bucket},
+		"with an object lock":         {production + "protected: false\nbackup: {object_lock: 30}\n", false, bucket},
+		"with a restored database": {
+			production + "protected: false\ndatabase: {restores: {copy: {snapshot: before}}}\n", true, database,
+		},
+		"development": {minimal, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stack := synth(t, parse(t, "live", c.config), placeholder(t))
+			s, err := teardown.Parse(text(t, stack))
+			if err != nil {
+				t.Fatal(err)
+			}
+			plan, err := s.Plan(stateOf(stack), func(string) (bool, error) { return c.empty, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			var have []string
+			for _, kept := range plan.Kept {
+				have = append(have, kept.Address)
+			}
+			if !slices.Equal(have, c.want) {
+				t.Errorf("keeps %v, want %v", have, c.want)
+			}
+			configured, err := teardown.Parse(plan.Configuration)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, address := range configured.Addresses() {
+				if strings.HasPrefix(address, "aws_kms_key.") || strings.Contains(address, ".backup_bucket") {
+					continue
+				}
+				t.Errorf("%s stays too", address)
+			}
+		})
+	}
+}
+
+// stateOf is the state of a stack after it was deployed, with the configured arguments.
+func stateOf(stack tree) *tfjson.State {
+	root := &tfjson.StateModule{}
+	for kind, named := range stack["resource"].(tree) {
+		for name, body := range named.(tree) {
+			root.Resources = append(root.Resources, &tfjson.StateResource{
+				Address: kind + "." + name, Mode: tfjson.ManagedResourceMode, AttributeValues: maps.Clone(body.(tree)),
+			})
+		}
+	}
+	return &tfjson.State{Values: &tfjson.StateValues{RootModule: root}}
+}
