@@ -28,21 +28,15 @@ func newRepository(s *scope, name string) *string {
 	return repository.RepositoryUrl()
 }
 
-// expiryRules say which images ECR deletes.
+// expiryRules say which images ECR deletes. Tags are immutable, so an image without one is not an
+// old one: it was pushed by its digest, and may be the one that a service runs.
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
 func expiryRules() []any {
-	rule := func(priority int, description string, selection map[string]any) map[string]any {
-		return map[string]any{
-			"rulePriority": priority, "description": description,
-			"selection": selection, "action": map[string]any{"type": "expire"},
-		}
-	}
-	return []any{
-		rule(1, "Untagged images go after a day", map[string]any{
-			"tagStatus": "untagged", "countType": "sinceImagePushed", "countUnit": "days", "countNumber": 1,
-		}),
-		rule(2, "The last hundred images stay", map[string]any{
+	return []any{map[string]any{
+		"rulePriority": 1, "description": "The last hundred images stay",
+		"selection": map[string]any{
 			"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 100,
-		}),
-	}
+		},
+		"action": map[string]any{"type": "expire"},
+	}}
 }

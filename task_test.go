@@ -340,6 +340,18 @@ var imagePromises = []stacktest.Promise{{
 		Stack: "a service with everything",
 		By:    stacktest.Set(webRepositoryLifecycle, "policy", "{"),
 		Found: webRepositoryLifecycle,
+	}, {
+		Name:  "an ECR repository deletes the image that a service names by its digest, since it has no tag",
+		Stack: "a service with everything",
+		By: stacktest.Set(webRepositoryLifecycle, "policy.rules[rulePriority=1].selection",
+			map[string]any{"tagStatus": "untagged", "countType": "imageCountMoreThan", "countNumber": 100.0}),
+		Found: webRepositoryLifecycle,
+	}, {
+		Name:  "an ECR repository deletes images by age, also those that a service runs",
+		Stack: "a service with everything",
+		By: stacktest.Set(webRepositoryLifecycle, "policy.rules[rulePriority=1].selection.countType",
+			"sinceImagePushed"),
+		Found: webRepositoryLifecycle,
 	}},
 }, {
 	Name:    "the shipped images have a digest, and contain the commands of their health checks",
@@ -395,6 +407,10 @@ func imagesAreImmutable(s stacktest.Stack, v *stacktest.Violations) {
 	for _, lifecycle := range lifecycles {
 		_, isObject := lifecycle.At("policy").(map[string]any)
 		v.Want(isObject, lifecycle.Address, "has a policy that is not an object")
+		for _, rule := range lifecycle.Blocks("policy.rules") {
+			v.Want(rule.Is("selection.tagStatus", "any") && rule.Is("selection.countType", "imageCountMoreThan"),
+				lifecycle.Address, "deletes images that a service may run: want only the oldest of many deleted")
+		}
 	}
 }
 
