@@ -1,15 +1,14 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
-// What AWS offers and rejects. Each list was copied from its source on 2026-11-25.
+// What AWS offers and rejects. Each list was copied from its source on 2026-11-25; those in
+// aws_lists.go are generated.
 
 // retentions are the days for which CloudWatch Logs can keep a log group.
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
@@ -108,56 +107,50 @@ var DatabaseWords = strings.Fields(`
 	unique user using variadic verbose when where window with
 `)
 
-// certificateRegions are the regions whose RDS certificates are in functions/database/certificates.
-// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
-var certificateRegions = []string{
-	"af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1", "ap-south-2",
-	"ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ca-central-1", "eu-central-1",
-	"eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3",
-	"me-central-1", "me-south-1", "sa-east-1", "us-east-1", "us-east-2", "us-west-1", "us-west-2",
+// classFamily is a family of RDS's instance classes.
+type classFamily struct {
+	sizes   []classSize // from the smallest to the largest
+	without []string    // the regions in which RDS does not offer all of it
 }
 
-// classFamilies are the families of instance classes that RDS offers for PostgreSQL.
-// https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Concepts.DBInstanceClass.Summary.html
-var classFamilies = []string{
-	"t3", "t4g", "m5", "m6g", "m6i", "m7g", "m7i", "m8g", "r5", "r6g", "r6i", "r7g", "r7i", "r8g", "x2g",
+// classSize is a size of a family, with its memory in GiB.
+type classSize struct {
+	name string
+	gib  int
 }
 
-// smallMemory holds GiB by size.
-var smallMemory = map[string]int{"micro": 1, "small": 2, "medium": 4}
-
-// largeMemory holds the GiB of the size large, by the family's first letter.
-var largeMemory = map[byte]int{'t': 8, 'm': 8, 'r': 16, 'x': 32}
-
-// xlargeCounts are the valid prefixes of xlarge.
-var xlargeCounts = []string{"", "2", "4", "8", "12", "16", "24", "32", "48"}
+// names returns the names of the sizes.
+func (f classFamily) names() (names []string) {
+	for _, size := range f.sizes {
+		names = append(names, size.name)
+	}
+	return names
+}
 
 var instanceClass = form("class", `^db\.([a-z]+[0-9]+[a-z]*)\.(micro|small|medium|large|xlarge|[0-9]+xlarge)$`)
 
 // ClassMemory returns an instance class's memory in GiB. The error lists the valid classes.
 func ClassMemory(class string) (gib int, err error) {
 	parts := instanceClass.FindStringSubmatch(class)
-	if parts == nil || !slices.Contains(classFamilies, parts[1]) {
+	if parts == nil || classFamilies[parts[1]].sizes == nil {
 		return 0, fmt.Errorf("want an instance class such as db.t4g.micro, of one of the families %s, have %q",
-			strings.Join(classFamilies, ", "), class)
+			strings.Join(slices.Sorted(maps.Keys(classFamilies)), ", "), class)
 	}
-	family, size := parts[1], parts[2]
-	if gib, ok := smallMemory[size]; ok {
-		if family[0] != 't' {
-			return 0, fmt.Errorf("want db.%s.large or larger, have %q", family, class)
+	family := classFamilies[parts[1]]
+	for _, size := range family.sizes {
+		if size.name == parts[2] {
+			return size.gib, nil
 		}
-		return gib, nil
 	}
-	large := largeMemory[family[0]]
-	if size == "large" {
-		return large, nil
-	}
-	count := strings.TrimSuffix(size, "xlarge")
-	number, _ := strconv.Atoi(cmp.Or(count, "1"))
-	if !slices.Contains(xlargeCounts, count) || family[0] == 't' && number > 2 {
-		return 0, fmt.Errorf("want a size that the family db.%s offers, have %q", family, class)
-	}
-	return large * 2 * number, nil
+	return 0, fmt.Errorf("want a size that the family db.%s offers, one of %s, have %q",
+		parts[1], strings.Join(family.names(), ", "), class)
+}
+
+// classMissing reports whether RDS did not offer an instance class in a region when the lists were
+// made.
+func classMissing(class, region string) bool {
+	parts := instanceClass.FindStringSubmatch(class)
+	return parts != nil && slices.Contains(classFamilies[parts[1]].without, region)
 }
 
 // maxConnections returns about how many connections PostgreSQL allows on an instance class, which

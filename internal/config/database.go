@@ -164,12 +164,13 @@ func (c checker) database() {
 // databaseCertificates checks that the RDS certificates of the region are in the repository.
 func (c checker) databaseCertificates() {
 	region, services := c.cfg.Region, c.cfg.DatabaseServices()
-	if len(services) == 0 || !regionName.MatchString(region) {
+	if len(services) == 0 || !slices.Contains(providerRegions, region) {
 		return
 	}
 	c.at("services", services[0]).want(slices.Contains(certificateRegions, region), "database",
 		"functions/database/certificates lacks the RDS certificates of %s: "+
-			"save https://truststore.pki.rds.amazonaws.com/%[1]s/%[1]s-bundle.pem there as %[1]s.pem", region)
+			"save https://truststore.pki.rds.amazonaws.com/%[1]s/%[1]s-bundle.pem there as %[1]s.pem, "+
+			"then run python3 tools/aws_lists.py", region)
 }
 
 func (c checker) postgresVersion(version string) {
@@ -237,6 +238,9 @@ func (w warner) database() {
 		"certificate_image")
 	w.connections(services)
 	w.rotationWindow(d)
+	w.warn(classMissing(d.InstanceClass, w.cfg.Region), "instance_class",
+		"RDS did not offer all of this family in %s when the lists of this program were made: "+
+			"the deployment fails unless it does now", w.cfg.Region)
 	w.warn(w.cfg.Production() && !d.MultiAZ, "multi_az",
 		"a zone outage takes the database down until it is restored; want true")
 	w.warn(w.cfg.Production() && d.Retention < 7, "retention",

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"platform/internal/config/yaml"
 )
 
 // Config is the configuration of one environment: the settings of config/<environment>.yaml over
@@ -159,6 +161,7 @@ func (c checker) platform() {
 	c.want(cfg.Region != "", "region", "is required: an AWS region, such as eu-central-1")
 	c.want(cfg.Region == "" || regionName.MatchString(cfg.Region), "region",
 		"want an AWS region of the commercial partition, such as eu-central-1, have %q", cfg.Region)
+	c.region(cfg.Region, providerRegions, "the AWS provider in use does not know it")
 	c.want(cfg.Account == "" || accountID.MatchString(cfg.Account), "account",
 		"want 12 digits in quotes, have %q", cfg.Account)
 	c.want(slices.Contains(retentions, cfg.LogRetention), "log_retention",
@@ -204,6 +207,22 @@ func (c checker) state(s State) {
 	c.want(remote || s.Bucket == "", "bucket", "must be unset with state.backend: local")
 	c.want(s.Region == c.cfg.Region || regionName.MatchString(s.Region), "region",
 		"want an AWS region, have %q", s.Region)
+	if s.Region != c.cfg.Region { // which is checked already
+		c.region(s.Region, awsRegions, "")
+	}
+}
+
+// region checks that a region exists and is one of the known ones. The reason is for a region that
+// is not known.
+func (c checker) region(region string, known []string, reason string) {
+	valid := regionName.MatchString(region)
+	exists := slices.Contains(awsRegions, region)
+	near := yaml.Nearest(region, known)
+	if near != "" {
+		near = ", did you mean " + near + "?"
+	}
+	c.want(!valid || exists, "region", "want a region of AWS, have %q%s", region, near)
+	c.want(!exists || slices.Contains(known, region), "region", "want another region than %s: %s", region, reason)
 }
 
 func (w warner) platform() {
@@ -212,4 +231,8 @@ func (w warner) platform() {
 		"one command can destroy the database and its backups; want true")
 	w.warn(production && w.cfg.State.Backend != "s3", "state.backend",
 		"local state is lost with the machine and is not locked for other machines; want s3")
+	region := w.cfg.State.Region
+	unknown := slices.Contains(awsRegions, region) && !slices.Contains(backendRegions, region)
+	w.warn(unknown && w.cfg.State.Backend == "s3", "state.region", "Terraform 1.11 does not know %s as a region of "+
+		"state: use a later version, or a bucket in another region", region)
 }

@@ -63,8 +63,8 @@ var formats = map[string]string{
 	"services.<name>.scaling.schedules.<name>.at": "`cron(minute hour day month weekday year)` or " +
 		"`at(yyyy-mm-ddThh:mm:ss)`",
 	"services.<name>.scaling.schedules.<name>.timezone": "a time zone, such as `Europe/Berlin`",
-	"database.instance_class": "a class of the families t3, t4g, m5, m6g, m6i, m7g, m7i, m8g, r5, r6g, " +
-		"r6i, r7g, r7i, r8g or x2g, such as `db.t4g.micro`",
+	"database.instance_class": "a class of a current generation that RDS offers for PostgreSQL, " +
+		"such as `db.t4g.micro`",
 	"database.name": "lower-case letters, digits and underscores; " +
 		"no word that PostgreSQL or RDS reserves",
 	"database.parameters":                "names and values of PostgreSQL parameters; `rds.force_ssl` must stay `1`",
