@@ -359,6 +359,16 @@ var databasePromises = []stacktest.Promise{{
 		By:    stacktest.Add(databaseInstance, "storage_throughput", 500.0),
 		Found: databaseInstance,
 	}, {
+		Name:  "IOPS are not set for storage of 400 GiB or more",
+		Stack: "production over HTTP",
+		By:    stacktest.Remove(databaseInstance, "iops"),
+		Found: databaseInstance,
+	}, {
+		Name:  "throughput is that of smaller storage",
+		Stack: "production over HTTP",
+		By:    stacktest.Set(databaseInstance, "storage_throughput", 125.0),
+		Found: databaseInstance,
+	}, {
 		Name:  "the storage limit is less than a tenth above the initial size",
 		Stack: "prod",
 		By:    stacktest.Set(databaseInstance, "max_allocated_storage", 105.0),
@@ -611,6 +621,9 @@ func storageIsAccepted(s stacktest.Stack, v *stacktest.Violations) {
 		v.Want(initial >= 20, d.Address, "want 20 GiB or more of storage")
 		v.Want(initial >= 400 || !d.Has("iops") && !d.Has("storage_throughput"),
 			d.Address, "sets IOPS or throughput, which gp3 has from 400 GiB")
+		// Otherwise the provider sends those of the smaller storage with the larger size.
+		v.Want(initial < 400 || d.Number("iops") >= 12000 && d.Number("storage_throughput") >= 500,
+			d.Address, "want 12000 IOPS and 500 MiB/s from 400 GiB, the least that RDS accepts")
 		limit := d.Number("max_allocated_storage")
 		v.Want(limit == 0 || limit*10 >= initial*11,
 			d.Address, "want a storage limit a tenth above %v, or 0 for none, have %v", initial, limit)
