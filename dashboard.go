@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/cloudwatchdashboard"
 )
@@ -30,6 +32,7 @@ func newDashboard(s *scope, p *Platform, alarms []*string) output {
 type dashboard struct {
 	region  string
 	widgets []map[string]any
+	top     int // the row below the alarms
 	graphs  int
 }
 
@@ -75,16 +78,23 @@ func (d *dashboard) addDatabase(db *Database) {
 	d.graph("Database: free storage, bytes", "Minimum", rds("FreeStorageSpace", "free"))
 }
 
+// alarms places as few widgets as CloudWatch allows: one shows at most 100 alarms.
+// https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html
 func (d *dashboard) alarms(arns []*string) {
-	d.widgets = append(d.widgets, map[string]any{
-		"type": "alarm", "x": 0, "y": 0, "width": 24, "height": 4,
-		"properties": map[string]any{"title": "Alarms", "alarms": arns, "sortBy": "stateUpdatedTimestamp"},
-	})
+	const height = 4
+	for shown := range slices.Chunk(arns, 100) {
+		title := choose(d.top == 0, "Alarms", "More alarms")
+		d.widgets = append(d.widgets, map[string]any{
+			"type": "alarm", "x": 0, "y": d.top, "width": 24, "height": height,
+			"properties": map[string]any{"title": title, "alarms": shown, "sortBy": "stateUpdatedTimestamp"},
+		})
+		d.top += height
+	}
 }
 
 func (d *dashboard) graph(title, statistic string, metrics ...[]any) {
 	d.widgets = append(d.widgets, map[string]any{
-		"type": "metric", "x": d.graphs % 3 * 8, "y": 4 + d.graphs/3*6, "width": 8, "height": 6,
+		"type": "metric", "x": d.graphs % 3 * 8, "y": d.top + d.graphs/3*6, "width": 8, "height": 6,
 		"properties": map[string]any{
 			"title": title, "region": d.region, "view": "timeSeries", "stat": statistic, "period": 60,
 			"metrics": metrics, "yAxis": map[string]any{"left": map[string]any{"min": 0}},

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"testing"
 
 	"platform/internal/stacktest"
 )
@@ -14,6 +15,28 @@ const (
 	dashboardAddress = "aws_cloudwatch_dashboard.dashboard"
 	dashboardAlarms  = "dashboard_body.widgets[type=alarm].properties.alarms"
 )
+
+// A stack with more alarms than one widget shows has a dashboard that CloudWatch accepts, and small
+// stacks keep theirs.
+func TestDashboardShowsAnyNumberOfAlarms(t *testing.T) {
+	for alarms, want := range map[int][]int{1: {1}, 100: {100}, 101: {100, 1}, 250: {100, 100, 50}} {
+		d := &dashboard{}
+		d.alarms(make([]*string, alarms))
+		d.graph("a graph", "Sum")
+		var have []int
+		for i, widget := range d.widgets {
+			if widget["y"] != 4*i {
+				t.Errorf("%d alarms: widget %d is in row %v, want %d", alarms, i, widget["y"], 4*i)
+			}
+			if widget["type"] == "alarm" {
+				have = append(have, len(widget["properties"].(map[string]any)["alarms"].([]*string)))
+			}
+		}
+		if !slices.Equal(have, want) {
+			t.Errorf("%d alarms: want widgets of %v, have %v", alarms, want, have)
+		}
+	}
+}
 
 // widget returns the path to an argument of the widget with a title.
 func widget(title, argument string) string {

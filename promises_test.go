@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -169,6 +170,7 @@ services:
     health_check: {command: [/healthy]}
     scaling: {max: 6, requests: 500, schedules: {night: ` + everyNight + `}}
 `},
+	"more than a hundred alarms": {"dev", manyServices(20)},
 	"off at night": {"dev", `
 load_balancer: {idle_timeout: 2}
 database: {parameters: {max_connections: '60'}}
@@ -232,6 +234,15 @@ services:
   vpc: {image: 'quay.io/x/y:1'}
 network: {endpoints: [logs]}
 `},
+}
+
+// manyServices configures services with a route each.
+func manyServices(n int) string {
+	text := "services:\n"
+	for i := range n {
+		text += fmt.Sprintf("  s%d: {image: 'quay.io/x/y:1', route: {priority: %d, paths: [/s%[1]d/*]}}\n", i, i+1)
+	}
+	return text
 }
 
 const (
