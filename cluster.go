@@ -6,6 +6,7 @@ import (
 	capacity "github.com/cdktf/cdktf-provider-aws-go/aws/v19/ecsclustercapacityproviders"
 	namespaces "github.com/cdktf/cdktf-provider-aws-go/aws/v19/servicediscoveryprivatednsnamespace"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/servicediscoveryservice"
+	"github.com/hashicorp/terraform-cdk-go/cdktf"
 )
 
 // Cluster is where tasks run, those of services and those of the platform.
@@ -69,7 +70,10 @@ func execConfiguration(s *scope, logGroup *string) *ecscluster.EcsClusterConfigu
 	}
 }
 
-// register gives the tasks of a service a name in the namespace, and returns the registry's ARN.
+// register gives the tasks of a service a name in the namespace, and returns the registry's ARN. ECS
+// reports the health of each task to Cloud Map, which answers with healthy tasks only; without the
+// custom configuration it would answer with all.
+// https://docs.aws.amazon.com/cloud-map/latest/dg/services-health-checks.html
 func (cluster *Cluster) register(s *scope, p part) *string {
 	return servicediscoveryservice.NewServiceDiscoveryService(s.stack, jsii.String(p.id+"_discovery"),
 		&servicediscoveryservice.ServiceDiscoveryServiceConfig{
@@ -82,7 +86,16 @@ func (cluster *Cluster) register(s *scope, p part) *string {
 					Type: jsii.String("A"), Ttl: number(10),
 				}},
 			},
+			// The provider needs the threshold, which AWS always takes for 1: without it, nothing is
+			// sent. A service that was created without the configuration keeps its registry, which
+			// cannot be changed: it would be replaced under its running tasks.
+			HealthCheckCustomConfig: &servicediscoveryservice.ServiceDiscoveryServiceHealthCheckCustomConfig{
+				FailureThreshold: number(1),
+			},
 			Tags: s.tags(p.name),
+			Lifecycle: &cdktf.TerraformResourceLifecycle{
+				IgnoreChanges: &[]*string{jsii.String("health_check_custom_config")},
+			},
 		}).Arn()
 }
 

@@ -18,6 +18,7 @@ type container struct {
 	ReadonlyRootFilesystem bool                  `json:"readonlyRootFilesystem"`
 	Environment            []variable            `json:"environment"`
 	Secrets                []secret              `json:"secrets,omitempty"`
+	DockerLabels           map[string]string     `json:"dockerLabels,omitempty"`
 	PortMappings           []portMapping         `json:"portMappings"`
 	MountPoints            []mountPoint          `json:"mountPoints"`
 	VolumesFrom            []struct{}            `json:"volumesFrom"`

@@ -84,6 +84,7 @@ func configure(t *task, svc config.Service) *container {
 	app.listen(svc.Port)
 	if svc.Metrics.Enabled {
 		app.listen(svc.Metrics.Port)
+		app.DockerLabels = metricsPlace(svc.Metrics)
 	}
 	app.setScratch(svc.Scratch)
 	app.dropCapabilities()
@@ -110,16 +111,22 @@ func configure(t *task, svc config.Service) *container {
 	return app
 }
 
-// metricsTags tell Prometheus where a task has its metrics: ECS copies a service's tags to its
-// tasks.
+// metricsPlace tells Prometheus where a task has its metrics, in the tags of the task. ECS copies a
+// service's tags to its tasks when they start, and a change of tags alone starts none: as labels of
+// the container they are part of the task definition, whose change does.
+func metricsPlace(m config.Metrics) map[string]string {
+	return map[string]string{"MetricsPort": strconv.Itoa(m.Port), "MetricsPath": m.Path}
+}
+
 func metricsTags(m config.Metrics) map[string]*string {
 	if !m.Enabled {
 		return nil
 	}
-	return map[string]*string{
-		"MetricsPort": jsii.String(strconv.Itoa(m.Port)),
-		"MetricsPath": jsii.String(m.Path),
+	tags := map[string]*string{}
+	for name, value := range metricsPlace(m) {
+		tags[name] = jsii.String(value)
 	}
+	return tags
 }
 
 // taskTime is how long a task may take, in seconds: it fails its checks for the grace period and is

@@ -351,6 +351,14 @@ var servicePromises = []stacktest.Promise{{
 		Stack: "metrics",
 		By:    stacktest.Remove(adminService, "tags.MetricsPath"),
 		Found: adminService,
+	}, {
+		Name:  "a change of the path of metrics starts no new tasks",
+		Stack: "metrics",
+		By: stacktest.Remove(
+			"aws_ecs_task_definition.service_admin_task_definition",
+			"container_definitions[name=admin].dockerLabels.MetricsPath",
+		),
+		Found: adminService,
 	}},
 }}
 
@@ -470,7 +478,19 @@ func portsHaveListeners(s stacktest.Stack, v *stacktest.Violations) {
 			v.Want(strings.HasPrefix(t.service.String("tags.MetricsPath"), "/"),
 				t.service.Address, "has no path for its metrics")
 		}
+		v.Want(slices.ContainsFunc(t.containers(), t.labelledLikeTags), t.service.Address,
+			"has tags that its task definition does not repeat: a change of them reaches no running task")
 	}
+}
+
+// labelledLikeTags tells whether a container has what the service's tags say about metrics.
+func (t serviceTask) labelledLikeTags(c stacktest.Resource) bool {
+	for _, name := range []string{"MetricsPort", "MetricsPath"} {
+		if c.String("dockerLabels."+name) != t.service.String("tags."+name) {
+			return false
+		}
+	}
+	return true
 }
 
 // listens tells whether a container, or any if it has no name here, listens on a port.

@@ -354,7 +354,7 @@ var (
 		"secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
 		"kms:GenerateDataKey", "ecs:UpdateService",
 	}
-	// discovery/aws/ecs.go of Prometheus 3.16
+	// discovery/aws/ecs.go of Prometheus 3.15.0
 	prometheusCalls = []string{
 		"ec2:DescribeNetworkInterfaces", "ecs:DescribeClusters", "ecs:DescribeServices", "ecs:DescribeTasks",
 		"ecs:ListServices", "ecs:ListTasks",

@@ -11,7 +11,7 @@ import (
 
 // Prometheus is the service that keeps metrics.
 type Prometheus struct {
-	Address     string // host and port in the cluster's namespace; reached from inside the VPC only
+	Address     string // host and port in the cluster's namespace; no security group rule lets anybody in
 	ServiceName *string
 	LogGroup    *string // name
 
@@ -104,7 +104,7 @@ func prometheusConfig(cfg *config.Config, clusterARN string) string {
 
 func (p *Prometheus) outputs() []output {
 	return []output{{
-		"prometheus_address", "Prometheus, reached from inside the VPC or by a port-forward", p.Address,
+		"prometheus_address", "Name of Prometheus in the VPC, where nobody may connect: use a port-forward", p.Address,
 	}}
 }
 
@@ -113,7 +113,7 @@ func (p *Prometheus) alarms() []alarm {
 }
 
 // discoveryStatements are what Prometheus' discovery of tasks calls, according to its source
-// (discovery/aws/ecs.go of v3.16.0).
+// (discovery/aws/ecs.go of v3.15.0, the default image).
 func discoveryStatements(s *scope, cluster *Cluster) []statement {
 	here := []condition{{"ArnEquals", "ecs:cluster", []string{*cluster.ARN}}}
 	return []statement{{

@@ -30,6 +30,7 @@ func promises() []stacktest.Promise {
 		containerPromises,
 		execPromises,
 		servicePromises,
+		clusterPromises,
 		prometheusPromises,
 		scalingPromises,
 		bucketPromises,

@@ -303,7 +303,7 @@ func newDatabaseMonitoringRole(s *scope) *Role {
 
 func (db *Database) outputs() []output {
 	return []output{
-		{"database_address", "Host name of PostgreSQL, reached from inside the VPC", db.Address},
+		{"database_address", "Host name of PostgreSQL, for the services with a database", db.Address},
 		{"database_port", "Port of PostgreSQL", postgresPort},
 		{"database_secret_arn", "Secret with the master's credentials, which RDS rotates", db.SecretARN},
 		{"database_security_group_id", "Security group of the database", db.SecurityGroup.ID},
