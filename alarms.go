@@ -36,6 +36,7 @@ type query struct {
 const (
 	missingIsFine    = "notBreaching" // nothing happened, so nothing went wrong
 	missingIsBad     = "breaching"    // what should report does not
+	missingIsLast    = "ignore"       // it reports rarely: the alarm keeps its state
 	missingIsUnknown = "missing"      // AWS is late: the state is INSUFFICIENT_DATA, which notifies nobody
 )
 

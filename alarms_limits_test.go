@@ -74,6 +74,11 @@ var alarmLimitPromises = []stacktest.Promise{{
 		By:    stacktest.Set(backupAgeAlarm, "threshold", 23.0*3600),
 		Found: backupAgeAlarm,
 	}, {
+		Name:  "a function that is called once a day is expected to be called twice",
+		Stack: "prod",
+		By:    stacktest.Set(notCalledAlarm, "threshold", 2.0),
+		Found: notCalledAlarm,
+	}, {
 		Name:  "an alarm on failures compares with a negative number",
 		Stack: "prod",
 		By:    stacktest.Set("aws_cloudwatch_metric_alarm.backup_errors_alarm", "threshold", -1.0),
@@ -110,7 +115,10 @@ var alarmLimitPromises = []stacktest.Promise{{
 	}},
 }}
 
-const connectionsAlarm = "aws_cloudwatch_metric_alarm.database_connections_alarm"
+const (
+	connectionsAlarm = "aws_cloudwatch_metric_alarm.database_connections_alarm"
+	notCalledAlarm   = "aws_cloudwatch_metric_alarm.database_function_not_called_alarm"
+)
 
 func percentilesNeedSamples(s stacktest.Stack, v *stacktest.Violations) {
 	for _, a := range s.Resources("aws_cloudwatch_metric_alarm") {
@@ -163,6 +171,10 @@ func alarmValues(s stacktest.Stack, a stacktest.Resource) (values, bool) {
 		return values{most: 100, high: scalingTo(s, of("ServiceName"), "ECSServiceAverageMemoryUtilization")}, true
 	case "AWS/ApplicationELB TargetResponseTime":
 		return values{most: of("LoadBalancer").Number("idle_timeout")}, true
+	case "AWS/Lambda Invocations": // a function that is called at least once a day
+		return values{most: unlimited, low: a.Number("period") / (24 * 3600)}, true
+	case s.Name() + "/Database ObjectsInUse", s.Name() + "/Database OverdueRotations":
+		return values{most: unlimited}, true
 	case s.Name() + "/Backup NewestBackupAge":
 		return values{most: unlimited, high: 3600 * hoursBetweenBackups(s)}, true
 	case "AWS/RDS CPUUtilization":

@@ -565,6 +565,7 @@ func missingDataIsTreated(s stacktest.Stack, v *stacktest.Violations) {
 		for metric := range alarmMetrics(a) {
 			switch {
 			case strings.HasSuffix(metric, " RunningTaskCount"),
+				strings.HasSuffix(metric, " Invocations"),
 				strings.HasSuffix(metric, " NewestBackupAge"):
 				v.Want(
 					missing == "breaching",
@@ -616,9 +617,13 @@ func reportedDimensions(s stacktest.Stack) map[string][]string {
 		"AWS/NATGateway PacketsDropCount":              {"NatGatewayId"},
 		"AWS/Lambda Errors":                            {"FunctionName"},
 		"AWS/Events FailedInvocations":                 {"RuleName"},
+		"AWS/Lambda Invocations":                       {"FunctionName"},
 		"AWS/Scheduler InvocationDroppedCount":         {"ScheduleGroup"},
 		// functions/backup/metrics.go
 		s.Name() + "/Backup NewestBackupAge": {"DBInstanceIdentifier"},
+		// functions/database/metrics.go
+		s.Name() + "/Database ObjectsInUse":     {"FunctionName"},
+		s.Name() + "/Database OverdueRotations": {"FunctionName"},
 	}
 	for _, metric := range []string{
 		"CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "FreeableMemory", "ReadLatency", "WriteLatency",

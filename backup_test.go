@@ -14,6 +14,7 @@ const (
 	backupFunction   = "aws_lambda_function.backup_function"
 	functionRetries  = "aws_lambda_function_event_invoke_config.backup_function_retries"
 	snapshotSchedule = "aws_scheduler_schedule.backup_schedule"
+	databaseSchedule = "aws_scheduler_schedule.database_schedule"
 	nightSchedule    = "aws_appautoscaling_scheduled_action.service_web_scaling_schedule_night"
 )
 
@@ -53,6 +54,17 @@ var backupPromises = []stacktest.Promise{{
 		Stack: "prod",
 		By:    stacktest.Set("aws_scheduler_schedule.backup_report_schedule", "target.input", `{"action":"status"}`),
 		Found: "aws_scheduler_schedule.backup_report_schedule",
+	}, {
+		Name:  "a schedule asks the database function for a backup",
+		Stack: "prod",
+		By: stacktest.Set(databaseSchedule, "target.input",
+			`{"action":"backup","scheduled_time":"<aws.scheduler.scheduled-time>"}`),
+		Found: databaseSchedule,
+	}, {
+		Name:  "no schedule asks for the daily run of the database function",
+		Stack: "dev",
+		By:    stacktest.Delete(databaseSchedule),
+		Found: databaseFunction,
 	}, {
 		Name:  "a schedule asks for a report with the scheduled time",
 		Stack: "prod",
@@ -304,7 +316,7 @@ var backupPromises = []stacktest.Promise{{
 		Found: backupFunction,
 	}},
 }, {
-	Name:  "a failed backup is retried, and then reported to the topic",
+	Name:  "a failed scheduled call is retried, and a failed backup then reported to the topic",
 	Check: failuresAreReported,
 	BrokenBy: []stacktest.Break{{
 		Name:  "failed backups have no destination",
@@ -325,6 +337,12 @@ var backupPromises = []stacktest.Promise{{
 		By:    stacktest.Set(functionRetries, "maximum_retry_attempts", 0.0),
 		Found: backupFunction,
 	}, {
+		Name:  "failed daily runs of the database function are not retried",
+		Stack: "prod",
+		By: stacktest.Set(
+			"aws_lambda_function_event_invoke_config.database_function_retries", "maximum_retry_attempts", 0.0),
+		Found: databaseFunction,
+	}, {
 		Name:  "the backup function has no configuration for failures",
 		Stack: "prod",
 		By:    stacktest.Delete(functionRetries),
@@ -337,7 +355,7 @@ var backupPromises = []stacktest.Promise{{
 const scheduledTime = "<aws.scheduler.scheduled-time>"
 
 func schedulesSendScheduledTime(s stacktest.Stack, v *stacktest.Violations) {
-	actions := map[string]bool{}
+	actions := map[string]string{} // of each schedule, with its function
 	for _, schedule := range s.Resources("aws_scheduler_schedule") {
 		input := schedule.String("target.input")
 		var event struct {
@@ -348,21 +366,31 @@ func schedulesSendScheduledTime(s stacktest.Stack, v *stacktest.Violations) {
 			v.Want(false, schedule.Address, "sends text that is not JSON: %v", err)
 			continue
 		}
-		actions[event.Action] = true
-		switch event.Action {
-		case "backup":
+		function := schedule.Reference("target.arn")
+		actions[function+" "+event.Action] = schedule.Address
+		switch known := slices.Contains(scheduledActions(s, function), event.Action); {
+		case !known:
+			v.Want(false, schedule.Address, "asks for %q, which %s does not know", event.Action, function)
+		case event.Action == "backup":
 			v.Want(event.Time == scheduledTime && strings.Contains(input, scheduledTime),
 				schedule.Address, "want the placeholder %s unescaped, have %s", scheduledTime, input)
-		case "report":
-			v.Want(event.Time == "", schedule.Address, "sends a scheduled time with a report")
 		default:
-			v.Want(false, schedule.Address, "asks for %q, which the backup function does not know", event.Action)
+			v.Want(event.Time == "", schedule.Address, "sends a scheduled time with %s", event.Action)
 		}
 	}
-	for _, function := range backupFunctions(s) {
-		v.Want(actions["backup"] && actions["report"],
-			function.Address, "want schedules for backups and reports, have %v", actions)
+	for _, function := range s.Resources("aws_lambda_function") {
+		for _, action := range scheduledActions(s, function.Address) {
+			v.Want(actions[function.Address+" "+action] != "", function.Address, "has no schedule for %s", action)
+		}
 	}
+}
+
+// scheduledActions are what schedules ask of a function.
+func scheduledActions(s stacktest.Stack, function string) []string {
+	if s.Resource(function).Has("vpc_config") {
+		return []string{"daily"}
+	}
+	return []string{"backup", "report"}
 }
 
 // Expressions of EventBridge Scheduler and of Application Auto Scaling:
@@ -541,18 +569,21 @@ func functionVariablesMatch(s stacktest.Stack, v *stacktest.Violations) {
 }
 
 func failuresAreReported(s stacktest.Stack, v *stacktest.Violations) {
-	for _, f := range backupFunctions(s) {
+	for _, f := range s.Resources("aws_lambda_function") {
 		all := s.Resources("aws_lambda_function_event_invoke_config")
 		configs := stacktest.Referring(all, "function_name", f.Address)
 		v.Want(len(configs) == 1, f.Address, "want one configuration for failures")
 		for _, c := range configs {
+			v.Want(c.Number("maximum_retry_attempts") >= 1, f.Address, "does not retry")
+			if f.Has("vpc_config") {
+				continue // the next run makes up for a failed one: its alarm is enough
+			}
 			topic := s.Resource(c.Reference("destination_config.on_failure.destination"))
 			v.Want(
 				topic.Kind() == "aws_sns_topic",
 				f.Address, "want the topic as destination of failures, have %v",
 				c.At("destination_config.on_failure.destination"),
 			)
-			v.Want(c.Number("maximum_retry_attempts") >= 1, f.Address, "does not retry")
 			v.Want(roleAllows(s, f.Reference("role"), "sns:Publish", topic.Address),
 				f.Address, "has a role that does not allow publishing to %s", topic.Address)
 		}

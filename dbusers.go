@@ -1,7 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"fmt"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
@@ -20,19 +23,21 @@ type DatabaseUsers struct {
 	FunctionName *string
 	LogGroup     *string // name
 
-	database *Database
-	secrets  map[string]*string // ARNs, by service
-	ready    dependencies       // a service's tasks can log in
+	database      *Database
+	secrets       userSecrets
+	scheduleGroup *string      // name
+	ready         dependencies // a service's tasks can log in
 }
 
 // newDatabaseUsers declares a secret for each service with a database, and the function that
 // creates the users and rotates their passwords.
 //
-//	deployment ─────── function (in the VPC) ── database, as the master
-//	Secrets Manager ──────┘   ├── the services' secrets
-//	                          └── ECS: a service with a new password is deployed again
+//	deployment, daily schedule ── function (in the VPC) ── database, as the master
+//	Secrets Manager ─────────────────┘   ├── the services' secrets
+//	                                     └── ECS: a service with a new password is deployed again
 //
-// Terraform creates the secrets empty: it never sees what is in them.
+// Terraform creates the secrets empty: it never sees what is in them. What the users may do is in the
+// function's environment, so that the daily call and a rotation know it too.
 func newDatabaseUsers(
 	s *scope, n *Network, db *Database, cluster *Cluster, function bundle.Function,
 ) *DatabaseUsers {
@@ -59,35 +64,67 @@ func newDatabaseUsers(
 		network: &lambdafunction.LambdaFunctionVpcConfig{
 			SubnetIds: &n.PrivateSubnets, SecurityGroupIds: &[]*string{group.ID},
 		},
-		variables: map[string]*string{
-			"PGHOST":            db.Address,
-			"PGPORT":            jsii.String(strconv.Itoa(postgresPort)),
-			"PGDATABASE":        jsii.String(db.name),
-			"MASTER_SECRET_ARN": db.SecretARN,
-			"CLUSTER":           cluster.Name,
-		},
-		ready: ready.plus(toDatabase...).plus(logs.group),
+		variables: usersVariables(s, db, cluster),
+		ready:     ready.plus(toDatabase...).plus(logs.group),
 	})
 	users.FunctionName = lambda.FunctionName()
-	invocation := newUsersInvocation(s, users, *db.Address+" "+function.Hash)
+	invocation := newUsersInvocation(s, users, function)
 	users.ready = dependencies{invocation}
 	newRotations(s, users, lambda.Arn(), invocation)
+	calls := newScheduledCalls(s, "database", lambda,
+		dependencies{invocation, newRetries(s, "database", lambda.FunctionName(), nil)})
+	calls.add(scheduledCall{
+		id: "database_schedule", description: "Users of the database as configured, and whether rotations are overdue",
+		expression: s.cfg.Database.DailyCall(), timezone: "UTC",
+		input: map[string]string{"action": "daily"},
+	})
+	users.scheduleGroup = calls.group
 	return users
 }
 
-// newUserSecrets declares the services' secrets and returns their ARNs by service.
-func newUserSecrets(s *scope) map[string]*string {
-	secrets := map[string]*string{}
+// usersVariables are the function's environment. internal/config refuses more services than fit.
+func usersVariables(s *scope, db *Database, cluster *Cluster) map[string]*string {
+	return map[string]*string{
+		"PGHOST":            db.Address,
+		"PGPORT":            jsii.String(strconv.Itoa(postgresPort)),
+		"PGDATABASE":        jsii.String(db.name),
+		"MASTER_SECRET_ARN": db.SecretARN,
+		"CLUSTER":           cluster.Name,
+		"SERVICES":          jsii.String(s.cfg.DatabaseUsers()),
+		"SECRET_PREFIX":     jsii.String(secretPrefix(s)),
+		"ROTATION_DAYS":     jsii.String(strconv.Itoa(s.cfg.Database.Rotation)),
+		"METRIC_NAMESPACE":  jsii.String(usersNamespace(s)),
+	}
+}
+
+// secretPrefix begins the names of the services' secrets; the rest is the service's name.
+func secretPrefix(s *scope) string { return s.cfg.Stack() + "/database/" }
+
+// usersNamespace is the namespace of the metrics that the function reports.
+func usersNamespace(s *scope) string { return s.cfg.Stack() + "/Database" }
+
+// userSecrets are the services' secrets.
+type userSecrets struct {
+	arns map[string]*string // by service
+	all  dependencies
+}
+
+// newUserSecrets declares the services' secrets. The secret of a service that is removed is deleted
+// after everything that depends on it has changed, so after the call that takes its login away.
+func newUserSecrets(s *scope) userSecrets {
+	secrets := userSecrets{arns: map[string]*string{}}
 	for _, name := range s.cfg.DatabaseServices() {
-		secrets[name] = secretsmanagersecret.NewSecretsmanagerSecret(s.stack,
+		secret := secretsmanagersecret.NewSecretsmanagerSecret(s.stack,
 			jsii.String("service_"+name+"_database_secret"), &secretsmanagersecret.SecretsmanagerSecretConfig{
-				Name:        jsii.String(s.cfg.Stack() + "/database/" + name),
+				Name:        jsii.String(secretPrefix(s) + name),
 				Description: jsii.String("User and password of " + name + " in the database; rotated by itself"),
 				KmsKeyId:    s.keys.Secrets,
 				// A password can be set again, and a service that comes back needs the name.
 				RecoveryWindowInDays: number(0),
 				Tags:                 s.tags(name + "-database"),
-			}).Arn()
+				Lifecycle:            createBeforeDestroy(),
+			})
+		secrets.arns[name], secrets.all = secret.Arn(), append(secrets.all, secret)
 	}
 	return secrets
 }
@@ -99,7 +136,7 @@ type functionLog struct {
 }
 
 // newUsersFunctionRole declares the function's log and what the function may do.
-func newUsersFunctionRole(s *scope, db *Database, userSecrets map[string]*string) (*Role, functionLog) {
+func newUsersFunctionRole(s *scope, db *Database, users userSecrets) (*Role, functionLog) {
 	logs := newLogGroup(s, "database_function_log_group", "/aws/lambda/"+s.named("database"))
 	through := []condition{equals("kms:ViaService", "secretsmanager."+s.cfg.Region+".amazonaws.com")}
 	statements := append([]statement{writeLog(*logs.Arn())}, networkStatements(s)...)
@@ -110,7 +147,7 @@ func newUsersFunctionRole(s *scope, db *Database, userSecrets map[string]*string
 	}, ownEnvironment(s, "database", *s.keys.Secrets))
 	var secrets, services []string
 	for _, name := range s.cfg.DatabaseServices() {
-		secrets = append(secrets, *userSecrets[name])
+		secrets = append(secrets, *users.arns[name])
 		services = append(services, s.arn("ecs", "service/"+s.cfg.Stack()+"/"+name))
 	}
 	if len(secrets) > 0 {
@@ -123,7 +160,9 @@ func newUsersFunctionRole(s *scope, db *Database, userSecrets map[string]*string
 		}, statement{
 			sid: "SecretsKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"},
 			resources: []string{*s.keys.Secrets}, conditions: through,
-		}, statement{sid: "Restart", actions: []string{"ecs:UpdateService"}, resources: services})
+		}, statement{
+			sid: "Restart", actions: []string{"ecs:DescribeServices", "ecs:UpdateService"}, resources: services,
+		})
 	}
 	role := newRole(s, roleSpec{
 		id: "database_function_role", noun: "database-function", assumed: "lambda.amazonaws.com",
@@ -149,28 +188,26 @@ func networkStatements(s *scope) []statement {
 	}
 }
 
-// newUsersInvocation calls the function when the stack is created, and again whenever the list of
-// users or the revision, which stands for instance and function, changes. A service that is removed
-// from the list loses its login here, before its secret is deleted.
-func newUsersInvocation(s *scope, users *DatabaseUsers, revision string) cdktf.ITerraformDependable {
-	type user struct {
-		Level            string `json:"level"`
-		Secret           string `json:"secret"`
-		Connections      int    `json:"connections"`
-		StatementTimeout int    `json:"statement_timeout"`
-	}
-	services := map[string]user{}
-	for _, name := range s.cfg.DatabaseServices() {
-		svc := s.cfg.Services[name]
-		services[name] = user{svc.Database, *users.secrets[name], svc.Connections, svc.QueryTimeout}
-	}
+// newUsersInvocation calls the function when the stack is created, and again whenever its
+// environment or its code changes: the function then reads what the users may do. A service that is
+// removed loses its login here, before its secret is deleted.
+//
+// A change replaces this resource. If the call fails, the new one is in no state, and the next
+// deployment calls again. With the lifecycle scope CRUD, a change would be an update, and Terraform
+// would keep the new input of a failed one, as if it had succeeded
+// (https://github.com/hashicorp/terraform-provider-aws/issues/43447).
+func newUsersInvocation(
+	s *scope, users *DatabaseUsers, function bundle.Function,
+) cdktf.ITerraformDependable {
+	desired := sha256.Sum256([]byte(s.cfg.DatabaseUsers()))
 	return lambdainvocation.NewLambdaInvocation(s.stack, jsii.String("database_roles"),
 		&lambdainvocation.LambdaInvocationConfig{
-			FunctionName:   users.FunctionName,
-			LifecycleScope: jsii.String("CRUD"),
-			Input: jsii.String(marshal(map[string]any{
-				"action": "roles", "services": services, "revision": revision,
+			FunctionName: users.FunctionName,
+			Input: jsii.String(marshal(map[string]string{
+				"action":   "roles",
+				"revision": *users.database.Address + " " + function.Hash + " " + hex.EncodeToString(desired[:8]),
 			})),
+			DependsOn: users.secrets.all.list(),
 		})
 }
 
@@ -190,7 +227,7 @@ func newRotations(s *scope, users *DatabaseUsers, functionARN *string, invocatio
 		schedule := s.cfg.Database.RotationSchedule(name)
 		rotation.NewSecretsmanagerSecretRotation(s.stack, jsii.String("service_"+name+"_database_rotation"),
 			&rotation.SecretsmanagerSecretRotationConfig{
-				SecretId:          users.secrets[name],
+				SecretId:          users.secrets.arns[name],
 				RotationLambdaArn: functionARN,
 				RotateImmediately: false,
 				RotationRules: &rotation.SecretsmanagerSecretRotationRotationRules{
@@ -205,18 +242,57 @@ func (users *DatabaseUsers) outputs() []output {
 	return []output{{
 		"service_database_secret_arns",
 		"Secrets with the services' users in the database, which are rotated",
-		users.secrets,
+		users.secrets.arns,
 	}}
 }
 
-func (users *DatabaseUsers) alarms() []alarm {
-	return []alarm{alarm{
+// alarms are on what the function reports, and on whether it is called at all: it is called every
+// day, so that Lambda keeps it active, and after weeks without a call Secrets Manager's first one
+// would fail. The function reports its metrics once a day, so their alarms keep their state in
+// between.
+func (users *DatabaseUsers) alarms(s *scope) []alarm {
+	reported := func(a alarm, metric string) alarm {
+		a.namespace, a.metric, a.statistic = usersNamespace(s), metric, "Maximum"
+		a.dimensions = map[string]*string{"FunctionName": users.FunctionName}
+		a.threshold, a.period, a.datapoints, a.periods, a.missing = 0, 3600, 1, 1, missingIsLast
+		return a
+	}
+	alarms := []alarm{alarm{
 		id:      "database_function_errors",
 		runbook: "database.md#database_function_errors",
-		description: "The database function failed: a password was not rotated, or a deployment could not create the " +
-			"services' database users. The current passwords still work, and Secrets Manager retries a rotation. See " +
-			"the function's log group for the reason.",
-	}.onErrors(users.FunctionName)}
+		description: "The database function failed: a password was not rotated, or the services' database users are " +
+			"not as configured. The current passwords still work, and Secrets Manager retries a rotation. See the " +
+			"function's log group for the reason.",
+	}.onErrors(users.FunctionName), {
+		id:      "database_function_not_called",
+		runbook: "database.md#database_function_not_called",
+		description: "The database function has not run for two days, although it is called every night. Passwords " +
+			"are not rotated either. See the function's state and its schedule.",
+		namespace: "AWS/Lambda", metric: "Invocations", statistic: "Sum",
+		dimensions: map[string]*string{"FunctionName": users.FunctionName},
+		below:      true, threshold: 1, period: 24 * 3600, datapoints: 2, periods: 2, missing: missingIsBad,
+	}, alarm{
+		id:      "database_schedule_dropped",
+		runbook: "database.md#database_schedule_dropped",
+		description: "EventBridge Scheduler gave up calling the database function. See the schedule's role and the " +
+			"function's state.",
+	}.onDropped(users.scheduleGroup), reported(alarm{
+		id:      "database_objects_in_use",
+		runbook: "database.md#database_objects_in_use",
+		description: "Tables or other objects of the database could not be handed over to the services, because " +
+			"something uses them for long. The function tries again every night and at each deployment. See its log " +
+			"group for their names.",
+	}, "ObjectsInUse")}
+	if len(users.secrets.arns) > 0 {
+		alarms = append(alarms, reported(alarm{
+			id:      "database_rotation_overdue",
+			runbook: "database.md#database_rotation_overdue",
+			description: fmt.Sprintf("The password of a service was last rotated more than %d days ago, a week more than "+
+				"database.rotation. It still works. See the function's log group for the service.",
+				s.cfg.Database.Rotation+7),
+		}, "OverdueRotations"))
+	}
+	return alarms
 }
 
 // ---- What a container gets --------------------------------------------------------------------
@@ -234,7 +310,7 @@ func (users *DatabaseUsers) connect(t *task, app *container) {
 		"PGSSLMODE":     "verify-full",
 		"PGSSLROOTCERT": certificateFile,
 	})
-	secret := *users.secrets[t.name]
+	secret := *users.secrets.arns[t.name]
 	app.setSecrets(map[string]string{"PGUSER": secret + ":username::", "PGPASSWORD": secret + ":password::"})
 	t.mayReadSecrets(secretAccess{secrets: []string{secret}, keys: []string{*t.keys.Secrets}})
 	deliverCertificates(t, app)

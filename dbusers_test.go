@@ -1,14 +1,24 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"platform/internal/stacktest"
 )
 
-const webRotation = "aws_secretsmanager_secret_rotation.service_web_database_rotation"
+const (
+	webRotation     = "aws_secretsmanager_secret_rotation.service_web_database_rotation"
+	webUserSecret   = "aws_secretsmanager_secret.service_web_database_secret"
+	usersInvocation = "aws_lambda_invocation.database_roles"
+	usersServices   = "environment.variables.SERVICES"
+)
 
 var databaseUserPromises = []stacktest.Promise{{
 	Name:  "Secrets Manager accepts the rotations, each in a window, and none begins with a deployment",
@@ -58,9 +68,138 @@ var databaseUserPromises = []stacktest.Promise{{
 		Name:  "a secret has no rotation",
 		Stack: "prod",
 		By:    stacktest.Delete(webRotation),
-		Found: "aws_secretsmanager_secret.service_web_database_secret",
+		Found: webUserSecret,
+	}},
+}, {
+	// In provider 5.100.0, an update that fails leaves the new input in the state, and is not repeated.
+	// https://github.com/hashicorp/terraform-provider-aws/issues/43447
+	Name:  "whatever changes of the database's users calls their function, and a failed call is repeated",
+	Check: usersAreBroughtUpToDate,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a change is an update, whose failure is recorded as done",
+		Stack: "prod",
+		By:    stacktest.Add(usersInvocation, "lifecycle_scope", "CRUD"),
+		Found: usersInvocation,
+	}, {
+		Name:  "another instance does not call the function",
+		Stack: "prod",
+		By:    stacktest.Replace(usersInvocation, "input.revision", "${aws_db_instance.database.address}", "main"),
+		Found: usersInvocation,
+	}, {
+		Name:  "other code does not call the function",
+		Stack: "prod",
+		By:    stacktest.Set(databaseFunction, "source_code_hash", "0123"),
+		Found: usersInvocation,
+	}, {
+		Name:  "other users do not call the function",
+		Stack: "prod",
+		By:    stacktest.Replace(databaseFunction, usersServices, "owner", "read"),
+		Found: usersInvocation,
+	}, {
+		Name:  "the function is called with an action that it does not know",
+		Stack: "prod",
+		By:    stacktest.Set(usersInvocation, "input.action", "users"),
+		Found: usersInvocation,
+	}, {
+		Name:  "the function is not called when the stack is deployed",
+		Stack: "prod",
+		By:    stacktest.Delete(usersInvocation),
+		Found: databaseFunction,
+	}},
+}, {
+	Name:  "the database function knows each service with a user, its secret, and nothing secret",
+	Check: usersAreInTheEnvironment,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the database function does not know a service that has a secret",
+		Stack: "prod",
+		By:    stacktest.Set(databaseFunction, usersServices, "{}"),
+		Found: databaseFunction,
+	}, {
+		Name:  "the database function's services are not JSON",
+		Stack: "prod",
+		By:    stacktest.Set(databaseFunction, usersServices, "web"),
+		Found: databaseFunction,
+	}, {
+		Name:  "the database function knows a service without a secret",
+		Stack: "prod",
+		By:    stacktest.Replace(databaseFunction, usersServices, `{"web"`, `{"api":{},"web"`),
+		Found: databaseFunction,
+	}, {
+		Name:  "the database function does not know how often passwords are rotated",
+		Stack: "prod",
+		By:    stacktest.Set(databaseFunction, "environment.variables.ROTATION_DAYS", "0"),
+		Found: databaseFunction,
+	}, {
+		Name:  "the database function looks for the secrets of another stack",
+		Stack: "prod",
+		By:    stacktest.Set(databaseFunction, "environment.variables.SECRET_PREFIX", "platform-dev/database/"),
+		Found: databaseFunction,
+	}, {
+		Name:  "the database function gets a secret's ARN with a service",
+		Stack: "prod",
+		By: stacktest.Replace(databaseFunction, usersServices,
+			`"level"`, `"secret":"arn:aws:secretsmanager:eu-central-1:1:secret:x","level"`),
+		Found: databaseFunction,
+	}, {
+		Name:  "the database function reports to a namespace without an alarm",
+		Stack: "prod",
+		By:    stacktest.Set(databaseFunction, "environment.variables.METRIC_NAMESPACE", "Database"),
+		Found: databaseFunction,
+	}, {
+		Name:  "nobody is notified when the database function is not called",
+		Stack: "prod",
+		By:    stacktest.Delete("aws_cloudwatch_metric_alarm.database_function_not_called_alarm"),
+		Found: databaseFunction,
+	}, {
+		Name:  "nobody is notified when rotations are overdue",
+		Stack: "prod",
+		By:    stacktest.Delete("aws_cloudwatch_metric_alarm.database_rotation_overdue_alarm"),
+		Found: databaseFunction,
+	}},
+}, {
+	Name:  "the secret of a removed service is deleted after the call that takes its login away",
+	Check: secretsAreDeletedAfterLogins,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a secret is deleted before what depends on it is changed",
+		Stack: "prod",
+		By:    stacktest.Remove(webUserSecret, "lifecycle.create_before_destroy"),
+		Found: webUserSecret,
+	}, {
+		Name:  "the call does not depend on a secret",
+		Stack: "two services",
+		By:    stacktest.RemoveDependency(usersInvocation, webUserSecret),
+		Found: usersInvocation,
+	}},
+}, {
+	Name:  "failed and abandoned rotations of the stack's secrets notify the topic",
+	Check: rotationEventsNotify,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the rule has no target",
+		Stack: "prod",
+		By:    stacktest.Delete(rotationFailedTarget),
+		Found: webUserSecret,
+	}, {
+		Name:  "the rule matches the secrets of another stack",
+		Stack: "prod",
+		By:    stacktest.Replace(rotationRule, rotationSecrets, "platform-prod", "platform-dev"),
+		Found: webUserSecret,
+	}, {
+		Name:  "the rule does not match abandoned rotations",
+		Stack: "prod",
+		By:    stacktest.Set(rotationRule, "event_pattern.detail.eventName", []any{"RotationFailed"}),
+		Found: webUserSecret,
+	}, {
+		Name:  "the rule matches calls of Secrets Manager instead of its own events",
+		Stack: "prod",
+		By:    stacktest.Set(rotationRule, "event_pattern.detail-type", []any{"AWS API Call via CloudTrail"}),
+		Found: webUserSecret,
 	}},
 }}
+
+const (
+	rotationRule    = "aws_cloudwatch_event_rule.rotation_failed_rule"
+	rotationSecrets = "event_pattern.detail.additionalEventData.SecretId.prefix"
+)
 
 var rotationHour = regexp.MustCompile(`^cron\(0 ([0-9]+) \S+ \S+ \S+ \*\)$`)
 
@@ -83,5 +222,93 @@ func rotationsAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
 				r.Address, "want a window that ends on the same day, have %v from %s", r.At("rotation_rules.duration"), schedule)
 		}
 		v.Want(r.Is("rotate_immediately", false), r.Address, "rotates the password when it is deployed")
+	}
+}
+
+func usersAreBroughtUpToDate(s stacktest.Stack, v *stacktest.Violations) {
+	invocations := s.Resources("aws_lambda_invocation")
+	for _, f := range functionsInVPC(s) {
+		calls := stacktest.Referring(invocations, "function_name", f.Address)
+		v.Want(len(calls) == 1, f.Address, "want one invocation, have %d", len(calls))
+		desired := sha256.Sum256([]byte(f.String(usersServices)))
+		for _, c := range calls {
+			v.Want(!c.Has("lifecycle_scope"), c.Address, "want the default scope CREATE_ONLY, have %v", c.At("lifecycle_scope"))
+			v.Want(c.Is("input.action", "roles"), c.Address, "calls with the action %v", c.At("input.action"))
+			revision := c.String("input.revision")
+			for _, part := range []string{
+				f.String("environment.variables.PGHOST"), f.String("source_code_hash"), hex.EncodeToString(desired[:8]),
+			} {
+				v.Want(part != "" && slices.Contains(strings.Fields(revision), part),
+					c.Address, "want a revision with %s, have %s", part, revision)
+			}
+		}
+	}
+}
+
+func usersAreInTheEnvironment(s stacktest.Stack, v *stacktest.Violations) {
+	for _, f := range functionsInVPC(s) {
+		variable := func(name string) string { return f.String("environment.variables." + name) }
+		var services map[string]map[string]any
+		err := json.Unmarshal([]byte(variable("SERVICES")), &services)
+		v.Want(err == nil, f.Address, "has SERVICES that are not JSON: %v", err)
+		names := map[string]bool{}
+		for _, secret := range s.Resources("aws_secretsmanager_secret") {
+			name, ok := strings.CutPrefix(secret.String("name"), variable("SECRET_PREFIX"))
+			v.Want(ok && services[name] != nil, f.Address, "does not know the service of %s", secret.Address)
+			names[name] = true
+		}
+		for _, name := range slices.Sorted(maps.Keys(services)) {
+			fields := slices.Sorted(maps.Keys(services[name]))
+			v.Want(slices.Equal(fields, []string{"connections", "level", "statement_timeout"}),
+				f.Address, "has %v of %s in its environment", fields, name)
+			v.Want(names[name], f.Address, "knows the service %s, which has no secret", name)
+		}
+		v.Want(f.Number("environment.variables.ROTATION_DAYS") >= 1, f.Address, "has no ROTATION_DAYS")
+		reported := []string{"ObjectsInUse"}
+		if len(names) > 0 {
+			reported = append(reported, "OverdueRotations")
+		}
+		for _, metric := range reported {
+			has := slices.ContainsFunc(s.Resources("aws_cloudwatch_metric_alarm"), func(a stacktest.Resource) bool {
+				return a.Is("metric_name", metric) && a.Is("namespace", variable("METRIC_NAMESPACE"))
+			})
+			v.Want(has, f.Address, "reports %s to %s, without an alarm", metric, variable("METRIC_NAMESPACE"))
+		}
+		v.Want(hasAlarm(s, "Invocations", "FunctionName", f.Address), f.Address, "has no alarm if it is not called")
+	}
+}
+
+func secretsAreDeletedAfterLogins(s stacktest.Stack, v *stacktest.Violations) {
+	for _, secret := range s.Resources("aws_secretsmanager_secret") {
+		v.Want(secret.Is("lifecycle.create_before_destroy", true),
+			secret.Address, "is deleted before the function takes the login of its service away")
+	}
+	for _, f := range functionsInVPC(s) {
+		for _, call := range stacktest.Referring(s.Resources("aws_lambda_invocation"), "function_name", f.Address) {
+			for _, secret := range s.Resources("aws_secretsmanager_secret") {
+				v.Want(slices.Contains(call.Strings("depends_on"), secret.Address),
+					call.Address, "does not depend on %s, which may then be deleted first", secret.Address)
+			}
+		}
+	}
+}
+
+// The event is Secrets Manager's own, not that of a call, and has the secret's ARN in
+// additionalEventData:
+// https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html
+func rotationEventsNotify(s stacktest.Stack, v *stacktest.Violations) {
+	for _, secret := range s.Resources("aws_secretsmanager_secret") {
+		notifies := slices.ContainsFunc(s.Resources("aws_cloudwatch_event_rule"), func(rule stacktest.Resource) bool {
+			targets := stacktest.Referring(s.Resources("aws_cloudwatch_event_target"), "rule", rule.Address)
+			arn := "arn:aws:secretsmanager:" + s.Region() + ":" + callerAccount + ":secret:" + secret.String("name")
+			prefix := rule.String(rotationSecrets)
+			return slices.Equal(rule.Strings("event_pattern.source"), []string{"aws.secretsmanager"}) &&
+				slices.Equal(rule.Strings("event_pattern.detail-type"), []string{"AWS Service Event via CloudTrail"}) &&
+				slices.Contains(rule.Strings("event_pattern.detail.eventName"), "RotationFailed") &&
+				slices.Contains(rule.Strings("event_pattern.detail.eventName"), "RotationAbandoned") &&
+				prefix != "" && strings.HasPrefix(arn, prefix) &&
+				len(targets) == 1 && s.Resource(targets[0].Reference("arn")).Kind() == "aws_sns_topic"
+		})
+		v.Want(notifies, secret.Address, "has no rule that notifies the topic of its failed rotations")
 	}
 }

@@ -15,11 +15,12 @@ type Events struct {
 	rules map[string]*string // names of EventBridge's rules, by the noun of each
 }
 
-// newEvents sends to the topic what no metric shows: a failed deployment, and RDS's events about
-// the instance.
+// newEvents sends to the topic what no metric shows: a failed deployment, a failed rotation, and
+// RDS's events about the instance.
 func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database) *Events {
 	events := &Events{rules: map[string]*string{}}
 	events.newDeploymentEvents(s, topic, *cluster.Name)
+	events.newRotationEvents(s, topic)
 	dbeventsubscription.NewDbEventSubscription(s.stack, jsii.String("database_events"),
 		&dbeventsubscription.DbEventSubscriptionConfig{
 			Name:       jsii.String(s.named("database-events")),
@@ -56,6 +57,29 @@ func (events *Events) newDeploymentEvents(s *scope, topic *Topic, cluster string
 					},
 				},
 			}},
+		},
+	})
+}
+
+// newRotationEvents is about rotations that failed, or whose new version somebody replaced. Secrets
+// Manager sends these events through CloudTrail, so only an account with a trail has them: without
+// one, the alarms on the function's errors and on overdue rotations remain.
+// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html
+func (events *Events) newRotationEvents(s *scope, topic *Topic) {
+	if len(s.cfg.DatabaseServices()) == 0 {
+		return
+	}
+	secrets := s.arn("secretsmanager", "secret:"+secretPrefix(s))
+	events.newRule(s, topic, eventRule{
+		noun:        "rotation_failed",
+		description: "The password of a service was not rotated; the current one still works",
+		pattern: map[string]any{
+			"source":      []string{"aws.secretsmanager"},
+			"detail-type": []string{"AWS Service Event via CloudTrail"},
+			"detail": map[string]any{
+				"eventName":           []string{"RotationFailed", "RotationAbandoned"},
+				"additionalEventData": map[string]any{"SecretId": []any{map[string]any{"prefix": secrets}}},
+			},
 		},
 	})
 }

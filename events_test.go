@@ -24,6 +24,7 @@ func notifiesOfDatabaseEvents(s stacktest.Stack, address string) bool {
 const (
 	deploymentFailedRule   = "aws_cloudwatch_event_rule.deployment_failed_rule"
 	deploymentFailedTarget = "aws_cloudwatch_event_target.deployment_failed_target"
+	rotationFailedTarget   = "aws_cloudwatch_event_target.rotation_failed_target"
 	undeliveredAlarm       = "aws_cloudwatch_metric_alarm.deployment_failed_undelivered_alarm"
 )
 

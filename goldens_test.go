@@ -24,7 +24,7 @@ var layout = golden.Layout{
 			`nat_gateway|internet_gateway|default_security_group)\.|\.(flow_log|endpoint)`)},
 
 		{File: "monitoring.json", Address: regexp.MustCompile(
-			`\.(alerts_|dashboard$|database_events$|deployment_failed_)`)},
+			`\.(alerts_|dashboard$|database_events$|deployment_failed_|rotation_failed_)`)},
 		{File: "database.json", Address: regexp.MustCompile(`\.database|^aws_secretsmanager_`)},
 		{File: "service_$1.json", Address: regexp.MustCompile(`\.service_([a-z0-9]+)_`)},
 		{File: "load_balancer.json", Address: regexp.MustCompile(
@@ -48,6 +48,10 @@ var layout = golden.Layout{
 		{Kind: "aws_cloudwatch_dashboard", Argument: "dashboard_body", ID: "*", File: "dashboards/*.json"},
 		{Kind: "aws_lambda_invocation", Argument: "input", ID: "*", File: "inputs/*.json"},
 		{Kind: "aws_scheduler_schedule", Argument: "target.input", ID: "*", File: "inputs/*.json"},
+		{
+			Kind: "aws_lambda_function", Argument: "environment.variables.SERVICES",
+			ID: "*_function", File: "inputs/*_services.json",
+		},
 	},
 }
 

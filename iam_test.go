@@ -270,7 +270,7 @@ func functionsInVPC(s stacktest.Stack) []stacktest.Resource {
 //	https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
 //	scheduler, with the group's ARN:
 //	https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
-func trustOf(s stacktest.Stack, kind string) (service string, conditions []string) {
+func trustOf(s stacktest.Stack, role, kind string) (service string, conditions []string) {
 	arn := func(service, resource string) string {
 		return "ArnLike aws:SourceArn arn:aws:" + service + ":" + s.Region() + ":" + callerAccount + ":" + resource
 	}
@@ -283,9 +283,13 @@ func trustOf(s stacktest.Stack, kind string) (service string, conditions []strin
 	case "aws_db_instance.monitoring_role_arn":
 		return "monitoring.rds.amazonaws.com", []string{sameAccount, arn("rds", "db:"+s.Name()+"*")}
 	case "aws_scheduler_schedule.target.role_arn":
-		group := s.Resources("aws_scheduler_schedule_group")
-		if len(group) == 1 {
-			source := "StringEquals aws:SourceArn ${" + group[0].Address + ".arn}"
+		var groups []string
+		for _, u := range roleUses(s, role) {
+			groups = append(groups, u.by.Reference("group_name"))
+		}
+		slices.Sort(groups)
+		if groups = slices.Compact(groups); len(groups) == 1 && groups[0] != "" {
+			source := "StringEquals aws:SourceArn ${" + groups[0] + ".arn}"
 			return "scheduler.amazonaws.com", []string{sameAccount, source}
 		}
 	case "aws_lambda_function.role":
@@ -296,7 +300,7 @@ func trustOf(s stacktest.Stack, kind string) (service string, conditions []strin
 
 func rolesTrustTheirService(s stacktest.Stack, v *stacktest.Violations) {
 	for _, role := range s.Resources("aws_iam_role") {
-		service, conditions := trustOf(s, roleUseKind(s, role.Address))
+		service, conditions := trustOf(s, role.Address, roleUseKind(s, role.Address))
 		if service == "" {
 			v.Want(false, role.Address, "is used by nothing, or in several ways: %q", roleUseKind(s, role.Address))
 			continue
@@ -352,7 +356,7 @@ var (
 	}
 	rotationCalls = []string{
 		"secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
-		"kms:GenerateDataKey", "ecs:UpdateService",
+		"kms:GenerateDataKey", "ecs:DescribeServices", "ecs:UpdateService",
 	}
 	// discovery/aws/ecs.go of Prometheus 3.15.0
 	prometheusCalls = []string{

@@ -553,11 +553,13 @@ func logGroupsBeforeWriters(s stacktest.Stack, v *stacktest.Violations) {
 func schedulesAreCreatedLast(s stacktest.Stack, v *stacktest.Violations) {
 	o := s.Order()
 	for _, schedule := range s.Resources("aws_scheduler_schedule") {
-		v.WantBefore(o, schedule, s.Resources("aws_lambda_function_event_invoke_config"),
-			"nobody is notified of an earlier failure")
+		function := schedule.Reference("target.arn")
+		v.WantBefore(o, schedule,
+			stacktest.Referring(s.Resources("aws_lambda_function_event_invoke_config"), "function_name", function),
+			"an earlier failure is not retried, and nobody is notified of it")
 		invocations := s.Resources("aws_lambda_invocation")
 		v.WantBefore(o, schedule,
-			stacktest.Referring(invocations, "function_name", schedule.Reference("target.arn")),
+			stacktest.Referring(invocations, "function_name", function),
 			"what is created first is deleted last, and a run after the clean-up creates another snapshot")
 	}
 }

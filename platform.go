@@ -24,7 +24,7 @@ func (p *Platform) alarms(s *scope) []alarm {
 		p.Services.alarms(),
 		p.Monitoring.Prometheus.alarms(),
 		p.Database.alarms(s.cfg.Database),
-		p.DatabaseUsers.alarms(),
+		p.DatabaseUsers.alarms(s),
 		p.Network.alarms(),
 		p.Backup.alarms(s),
 		p.Events.alarms(),

@@ -269,13 +269,13 @@ func unprotectedStacksAreDeleted(s stacktest.Stack, v *stacktest.Violations) {
 			secret.Address, "keeps its name for %v days", secret.At("recovery_window_in_days"))
 	}
 	invocations := s.Resources("aws_lambda_invocation")
-	for _, f := range s.Resources("aws_lambda_function") {
-		v.Want(len(stacktest.Referring(invocations, "function_name", f.Address)) == 1,
-			f.Address, "is not invoked to clean up when the stack is destroyed")
-	}
-	for _, invocation := range invocations {
-		v.Want(invocation.Is("lifecycle_scope", "CRUD"),
-			invocation.Address, "does not run when the stack is destroyed")
+	for _, f := range backupFunctions(s) {
+		cleanups := stacktest.Referring(invocations, "function_name", f.Address)
+		v.Want(len(cleanups) == 1, f.Address, "is not invoked to clean up when the stack is destroyed")
+		for _, invocation := range cleanups {
+			v.Want(invocation.Is("lifecycle_scope", "CRUD"),
+				invocation.Address, "does not run when the stack is destroyed")
+		}
 	}
 }
 

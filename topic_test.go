@@ -41,7 +41,9 @@ var topicPromises = []stacktest.Promise{{
 	}, {
 		Name:  "the topic policy allows EventBridge although no rule publishes",
 		Stack: "dev",
-		By:    stacktest.Delete(deploymentFailedTarget),
+		By: stacktest.All(
+			stacktest.Delete(deploymentFailedTarget), stacktest.Delete(rotationFailedTarget),
+		),
 		Found: alertsTopic,
 	}, {
 		Name:  "the topic policy denies publishing to RDS events",

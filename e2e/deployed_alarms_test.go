@@ -75,11 +75,12 @@ func (w *deployed) alarmsNotifyTheTopic() {
 		w.equal(name+": alarm actions", alarms[name].alarm, []string{w.topic})
 		w.equal(name+": OK actions", alarms[name].ok, []string{w.topic})
 	}
-	rule := w.stack + "-deployment-failed"
-	target := only(w.T, "target of "+rule, must(w.events.ListTargetsByRule(alive, &eventbridge.ListTargetsByRuleInput{
-		Rule: &rule,
-	}))(w.T).Targets)
-	w.equal("target of the rule for failed deployments", *target.Arn, w.topic)
+	for _, noun := range []string{"deployment-failed", "rotation-failed"} {
+		rule := w.stack + "-" + noun
+		target := only(w.T, "target of "+rule, must(w.events.ListTargetsByRule(alive,
+			&eventbridge.ListTargetsByRuleInput{Rule: &rule}))(w.T).Targets)
+		w.equal("target of the rule "+rule, *target.Arn, w.topic)
+	}
 
 	var emails []string
 	for p := range pages(w.T, sns.NewListSubscriptionsByTopicPaginator(w.sns, &sns.ListSubscriptionsByTopicInput{

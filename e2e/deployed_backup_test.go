@@ -16,14 +16,21 @@ import (
 	schedulertypes "github.com/aws/aws-sdk-go-v2/service/scheduler/types"
 )
 
-func (w *deployed) schedulesInvokeTheBackupFunction() {
-	function := must(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
-		FunctionName: aws.String(w.stack + "-backup"),
-	}))(w.T)
-	w.trusts(*function.Role, "lambda.amazonaws.com")
+func (w *deployed) schedulesInvokeTheFunctions() {
+	function := func(noun string) *lambda.GetFunctionConfigurationOutput {
+		f := must(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
+			FunctionName: aws.String(w.stack + "-" + noun),
+		}))(w.T)
+		w.trusts(*f.Role, "lambda.amazonaws.com")
+		return f
+	}
+	functions := map[string]*lambda.GetFunctionConfigurationOutput{ // by the group of their schedules
+		w.stack + "-backup": function("backup"), w.stack + "-database": function("database"),
+	}
 	inputs := map[string]string{
 		w.stack + "-backup-schedule":        `{"action":"backup","scheduled_time":"<aws.scheduler.scheduled-time>"}`,
 		w.stack + "-backup-report-schedule": `{"action":"report"}`,
+		w.stack + "-database-schedule":      `{"action":"daily"}`,
 	}
 	var have []string
 	for p := range pages(w.T, scheduler.NewListSchedulesPaginator(w.scheduler, nil)) {
@@ -35,17 +42,18 @@ func (w *deployed) schedulesInvokeTheBackupFunction() {
 				GroupName: found.GroupName,
 			}))(w.T)
 			w.equal(name+": state", schedule.State, schedulertypes.ScheduleStateEnabled)
-			w.equal(name+": target", *schedule.Target.Arn, *function.FunctionArn)
+			function := *functions[*found.GroupName].FunctionArn
+			w.equal(name+": target", *schedule.Target.Arn, function)
 			w.equal(name+": input", *schedule.Target.Input, inputs[name])
 			w.trusts(*schedule.Target.RoleArn, "scheduler.amazonaws.com")
 			w.equal(name+": permissions of its role", w.permissions(*schedule.Target.RoleArn), map[string][]string{
-				"lambda:InvokeFunction": {*function.FunctionArn},
+				"lambda:InvokeFunction": {function},
 			})
 		}
 	}
 	w.sameElements("schedules", have, slices.Collect(maps.Keys(inputs)))
 	retries := must(w.lambda.GetFunctionEventInvokeConfig(alive, &lambda.GetFunctionEventInvokeConfigInput{
-		FunctionName: function.FunctionName,
+		FunctionName: aws.String(w.stack + "-backup"),
 	}))(w.T)
 	w.equal("failure destination of the backup function", *retries.DestinationConfig.OnFailure.Destination, w.topic)
 }

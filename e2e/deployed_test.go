@@ -119,7 +119,7 @@ func (s *sandbox) checkDeployment(t *testing.T) {
 	w.bucketsArePrivate()
 	w.logGroupsAreEncryptedAndExpire()
 	w.keysAreRotated()
-	w.schedulesInvokeTheBackupFunction()
+	w.schedulesInvokeTheFunctions()
 	w.alarmsNotifyTheTopic()
 	w.alarmsReferToExistingResources()
 	w.onlyAWSServicesMayPublishToTheTopic()

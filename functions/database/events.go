@@ -7,8 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"regexp"
+	"maps"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
@@ -16,73 +17,111 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// function is what serves the invocations. Several may run at the same time: what they do to one instance, they do one after another.
+// function serves the invocations. Several can run at the same time: what they do to an instance,
+// they do one after another.
 type function struct {
 	settings settings
+	limits   limits
 	secrets  secretsAPI
 	ecs      ecsAPI
 	log      *slog.Logger
-	tracer   pgx.QueryTracer // sees every statement; nil but in tests
+	metrics  io.Writer
+	tracer   pgx.QueryTracer // sees every statement; nil except in tests
 }
 
-// secretsAPI and ecsAPI are all of AWS that this function calls, and so all that its role allows.
+// secretsAPI and ecsAPI are all calls of AWS that this function makes, and all that its role allows.
 type secretsAPI interface {
-	DescribeSecret(context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options)) (*secretsmanager.DescribeSecretOutput, error)
-	GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error)
-	PutSecretValue(context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.PutSecretValueOutput, error)
-	UpdateSecretVersionStage(context.Context, *secretsmanager.UpdateSecretVersionStageInput, ...func(*secretsmanager.Options)) (*secretsmanager.UpdateSecretVersionStageOutput, error)
+	DescribeSecret(
+		context.Context, *secretsmanager.DescribeSecretInput, ...func(*secretsmanager.Options),
+	) (*secretsmanager.DescribeSecretOutput, error)
+	GetSecretValue(
+		context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options),
+	) (*secretsmanager.GetSecretValueOutput, error)
+	PutSecretValue(
+		context.Context, *secretsmanager.PutSecretValueInput, ...func(*secretsmanager.Options),
+	) (*secretsmanager.PutSecretValueOutput, error)
+	UpdateSecretVersionStage(
+		context.Context, *secretsmanager.UpdateSecretVersionStageInput, ...func(*secretsmanager.Options),
+	) (*secretsmanager.UpdateSecretVersionStageOutput, error)
 }
 
 type ecsAPI interface {
+	DescribeServices(
+		context.Context, *ecs.DescribeServicesInput, ...func(*ecs.Options),
+	) (*ecs.DescribeServicesOutput, error)
 	UpdateService(context.Context, *ecs.UpdateServiceInput, ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error)
 }
 
-// rolesEvent is what Terraform asks of the function, when a stack is made and whenever any of it changes.
-type rolesEvent struct {
-	Action    string                 `json:"action"`   // roles
-	Services  map[string]serviceRole `json:"services"` // by name: lower-case letters and digits
-	Revision  string                 `json:"revision"` // what else is a reason to look again when it changes; not read
-	Terraform resourceEvent          `json:"tf"`
+// event is what Terraform and the schedule send.
+type event struct {
+	Action string `json:"action"` // roles or daily
+
+	// Revision changes with everything that is a reason to call the function again. The function
+	// does not read it.
+	Revision string `json:"revision"`
+
+	// Services and Terraform are what events of earlier versions have besides. Terraform still
+	// sends them once, when it replaces such an invocation: with the action delete.
+	Services  json.RawMessage `json:"services"`
+	Terraform struct {
+		Action    string          `json:"action"`
+		PrevInput json.RawMessage `json:"prev_input"`
+	} `json:"tf"`
 }
 
-// serviceRole is what a service may do in the database.
-type serviceRole struct {
-	Level            string `json:"level"`             // read, write or owner
-	Secret           string `json:"secret"`            // ARN of its own secret
-	Connections      int    `json:"connections"`       // that each of its two users may have open; -1: any number
-	StatementTimeout int    `json:"statement_timeout"` // milliseconds; 0: none
-}
+// The actions of an event.
+const (
+	actionRoles = "roles" // a deployment
+	actionDaily = "daily" // the schedule
+)
 
-// resourceEvent is what Terraform's aws_lambda_invocation adds to its input when lifecycle_scope is CRUD.
-type resourceEvent struct {
-	Action    string          `json:"action"` // create, update or delete
-	PrevInput json.RawMessage `json:"prev_input"`
-}
-
-// rotationEvent is what Secrets Manager asks of a rotation function.
+// rotationEvent is what Secrets Manager sends to a rotation function.
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
 type rotationEvent struct {
 	Step   string `json:"Step"`
-	Secret string `json:"SecretId"`
-	Token  string `json:"ClientRequestToken"` // the version that is being made
+	Secret string `json:"SecretId"`           // ARN
+	Token  string `json:"ClientRequestToken"` // ID of the version that is being created
 }
 
-// result is what an invocation returns. Terraform keeps it in its state, so that it names and never tells.
+// result is what an invocation returns. Terraform keeps it in its state, so it contains no password.
+// Each list has at most mostListed entries.
 type result struct {
-	Changed   []string `json:"changed"`   // what was put right in the database
-	Passwords []string `json:"passwords"` // the users that were given one
-	Disabled  []string `json:"disabled"`  // users of services that are gone, which may no longer log in
+	Changed   []string `json:"changed"`   // what was corrected in the database
+	Passwords []string `json:"passwords"` // users that were given a password
+	Disabled  []string `json:"disabled"`  // users of removed services, which can no longer log in
+	InUse     []string `json:"in_use"`    // objects in use, whose owner is corrected by a later run
+	Kept      []string `json:"kept"`      // objects that stay with the master user
+	Problems  []string `json:"problems"`  // what this function has no right to correct
 }
 
-var serviceName = regexp.MustCompile(`^[a-z][a-z0-9]{0,40}$`)
+const mostListed = 100
 
-// handle serves one invocation. An error fails it: Terraform then fails the deployment, and Secrets Manager tries again later.
+// lists returns the lists of a result.
+func (r *result) lists() []*[]string {
+	return []*[]string{&r.Changed, &r.Passwords, &r.Disabled, &r.InUse, &r.Kept, &r.Problems}
+}
+
+// listed returns the result with short lists without duplicates, which are never null.
+func (r result) listed() result {
+	for _, list := range r.lists() {
+		unique := slices.Compact(slices.Sorted(slices.Values(*list)))
+		if len(unique) > mostListed {
+			unique = append(unique[:mostListed:mostListed], fmt.Sprintf("and %d more", len(unique)-mostListed))
+		}
+		*list = append([]string{}, unique...)
+	}
+	return r
+}
+
+// handle serves one invocation. An error fails it: Terraform then fails the deployment and calls
+// again in the next one, Lambda repeats a scheduled call, and Secrets Manager tries again later.
 func (f *function) handle(ctx context.Context, payload json.RawMessage) (result, error) {
-	in, err := f.serve(ctx, payload)
+	out, err := f.serve(ctx, payload)
+	out = out.listed()
 	if err != nil {
 		f.log.ErrorContext(ctx, "failed", "error", err)
 	}
-	return in, err
+	return out, err
 }
 
 func (f *function) serve(ctx context.Context, payload json.RawMessage) (result, error) {
@@ -90,65 +129,87 @@ func (f *function) serve(ctx context.Context, payload json.RawMessage) (result, 
 	if err := json.Unmarshal(payload, &rotation); err != nil {
 		return result{}, fmt.Errorf("event: %w", err)
 	}
-	if rotation.Step != "" { // not strict: the event is AWS's
+	if rotation.Step != "" { // not strict, because AWS decides what is in the event
 		return result{}, f.rotate(ctx, rotation)
 	}
-	event, err := parseRoles(payload)
+	e, err := parseEvent(payload)
 	if err != nil {
 		return result{}, err
 	}
-	if event.Terraform.Action == "delete" {
-		// The stack goes, and its database with it or not: what is in there is left alone, as data is.
+	if e.Terraform.Action == "delete" { // a database keeps its roles, as it keeps its data
 		return result{}, nil
 	}
-	return f.roles(ctx, event.Services)
+	out, err := f.putRight(ctx)
+	if e.Action == actionDaily {
+		err = errors.Join(err, f.reportRotations(ctx))
+	}
+	return out, err
 }
 
-// parseRoles is strict: what it does not know is an error, since it decides who may do what.
-func parseRoles(payload []byte) (rolesEvent, error) {
-	var event rolesEvent
+// parseEvent is strict: an unknown field is an error.
+func parseEvent(payload []byte) (event, error) {
+	var e event
 	decoder := json.NewDecoder(bytes.NewReader(payload))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&event); err != nil {
-		return event, fmt.Errorf("event: %w", err)
+	if err := decoder.Decode(&e); err != nil {
+		return e, fmt.Errorf("event: %w", err)
 	}
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf("event: "+format, args...)) }
-	if event.Action != "roles" {
-		problem("action %q: want roles", event.Action)
+	if e.Action != actionRoles && e.Action != actionDaily {
+		return e, fmt.Errorf("event: action: want %s or %s, have %q", actionRoles, actionDaily, e.Action)
 	}
-	if !slices.Contains([]string{"create", "update", "delete"}, event.Terraform.Action) {
-		problem("tf.action %q: want create, update or delete, which Terraform adds when lifecycle_scope is CRUD", event.Terraform.Action)
-	}
-	if event.Services == nil {
-		problem("services: want them, if only {}")
-	}
-	for _, name := range sorted(event.Services) {
-		s := event.Services[name]
-		if !serviceName.MatchString(name) {
-			problem("services: %q: want lower-case letters and digits, at most 41", name)
-		}
-		if !slices.Contains(levels, s.Level) {
-			problem("services.%s.level %q: want one of %v", name, s.Level, levels)
-		}
-		if s.Secret == "" {
-			problem("services.%s.secret: not set", name)
-		}
-		if s.Connections < -1 || s.Connections == 0 {
-			problem("services.%s.connections %d: want 1 or more, or -1 for any number", name, s.Connections)
-		}
-		if s.StatementTimeout < 0 {
-			problem("services.%s.statement_timeout %d: want 0 or more milliseconds", name, s.StatementTimeout)
-		}
-	}
-	return event, errors.Join(problems...)
+	return e, nil
 }
 
-func sorted[K cmp.Ordered, V any](m map[K]V) []K {
-	keys := make([]K, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
+// putRight brings roles, owners and passwords into the desired state, and reports what it did.
+func (f *function) putRight(ctx context.Context) (result, error) {
+	var out result
+	err := f.persist(ctx, func() error { return f.putRightOnce(ctx, &out) })
+	f.tell(ctx, out)
+	if err != nil {
+		return out, err
 	}
-	slices.Sort(keys)
-	return keys
+	return out, f.writeMetrics(metric{"ObjectsInUse", len(out.InUse)})
 }
+
+// putRightOnce is one attempt. The passwords come before the owners, because objects in use are
+// waited for. What fails for one role, service or object does not keep the function from the rest.
+func (f *function) putRightOnce(ctx context.Context, out *result) error {
+	master, err := f.connectAsMaster(ctx)
+	if err != nil {
+		return err
+	}
+	defer master.close(ctx)
+	// What an attempt finds replaces what the attempt before it found.
+	out.InUse, out.Kept, out.Problems = nil, nil, nil
+	refused, err := f.putRolesRight(ctx, master.services, out)
+	if err != nil {
+		return err
+	}
+	noPassword := f.givePasswords(ctx, master.services, out)
+	if passes(noPassword) {
+		return noPassword
+	}
+	return errors.Join(refused, noPassword, f.handOver(ctx, master.services, out))
+}
+
+// tell writes to the log what an invocation did.
+func (f *function) tell(ctx context.Context, out result) {
+	for _, list := range []struct {
+		level    slog.Level
+		message  string
+		contents []string
+	}{
+		{slog.LevelInfo, "corrected", out.Changed},
+		{slog.LevelInfo, "given a password", out.Passwords},
+		{slog.LevelWarn, "service is removed: its user can no longer log in; its objects stay", out.Disabled},
+		{slog.LevelWarn, "in use: its owner is corrected by a later run", out.InUse},
+		{slog.LevelInfo, "stays with the master user", out.Kept},
+		{slog.LevelWarn, "this function has no right to correct this", out.Problems},
+	} {
+		for _, what := range list.contents {
+			f.log.Log(ctx, list.level, list.message, "what", what)
+		}
+	}
+}
+
+func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

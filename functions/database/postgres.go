@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -15,21 +16,24 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// applicationName is how our sessions are known from a service's.
+// applicationName distinguishes the function's sessions from those of a service.
 const applicationName = "platform database function"
 
-// connect logs in over TLS, having verified that it is the instance that answers.
-func (f *function) connect(ctx context.Context, c credentials) (*pgx.Conn, error) {
+// connect logs in to a database over TLS. It verifies that the instance answers, and no other
+// server.
+func (f *function) connect(ctx context.Context, c credentials, database string) (*pgx.Conn, error) {
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(f.settings.roots) {
 		return nil, errors.New("no certificate among those of RDS")
 	}
-	config, err := pgx.ParseConfig("sslmode=disable") // for what is not set below; nothing of it is read from the environment's PG variables but what is set again
+	// For what is not set below. Of the environment's PG variables, none has an effect.
+	config, err := pgx.ParseConfig("sslmode=disable")
 	if err != nil {
 		return nil, err
 	}
 	s := f.settings
-	config.Host, config.Port, config.Database, config.User, config.Password = s.host, s.port, s.database, c.Username, c.Password
+	config.Host, config.Port, config.Database = s.host, s.port, database
+	config.User, config.Password = c.Username, c.Password
 	config.TLSConfig = &tls.Config{RootCAs: roots, ServerName: s.host, MinVersion: tls.VersionTLS12}
 	config.Fallbacks = nil
 	config.ConnectTimeout = 10 * time.Second
@@ -38,10 +42,16 @@ func (f *function) connect(ctx context.Context, c credentials) (*pgx.Conn, error
 	}
 	config.RuntimeParams = map[string]string{
 		"application_name":  applicationName,
-		"search_path":       "pg_catalog", // so that no function of somebody's is called in the place of PostgreSQL's own
+		"search_path":       "pg_catalog", // so that nobody's function is called instead of PostgreSQL's
 		"statement_timeout": "60s",
+		// If the function is killed and its connection is not closed, PostgreSQL ends the session.
+		"idle_in_transaction_session_timeout": "60s",
+		"idle_session_timeout":                "360s", // longer than an invocation
+		"tcp_keepalives_idle":                 "15",
+		"tcp_keepalives_interval":             "5",
+		"tcp_keepalives_count":                "3",
 	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec // nothing is asked twice
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec // no statement is prepared
 	config.Tracer = f.tracer
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -50,85 +60,150 @@ func (f *function) connect(ctx context.Context, c credentials) (*pgx.Conn, error
 	return conn, nil
 }
 
-// lock is the number of the advisory lock that makes invocations wait for one another: "database" in ASCII.
-const lock = 0x6461746162617365
+// masterConn is a session of the master user. While it is open, no other invocation works on the
+// instance.
+type masterConn struct {
+	services *pgx.Conn // to the services' database
+	lock     *pgx.Conn // holds the lock
+}
 
-// connectAsMaster logs in as the master, and waits until no other invocation is at work. RDS may be rotating the master's secret at this
-// moment, so a password that is refused is read again.
-func (f *function) connectAsMaster(ctx context.Context) (*pgx.Conn, error) {
-	for try := 1; ; try++ {
-		master, _, err := f.read(ctx, f.settings.master, current, "")
-		if err != nil {
-			return nil, err
-		}
-		conn, err := f.connect(ctx, master)
-		if refused(err) && try < 4 {
-			select {
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-time.After(time.Duration(try) * 2 * time.Second):
-			}
+// close ends the session, then releases the lock.
+func (m masterConn) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if m.services != nil {
+		_ = m.services.Close(ctx)
+	}
+	_ = m.lock.Close(ctx)
+}
+
+// lockDatabase is the database of the lock. Advisory locks are a database's own, and no service can
+// connect to this one.
+const lockDatabase = "postgres"
+
+// connectAsMaster waits until no other invocation works on the instance, and logs in as the master
+// user.
+func (f *function) connectAsMaster(ctx context.Context) (masterConn, error) {
+	lock, login, err := f.logInAsMaster(ctx)
+	if err != nil {
+		return masterConn{}, err
+	}
+	m := masterConn{lock: lock}
+	if err := f.takeLock(ctx, lock); err != nil {
+		m.close(ctx)
+		return m, err
+	}
+	if m.services, err = f.connect(ctx, login, f.settings.database); err != nil {
+		m.close(ctx)
+		return m, err
+	}
+	return m, nil
+}
+
+// logInAsMaster opens the session of the lock, with the password that works: RDS may be rotating it,
+// so that the secret's current password may not be set yet, or not any more.
+func (f *function) logInAsMaster(ctx context.Context) (*pgx.Conn, credentials, error) {
+	var refusal error
+	for _, label := range []string{current, pending, previous} {
+		master, err := f.read(ctx, f.settings.master, label, "")
+		if errors.Is(err, errNoValue) && label != current {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, credentials{}, err
 		}
-		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(lock)); err != nil {
-			conn.Close(context.WithoutCancel(ctx))
-			return nil, fmt.Errorf("waiting for another invocation: %w", err)
+		conn, err := f.connect(ctx, master.credentials, lockDatabase)
+		if err == nil || !refused(err) {
+			return conn, master.credentials, err
 		}
-		// From here on a table that is in use is an error and not a queue: whoever waits for a table makes all who come later wait too.
-		if _, err := conn.Exec(ctx, "SET lock_timeout = '5s'"); err != nil {
-			conn.Close(context.WithoutCancel(ctx))
-			return nil, err
-		}
-		return conn, nil
+		refusal = errors.Join(refusal, err)
 	}
+	return nil, credentials{}, passing{refusal}
 }
 
-// logsIn tells whether credentials are good.
+// lockNumber is the number of the lock: "database" in ASCII.
+const lockNumber int64 = 0x6461746162617365
+
+// takeLock waits for the lock. It asks instead of queuing, so that no session waits in PostgreSQL
+// for an invocation that no longer exists. If a service has the lock, its session is ended: on an
+// instance where the database of the lock does not belong to the master user, services can connect
+// to it.
+func (f *function) takeLock(ctx context.Context, conn *pgx.Conn) error {
+	const ask = `SELECT pg_try_advisory_lock($1)`
+	const evict = `SELECT count(pg_terminate_backend(l.pid)) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+		WHERE l.locktype = 'advisory' AND l.classid = ($1::bigint >> 32)::int
+			AND l.objid = ($1::bigint & x'ffffffff'::bigint)::int
+			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+			AND l.granted AND a.usename ~ '^service_'`
+	return f.repeat(ctx, f.end(ctx), busy, func() error {
+		var taken bool
+		if err := conn.QueryRow(ctx, ask, lockNumber).Scan(&taken); err != nil || taken {
+			return err
+		}
+		var services int
+		if err := conn.QueryRow(ctx, evict, lockNumber).Scan(&services); err != nil {
+			return err
+		}
+		return errBusy
+	})
+}
+
+var errBusy = errors.New("another invocation works on the instance")
+
+func busy(err error) bool { return errors.Is(err, errBusy) }
+
+// logsIn tells whether credentials are right.
 func (f *function) logsIn(ctx context.Context, c credentials) (bool, error) {
-	conn, err := f.connect(ctx, c)
-	if refused(err) {
+	conn, err := f.connect(ctx, c, f.settings.database)
+	switch {
+	case refused(err):
 		return false, nil
-	}
-	if err != nil {
+	case full(err):
+		return true, nil
+	case err != nil:
 		return false, err
 	}
 	_, err = conn.Exec(ctx, "SELECT 1")
-	conn.Close(context.WithoutCancel(ctx))
+	_ = conn.Close(context.WithoutCancel(ctx))
 	return err == nil, err
 }
 
-// sqlState is PostgreSQL's code of an error, or empty.
+// sqlState returns PostgreSQL's code of an error, or "".
 func sqlState(err error) string {
-	var answer *pgconn.PgError
-	if errors.As(err, &answer) {
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return answer.Code
 	}
 	return ""
 }
 
-// refused tells whether PostgreSQL did not want a user: another password, or no right to log in.
+// refused tells whether PostgreSQL did not accept a user: another password, or no right to log in.
 func refused(err error) bool { return strings.HasPrefix(sqlState(err), "28") }
 
-// full tells whether a user, or the instance, has as many sessions as it may have.
-func full(err error) bool { return sqlState(err) == "53300" }
-
-// setPassword gives a user its password. What is sent is what PostgreSQL would make of it (see scramVerifier).
-func setPassword(ctx context.Context, conn *pgx.Conn, c credentials) error {
-	verifier, err := scramVerifier(c.Password, newSalt())
-	if err != nil {
-		return err
-	}
-	if _, err := conn.Exec(ctx, "ALTER ROLE "+quoted(c.Username)+" PASSWORD "+text(verifier)); err != nil {
-		return fmt.Errorf("password of %s: %w", c.Username, err)
-	}
-	return nil
+// full tells whether a user has as many sessions as it may have, or only reserved ones are left.
+// PostgreSQL counts those after it has verified the password; only InitProcess, where the server
+// has no process left, comes before.
+func full(err error) bool {
+	answer, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && answer.Code == "53300" && answer.Routine != "InitProcess"
 }
 
-// quoted is a name as SQL has it.
+// lost tells whether the connection to the server broke.
+func lost(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.As(err, new(net.Error)) && !errors.Is(err, context.Canceled)
+}
+
+// list returns the single column of a query.
+func list(ctx context.Context, tx pgx.Tx, query string, args ...any) ([]string, error) {
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// quoted returns a name as SQL writes it.
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-// text is a text as SQL has it.
-func text(value string) string { return "'" + strings.ReplaceAll(value, "'", "''") + "'" }
+// literal returns a text as SQL writes it.
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -13,33 +12,60 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// What stands in PostgreSQL:
+// The roles in PostgreSQL:
 //
-//	platform_read    SELECT                                   nobody logs in as these three: they are what may be done
-//	platform_write   INSERT, UPDATE, DELETE, and SELECT
-//	platform_owner   owns what there is, makes and alters it
+//	platform_read    SELECT                                        nobody logs in as these three:
+//	platform_write   INSERT, UPDATE, DELETE, and SELECT            they are the access levels
+//	platform_owner   owns the objects, creates and alters them
+//	service_web      a member of one of the three                  nobody logs in as this one either
 //	service_web_a  ┐ the two users of the service web, members of
-//	service_web_b  ┘ exactly one of the three
+//	service_web_b  ┘ service_web and of nothing else
 //
-// A user of a service with the level owner works as platform_owner from its first statement on (SET role), so that what one service
-// makes, or a person who takes that role, belongs to none of them: a service can go, and its tables stay and go on as they were. What platform_owner makes
-// tomorrow is open to the two others by default privileges. PUBLIC, which everybody is a member of, may do nothing.
+// A user works as another role from its first statement on (SET role): as service_web, or as
+// platform_owner if that is the service's level. So current_user, what a service creates and what is
+// granted to it stay the same when a rotation changes the user. What a service with the level owner
+// creates belongs to no service: another one can alter it, and it stays when the service is removed.
+// Default privileges open it to the two other levels. PUBLIC, which everybody belongs to, has no
+// rights.
 var levels = []string{"read", "write", "owner"}
+
+const ownerRole = "platform_owner"
 
 func levelRole(level string) string { return "platform_" + level }
 
-// users are the two that take turns (see rotate).
+// groupRole returns the role that both users of a service work as, unless its level is owner.
+func groupRole(service string) string { return "service_" + service }
+
+// users returns the two users of a service, which alternate (see rotate).
 func users(service string) []string {
-	return []string{"service_" + service + "_a", "service_" + service + "_b"}
+	return []string{groupRole(service) + "_a", groupRole(service) + "_b"}
 }
 
-var user = regexp.MustCompile(`^service_([a-z][a-z0-9]*)_([ab])$`)
+// workingRole returns the role that the users of a service work as, and that owns what they create.
+func workingRole(name string, s service) string {
+	if s.Level == "owner" {
+		return ownerRole
+	}
+	return groupRole(name)
+}
+
+var (
+	serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,40}$`)
+	user        = regexp.MustCompile(`^service_([a-z][a-z0-9-]*)_([ab])$`)
+)
+
+// ourRoles is a regular expression of PostgreSQL for the names of all roles that this function
+// creates, and ourUsers for those of users.
+const (
+	ourRoles = `^(platform_(read|write|owner)|service_[a-z0-9-]+(_[ab])?)$`
+	ourUsers = `^service_[a-z0-9-]+_[ab]$`
+)
 
 // usersOf returns the service that a user is of, and its other user.
 func usersOf(name string) (service, other string, err error) {
 	parts := user.FindStringSubmatch(name)
 	if parts == nil {
-		return "", "", fmt.Errorf("username %q is not one of a service's", name)
+		return "", "", fmt.Errorf("username %q is not that of a service's user", name)
 	}
 	if both := users(parts[1]); both[0] == name {
 		return parts[1], both[1], nil
@@ -47,261 +73,322 @@ func usersOf(name string) (service, other string, err error) {
 	return parts[1], users(parts[1])[0], nil
 }
 
-// comment marks a user as one that this function made. One that a person made is left alone, whatever its name.
-const comment = "Made by the platform for a service; it is put right at each deployment"
+// A comment marks a role that this function created for a service; comments of all versions begin
+// with it. A role that a person created is left alone, whatever its name.
+const (
+	mark    = "Made by the platform for a service"
+	comment = mark + "; it is corrected each day and at each deployment"
 
-// roles makes what is missing, puts right what differs, and takes the login from services that are gone.
-//
-// A service's secret comes first and the password in PostgreSQL follows it: killed in between, the next run finds a secret whose password
-// is refused, and sets it.
-func (f *function) roles(ctx context.Context, services map[string]serviceRole) (result, error) {
-	out := result{Changed: []string{}, Passwords: []string{}, Disabled: []string{}}
-	conn, err := f.connectAsMaster(ctx)
-	if err != nil {
-		return out, err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	// A session keeps what it began with. So sessions of a user whose level or login changed are
+	// ended, after the change. Until that is done, the user has this comment: if the function is
+	// killed in between, the next run ends them.
+	unfinished = comment + "; its sessions are about to be ended"
+)
 
-	if out.Changed, out.Disabled, err = f.putRight(ctx, conn, services); err != nil {
-		return out, err
+// putRolesRight brings roles, memberships and rights into the desired state, in one transaction.
+// Nothing is committed if nothing differed. refused is an error about what this function has no
+// right to change; everything else is done then.
+func (f *function) putRolesRight(ctx context.Context, conn *pgx.Conn, out *result) (refused, err error) {
+	if err := endSessions(ctx, conn); err != nil {
+		return nil, err
 	}
-	for _, name := range sorted(services) {
-		given, err := f.givePassword(ctx, conn, name, services[name].Secret)
-		if err != nil {
-			return out, fmt.Errorf("service %s: %w", name, err)
-		}
-		if given != "" {
-			out.Passwords = append(out.Passwords, given)
-		}
-	}
-	for _, change := range out.Changed {
-		f.log.InfoContext(ctx, "put right", "what", change)
-	}
-	for _, name := range out.Disabled {
-		f.log.WarnContext(ctx, "its service is gone: it may no longer log in; what it made stays", "user", name)
-	}
-	return out, nil
-}
-
-// putRight brings all that roles are into the wanted state, in one transaction, and returns what differed. Nothing is committed where nothing did.
-func (f *function) putRight(ctx context.Context, conn *pgx.Conn, services map[string]serviceRole) (changed, disabled []string, err error) {
 	tx, err := conn.Begin(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx))
-	before, err := standing(ctx, tx)
+	r, err := f.readRoles(ctx, tx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	gone, err := orphans(ctx, tx, services)
+	before, err := r.standing(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	for _, part := range []func() ([]string, error){
-		func() ([]string, error) { return missing(ctx, tx, services) },
-		func() ([]string, error) { return wanted(f.settings.database, services, gone), nil },
-		func() ([]string, error) { return surplus(ctx, tx, services, gone) },
-		func() ([]string, error) { return handOver(ctx, tx) },
-	} {
-		statements, err := part()
-		if err != nil {
-			return nil, nil, err
+	if err := r.correct(ctx); err != nil {
+		return nil, err
+	}
+	after, err := r.standing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	refused, problems, err := r.verify(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out.Problems = append(out.Problems, problems...)
+	changed, affected := differences(before, after)
+	if len(changed) == 0 {
+		return refused, nil
+	}
+	for _, name := range affected {
+		if err := r.do(ctx, "COMMENT ON ROLE "+quoted(name)+" IS "+literal(unfinished)); err != nil {
+			return nil, err
 		}
-		for _, statement := range statements {
-			if _, err := tx.Exec(ctx, statement); err != nil {
-				return nil, nil, fmt.Errorf("%s: %w", statement, err)
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return nil, err
+	}
+	out.Changed = append(out.Changed, changed...)
+	for _, name := range r.removedUsers {
+		if slices.Contains(affected, name) {
+			out.Disabled = append(out.Disabled, name)
+		}
+	}
+	return refused, endSessions(ctx, conn)
+}
+
+// endSessions ends the sessions of users whose comment asks for it, and of users that may not log
+// in.
+func endSessions(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, `SELECT rolname FROM pg_roles
+		WHERE rolname ~ $1 AND shobj_description(oid, 'pg_authid') = $2`, ourUsers, unfinished)
+	if err != nil {
+		return err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_roles ON oid = usesysid
+		WHERE usename = ANY($1)
+			OR usename ~ $2 AND NOT rolcanlogin AND shobj_description(oid, 'pg_authid') LIKE $3`,
+		names, ourUsers, mark+"%")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, err := conn.Exec(ctx, "COMMENT ON ROLE "+quoted(name)+" IS "+literal(comment)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roles is what a transaction knows about the roles before it changes them.
+type roles struct {
+	tx       pgx.Tx
+	database string
+	services map[string]service
+	version  int    // server_version_num
+	master   string // the current user
+
+	removedUsers  []string // created by this function for services that are no longer configured
+	removedGroups []string
+	baseDatabases []string // of those that every instance has, the master user's
+}
+
+func (f *function) readRoles(ctx context.Context, tx pgx.Tx) (*roles, error) {
+	r := &roles{tx: tx, database: f.settings.database, services: f.settings.services}
+	err := tx.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_user`).
+		Scan(&r.version, &r.master)
+	if err != nil {
+		return nil, err
+	}
+	ours, err := list(ctx, tx, `SELECT rolname FROM pg_roles
+		WHERE rolname ~ $1 AND rolname !~ '^platform_' AND shobj_description(oid, 'pg_authid') LIKE $2 ORDER BY 1`,
+		ourRoles, mark+"%")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range ours {
+		if service, _, err := usersOf(name); err != nil {
+			if _, configured := r.services[strings.TrimPrefix(name, groupRole(""))]; !configured {
+				r.removedGroups = append(r.removedGroups, name)
+			}
+		} else if _, configured := r.services[service]; !configured {
+			r.removedUsers = append(r.removedUsers, name)
+		}
+	}
+	r.baseDatabases, err = list(ctx, tx, `SELECT datname FROM pg_database
+		WHERE datname IN ('postgres', 'template1') AND datname <> $1 AND pg_has_role(datdba, 'USAGE') ORDER BY 1`,
+		r.database)
+	return r, err
+}
+
+// do executes a statement.
+func (r *roles) do(ctx context.Context, statement string) error {
+	if _, err := r.tx.Exec(ctx, statement); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
+	}
+	return nil
+}
+
+// correct executes all statements. What is too much is taken away first: a level cannot become a
+// member of a role that is still a member of the level.
+func (r *roles) correct(ctx context.Context) error {
+	for _, statements := range []func(context.Context) ([]string, error){
+		r.missing, r.surplusMemberships, r.replacements, r.surplusSettings, r.wanted,
+	} {
+		todo, err := statements(ctx)
+		if err != nil {
+			return err
+		}
+		for _, statement := range todo {
+			if err := r.do(ctx, statement); err != nil {
+				return err
 			}
 		}
 	}
-	after, err := standing(ctx, tx)
-	if err != nil {
-		return nil, nil, err
-	}
-	if left, err := surplus(ctx, tx, services, gone); err != nil || len(left) > 0 {
-		return nil, nil, errors.Join(err, fmt.Errorf("users have rights that this function could not take from them: %s", strings.Join(left, "; ")))
-	}
-	changed, affected := differences(before, after)
-	for _, name := range gone {
-		if slices.Contains(affected, name) {
-			disabled = append(disabled, name)
-		}
-	}
-	if len(changed) == 0 {
-		return []string{}, []string{}, nil
-	}
-	if err := tx.Commit(ctx); err != nil {
-		return nil, nil, err
-	}
-	// A session keeps the rights that it began with.
-	_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY($1)`, affected)
-	return changed, append([]string{}, disabled...), err
+	return nil
 }
 
-// missing returns the statements that make the roles that are not there.
-func missing(ctx context.Context, tx pgx.Tx, services map[string]serviceRole) ([]string, error) {
+// names returns all roles of the configuration.
+func (r *roles) names() []string {
 	var names []string
 	for _, level := range levels {
 		names = append(names, levelRole(level))
 	}
-	for _, service := range sorted(services) {
-		names = append(names, users(service)...)
+	for _, name := range sorted(r.services) {
+		names = append(names, groupRole(name))
+		names = append(names, users(name)...)
 	}
-	there, err := list(ctx, tx, `SELECT rolname FROM pg_roles WHERE rolname = ANY($1)`, names)
+	return names
+}
+
+// missing returns the statements that create the roles that do not exist.
+func (r *roles) missing(ctx context.Context) ([]string, error) {
+	names := r.names()
+	exist, err := list(ctx, r.tx, `SELECT rolname FROM pg_roles WHERE rolname = ANY($1)`, names)
 	var statements []string
 	for _, name := range names {
-		if !slices.Contains(there, name) {
+		if !slices.Contains(exist, name) {
 			statements = append(statements, "CREATE ROLE "+quoted(name))
 		}
 	}
 	return statements, err
 }
 
-// wanted returns all that has to hold, as statements that change nothing where it does.
-func wanted(database string, services map[string]serviceRole, gone []string) []string {
-	read, write, owner := quoted(levelRole("read")), quoted(levelRole("write")), quoted(levelRole("owner"))
-	var statements []string
-	add := func(format string, args ...any) { statements = append(statements, fmt.Sprintf(format, args...)) }
-	for _, role := range []string{read, write, owner} {
-		add("ALTER ROLE %s NOLOGIN NOCREATEDB NOCREATEROLE INHERIT", role)
+// wanted returns all that must hold, as statements that change nothing where it does.
+func (r *roles) wanted(context.Context) ([]string, error) {
+	var s statements
+	for _, level := range levels {
+		role := quoted(levelRole(level))
+		s.add("ALTER ROLE %s NOLOGIN NOCREATEDB NOCREATEROLE INHERIT VALID UNTIL 'infinity'", role)
+		s.add("%s", r.administer(levelRole(level)))
 	}
-	add("GRANT %s TO CURRENT_USER", owner) // to hand over to it, and to say what its defaults are
-
-	db := quoted(database)
-	add("REVOKE ALL ON DATABASE %s FROM PUBLIC", db)
-	add("GRANT CONNECT ON DATABASE %s TO %s, %s, %s", db, read, write, owner)
-	add("GRANT TEMPORARY ON DATABASE %s TO %s, %s", db, write, owner)
-	add("GRANT CREATE ON DATABASE %s TO %s", db, owner) // schemas
-	add("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-	add("GRANT USAGE ON SCHEMA public TO %s, %s, %s", read, write, owner)
-	add("GRANT CREATE ON SCHEMA public TO %s", owner)
-
-	const defaults = "ALTER DEFAULT PRIVILEGES FOR ROLE platform_owner "
-	add(defaults+"GRANT USAGE ON SCHEMAS TO %s, %s", read, write)
-	add(defaults+"GRANT SELECT ON TABLES TO %s, %s", read, write)
-	add(defaults+"GRANT INSERT, UPDATE, DELETE ON TABLES TO %s", write)
-	add(defaults+"GRANT SELECT ON SEQUENCES TO %s, %s", read, write)
-	add(defaults+"GRANT USAGE ON SEQUENCES TO %s", write)
-	add(defaults + "REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
-	add(defaults+"GRANT EXECUTE ON FUNCTIONS TO %s, %s", read, write)
-	add(defaults + "REVOKE USAGE ON TYPES FROM PUBLIC")
-	add(defaults+"GRANT USAGE ON TYPES TO %s, %s", read, write)
-
-	for _, service := range sorted(services) {
-		s := services[service]
-		for _, name := range users(service) {
-			role := quoted(name)
-			add("ALTER ROLE %s LOGIN NOCREATEDB NOCREATEROLE INHERIT CONNECTION LIMIT %d", role, s.Connections)
-			add("ALTER ROLE %s SET statement_timeout = %s", role, text(strconv.Itoa(s.StatementTimeout)))
-			if s.Level == "owner" {
-				add("ALTER ROLE %s SET role = %s", role, text(levelRole("owner")))
-			} else {
-				add("ALTER ROLE %s RESET role", role)
-			}
-			add("GRANT %s TO %s", quoted(levelRole(s.Level)), role)
-			add("COMMENT ON ROLE %s IS %s", role, text(comment))
-		}
+	r.addRights(&s)
+	r.addDefaultPrivileges(&s)
+	for _, name := range sorted(r.services) {
+		r.addService(&s, name)
 	}
-	for _, name := range gone {
-		add("ALTER ROLE %s NOLOGIN PASSWORD NULL", quoted(name))
+	for _, name := range r.removedUsers {
+		s.add("ALTER ROLE %s NOLOGIN PASSWORD NULL", quoted(name))
 	}
-	return statements
+	return s, nil
 }
 
-// surplus returns the statements that take from users what they are members of beside their level, and are allowed to members alone.
-func surplus(ctx context.Context, tx pgx.Tx, services map[string]serviceRole, gone []string) ([]string, error) {
-	allowed := map[string]string{}
-	for service, s := range services {
-		for _, name := range users(service) {
-			allowed[name] = levelRole(s.Level)
-		}
+// statements collects SQL statements.
+type statements []string
+
+func (s *statements) add(format string, args ...any) { *s = append(*s, fmt.Sprintf(format, args...)) }
+
+// administer returns the statement that lets the master user grant a role and hand over to it.
+// Before PostgreSQL 16, CREATEROLE is enough to grant a role, but from 16 on it takes the ADMIN
+// option, which the creator of a role gets. pg_upgrade adds none: without the option from before,
+// nobody could administer the role after an upgrade.
+func (r *roles) administer(role string) string {
+	grant := "GRANT " + quoted(role) + " TO CURRENT_USER"
+	if r.version < 160000 {
+		return grant + " WITH ADMIN OPTION"
 	}
-	for _, name := range gone {
-		allowed[name] = ""
-	}
-	rows, err := tx.Query(ctx, `SELECT m.rolname, r.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles r ON r.oid = a.roleid
-		WHERE m.rolname = ANY($1) ORDER BY 1, 2`, sorted(allowed))
-	if err != nil {
-		return nil, err
-	}
-	var statements []string
-	var member, role string
-	_, err = pgx.ForEachRow(rows, []any{&member, &role}, func() error {
-		if allowed[member] != role {
-			statements = append(statements, "REVOKE "+quoted(role)+" FROM "+quoted(member))
-		}
-		return nil
-	})
-	return slices.Compact(statements), err
+	return grant
 }
 
-// handOver returns the statements that give platform_owner what the master made in the schema public: by services that used the
-// master's credentials, before this function was, or by a restore. What the master made in a schema of its own stays its own.
-func handOver(ctx context.Context, tx pgx.Tx) ([]string, error) {
-	owner, read, write := levelRole("owner"), levelRole("read"), levelRole("write")
-	const ours = ` AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = o.oid AND d.deptype IN ('e', 'i') AND d.classid = %s)` // not an extension's, not an identity's
-	var statements []string
-	for _, kind := range []struct{ query, class string }{
-		// A sequence that is a column's goes with the table, but for the rights.
-		{`SELECT CASE o.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'f' THEN 'FOREIGN TABLE'
-				WHEN 'S' THEN CASE WHEN EXISTS (SELECT FROM pg_depend d WHERE d.objid = o.oid AND d.deptype = 'a' AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass) THEN 'SERIAL' ELSE 'SEQUENCE' END
-				ELSE 'TABLE' END, format('%I.%I', n.nspname, o.relname)
-			FROM pg_class o JOIN pg_namespace n ON n.oid = o.relnamespace
-			WHERE n.nspname = 'public' AND o.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND o.relowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)`, `'pg_class'::regclass`},
-		{`SELECT 'ROUTINE', o.oid::regprocedure::text FROM pg_proc o JOIN pg_namespace n ON n.oid = o.pronamespace
-			WHERE n.nspname = 'public' AND o.proowner = (SELECT oid FROM pg_roles WHERE rolname = current_user)`, `'pg_proc'::regclass`},
-		{`SELECT CASE o.typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, format('%I.%I', n.nspname, o.typname) FROM pg_type o JOIN pg_namespace n ON n.oid = o.typnamespace LEFT JOIN pg_class c ON c.oid = o.typrelid
-			WHERE n.nspname = 'public' AND o.typowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AND (o.typtype IN ('d', 'e', 'r') OR o.typtype = 'c' AND c.relkind = 'c')`, `'pg_type'::regclass`},
-	} {
-		rows, err := tx.Query(ctx, kind.query+strings.ReplaceAll(ours, "%s", kind.class)+" ORDER BY 1, 2")
-		if err != nil {
-			return nil, err
-		}
-		var noun, name string
-		_, err = pgx.ForEachRow(rows, []any{&noun, &name}, func() error {
-			if noun != "SERIAL" {
-				statements = append(statements, fmt.Sprintf("ALTER %s %s OWNER TO %s", noun, name, quoted(owner)))
-			}
-			switch noun {
-			case "SEQUENCE", "SERIAL":
-				statements = append(statements, fmt.Sprintf("GRANT SELECT ON SEQUENCE %s TO %s, %s", name, quoted(read), quoted(write)), fmt.Sprintf("GRANT USAGE ON SEQUENCE %s TO %s", name, quoted(write)))
-			case "ROUTINE", "TYPE", "DOMAIN": // PUBLIC may use these by PostgreSQL's default
-			default:
-				statements = append(statements, fmt.Sprintf("GRANT SELECT ON %s TO %s, %s", name, quoted(read), quoted(write)), fmt.Sprintf("GRANT INSERT, UPDATE, DELETE ON %s TO %s", name, quoted(write)))
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
+// addRights adds the rights in the database and the schema public.
+func (r *roles) addRights(s *statements) {
+	read, write, owner := quoted(levelRole("read")), quoted(levelRole("write")), quoted(ownerRole)
+	db := quoted(r.database)
+	s.add("REVOKE ALL ON DATABASE %s FROM PUBLIC", db)
+	s.add("GRANT CONNECT ON DATABASE %s TO %s, %s, %s", db, read, write, owner)
+	s.add("GRANT TEMPORARY ON DATABASE %s TO %s, %s", db, write, owner)
+	s.add("GRANT CREATE ON DATABASE %s TO %s", db, owner) // schemas
+	s.add("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+	s.add("GRANT USAGE ON SCHEMA public TO %s, %s, %s", read, write, owner)
+	s.add("GRANT CREATE ON SCHEMA public TO %s", owner)
+	for _, name := range r.baseDatabases {
+		s.add("REVOKE ALL ON DATABASE %s FROM PUBLIC", quoted(name))
 	}
-	return statements, nil
+	for _, name := range sorted(r.services) {
+		both := quoted(users(name)[0]) + ", " + quoted(users(name)[1])
+		s.add("REVOKE ALL ON DATABASE %s FROM %s", db, both)
+		s.add("REVOKE ALL ON SCHEMA public FROM %s", both)
+	}
 }
 
-// orphans are the users that this function made for services that are not configured any more.
-func orphans(ctx context.Context, tx pgx.Tx, services map[string]serviceRole) ([]string, error) {
-	names, err := list(ctx, tx, `SELECT rolname FROM pg_roles WHERE rolname ~ '^service_[a-z0-9]+_[ab]$' AND shobj_description(oid, 'pg_authid') = $1 ORDER BY 1`, comment)
-	return slices.DeleteFunc(names, func(name string) bool {
-		service, _, _ := usersOf(name)
-		_, configured := services[service]
-		return configured
-	}), err
+// addDefaultPrivileges adds what the levels may do with what platform_owner creates.
+func (r *roles) addDefaultPrivileges(s *statements) {
+	read, write := quoted(levelRole("read")), quoted(levelRole("write"))
+	const defaults = "ALTER DEFAULT PRIVILEGES FOR ROLE " + ownerRole + " "
+	kinds := []string{"TABLES", "SEQUENCES", "FUNCTIONS", "TYPES", "SCHEMAS"}
+	if r.version >= 180000 { // earlier versions have no default privileges for large objects
+		kinds = append(kinds, "LARGE OBJECTS")
+		s.add(defaults+"GRANT SELECT ON LARGE OBJECTS TO %s, %s", read, write)
+		s.add(defaults+"GRANT UPDATE ON LARGE OBJECTS TO %s", write)
+	}
+	s.add(defaults+"GRANT USAGE ON SCHEMAS TO %s, %s", read, write)
+	s.add(defaults+"GRANT SELECT ON TABLES TO %s, %s", read, write)
+	s.add(defaults+"GRANT INSERT, UPDATE, DELETE ON TABLES TO %s", write)
+	s.add(defaults+"GRANT SELECT ON SEQUENCES TO %s, %s", read, write)
+	s.add(defaults+"GRANT USAGE ON SEQUENCES TO %s", write)
+	s.add(defaults+"GRANT EXECUTE ON FUNCTIONS TO %s, %s", read, write)
+	s.add(defaults+"GRANT USAGE ON TYPES TO %s, %s", read, write)
+	for _, kind := range kinds {
+		s.add(defaults+"REVOKE ALL ON %s FROM PUBLIC", kind)
+	}
 }
 
-// standing is all that this function is answerable for, but for passwords: what it is, by what it is about.
-func standing(ctx context.Context, tx pgx.Tx) (map[string]string, error) {
-	rows, err := tx.Query(ctx, `
-		WITH ours AS (SELECT * FROM pg_roles WHERE rolname ~ '^(platform_(read|write|owner)|service_[a-z0-9]+_[ab])$')
+// addService adds the three roles of a service.
+func (r *roles) addService(s *statements, name string) {
+	configured := r.services[name]
+	group, working := quoted(groupRole(name)), workingRole(name, configured)
+	s.add("ALTER ROLE %s NOLOGIN NOCREATEDB NOCREATEROLE INHERIT VALID UNTIL 'infinity'", group)
+	s.add("%s", r.administer(groupRole(name)))
+	s.add("GRANT %s TO %s", quoted(levelRole(configured.Level)), group)
+	if configured.Level != "owner" { // so that a dump, which works as the owner, reads the service's large objects
+		s.add("GRANT %s TO %s", group, quoted(ownerRole))
+	}
+	s.add("COMMENT ON ROLE %s IS %s", group, literal(comment))
+	for _, login := range users(name) {
+		role := quoted(login)
+		s.add("ALTER ROLE %s LOGIN NOCREATEDB NOCREATEROLE INHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity'",
+			role, configured.Connections)
+		s.add("%s", r.administer(login))
+		s.add("GRANT %s TO %s", group, role)
+		s.add("ALTER ROLE %s RESET ALL", role)
+		s.add("ALTER ROLE %s SET statement_timeout = %s", role, literal(strconv.Itoa(configured.StatementTimeout)))
+		s.add("ALTER ROLE %s SET role = %s", role, literal(working))
+		s.add("COMMENT ON ROLE %s IS %s", role, literal(comment))
+	}
+}
+
+// standing returns all that this function is responsible for, except passwords and owners: what it
+// is, by what it is about.
+func (r *roles) standing(ctx context.Context) (map[string]string, error) {
+	rows, err := r.tx.Query(ctx, `
+		WITH ours AS (SELECT * FROM pg_roles WHERE rolname ~ $1),
+			levels AS (SELECT * FROM ours WHERE rolname ~ '^platform_')
 		SELECT 'login of ' || rolname, rolcanlogin::text FROM ours
-		UNION ALL SELECT 'attributes of ' || rolname, concat_ws(' ', rolcreatedb, rolcreaterole, rolinherit, rolconnlimit, rolconfig, shobj_description(oid, 'pg_authid')) FROM ours
-		UNION ALL SELECT 'membership of ' || m.rolname || ' in ' || r.rolname, '' FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles r ON r.oid = a.roleid
+		UNION ALL SELECT 'level of ' || u.rolname, coalesce(string_agg(DISTINCT l.rolname, ' '), '')
+			FROM ours u LEFT JOIN pg_auth_members own ON own.member = u.oid
+				LEFT JOIN pg_auth_members a ON a.member IN (u.oid, own.roleid) AND a.roleid IN (SELECT oid FROM levels)
+				LEFT JOIN levels l ON l.oid = a.roleid
+			WHERE u.rolname ~ $2 GROUP BY u.rolname
+		UNION ALL SELECT 'attributes of ' || rolname, concat_ws(' ', rolcreatedb, rolcreaterole, rolinherit,
+			rolconnlimit, rolvaliduntil, rolconfig, shobj_description(oid, 'pg_authid')) FROM ours
+		UNION ALL SELECT 'membership of ' || m.rolname || ' in ' || r.rolname, ''
+			FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles r ON r.oid = a.roleid
 			WHERE m.oid IN (SELECT oid FROM ours) OR r.oid IN (SELECT oid FROM ours)
-		UNION ALL SELECT 'rights in database ' || datname, coalesce(datacl::text, 'default') FROM pg_database WHERE datname = current_database()
-		UNION ALL SELECT 'rights in schema public', coalesce(nspacl::text, 'default') FROM pg_namespace WHERE nspname = 'public'
-		UNION ALL SELECT 'default rights, kind ' || defaclobjtype::text, defaclacl::text FROM pg_default_acl JOIN ours ON defaclrole = ours.oid WHERE defaclnamespace = 0
-		UNION ALL SELECT 'owner of ' || o.oid::regclass::text, r.rolname FROM pg_class o JOIN pg_roles r ON r.oid = o.relowner WHERE o.relnamespace = to_regnamespace('public') AND o.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
-		UNION ALL SELECT 'owner of ' || o.oid::regprocedure::text, r.rolname FROM pg_proc o JOIN pg_roles r ON r.oid = o.proowner WHERE o.pronamespace = to_regnamespace('public')
-		UNION ALL SELECT 'owner of type ' || o.oid::regtype::text, r.rolname FROM pg_type o JOIN pg_roles r ON r.oid = o.typowner WHERE o.typnamespace = to_regnamespace('public') AND o.typtype IN ('d', 'e', 'r')`)
+		UNION ALL SELECT 'settings of ' || rolname || ' in database ' || coalesce(datname, ''), setconfig::text
+			FROM pg_db_role_setting s JOIN ours ON ours.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
+			WHERE s.setdatabase <> 0
+		UNION ALL SELECT 'rights in database ' || datname, coalesce(datacl::text, 'default') FROM pg_database
+			WHERE datname = ANY($3)
+		UNION ALL SELECT 'rights in schema public', coalesce(nspacl::text, 'default')
+			FROM pg_namespace WHERE nspname = 'public'
+		UNION ALL SELECT 'default rights, kind ' || defaclobjtype::text, defaclacl::text
+			FROM pg_default_acl JOIN ours ON defaclrole = ours.oid WHERE defaclnamespace = 0`,
+		ourRoles, ourUsers, append([]string{r.database}, r.baseDatabases...))
 	if err != nil {
 		return nil, err
 	}
@@ -314,7 +401,8 @@ func standing(ctx context.Context, tx pgx.Tx) (map[string]string, error) {
 	return all, err
 }
 
-// differences returns what is not as it was, and the users whose sessions still have the rights from before.
+// differences returns what differs, and the users whose sessions must be ended because they still
+// have the rights from before.
 func differences(before, after map[string]string) (changed, affected []string) {
 	both := maps.Clone(before)
 	maps.Copy(both, after)
@@ -326,46 +414,13 @@ func differences(before, after map[string]string) (changed, affected []string) {
 		}
 		changed = append(changed, about)
 		words := strings.Fields(about)
-		if words[0] == "login" || words[0] == "membership" {
-			if name := words[2]; user.MatchString(name) && !slices.Contains(affected, name) {
-				affected = append(affected, name)
-			}
+		if words[0] != "login" && words[0] != "level" {
+			continue
+		}
+		// A user that did not exist has no sessions.
+		if name := words[2]; had && user.MatchString(name) && !slices.Contains(affected, name) {
+			affected = append(affected, name)
 		}
 	}
 	return changed, affected
-}
-
-// givePassword sees to it that a service can log in with what is in its secret. It returns the user, if it had to be given a password.
-func (f *function) givePassword(ctx context.Context, conn *pgx.Conn, service, secret string) (string, error) {
-	c, _, err := f.read(ctx, secret, current, "")
-	if errors.Is(err, errNoValue) {
-		c = credentials{users(service)[0], newPassword()}
-		err = f.write(ctx, secret, current, "", c)
-	}
-	if err != nil {
-		return "", err
-	}
-	if !slices.Contains(users(service), c.Username) {
-		return "", fmt.Errorf("secret %s: want username %s, have %q", secret, strings.Join(users(service), " or "), c.Username)
-	}
-	ok, err := f.logsIn(ctx, c)
-	if ok || err != nil && !full(err) {
-		return "", err
-	}
-	// Where a user has all its sessions open, nobody can tell whether the password is right. Then it is set again, which harms nobody.
-	if err := setPassword(ctx, conn, c); err != nil {
-		return "", err
-	}
-	if ok, err := f.logsIn(ctx, c); !ok && !full(err) {
-		return "", errors.Join(err, fmt.Errorf("%s cannot log in with the password in its secret", c.Username))
-	}
-	return c.Username, nil
-}
-
-func list(ctx context.Context, tx pgx.Tx, query string, args ...any) ([]string, error) {
-	rows, err := tx.Query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
 }

@@ -16,16 +16,18 @@ func newPassword() string {
 	return base64.RawURLEncoding.EncodeToString(bits)
 }
 
-// scramIterations is PostgreSQL's own default (scram_iterations). A password of 256 random bits needs no more.
+// scramIterations is PostgreSQL's default (scram_iterations). A password of 256 random bits needs no
+// more.
 const scramIterations = 4096
 
-// scramVerifier is what PostgreSQL keeps of a password: with it the server can check a login and nobody can log in. Sent in the
-// place of the password it keeps that out of the server's log, whatever the server logs of its statements.
+// scramVerifier returns what PostgreSQL stores of a password: the server can check a login with it,
+// and nobody can log in with it. It is sent instead of the password, which therefore is in no log of
+// the server, whatever the server logs of its statements.
 //
 //	SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>
 //
-// https://www.postgresql.org/docs/current/catalog-pg-authid.html, RFC 5802 and RFC 7677. The password has to be ASCII, so that there is
-// nothing for SASLprep to change.
+// See https://www.postgresql.org/docs/current/catalog-pg-authid.html, RFC 5802 and RFC 7677. The
+// password must be ASCII, so that SASLprep changes nothing.
 func scramVerifier(password string, salt []byte) (string, error) {
 	salted, err := pbkdf2.Key(sha256.New, password, salt, scramIterations, sha256.Size)
 	if err != nil {
@@ -38,7 +40,8 @@ func scramVerifier(password string, salt []byte) (string, error) {
 	}
 	storedKey := sha256.Sum256(mac(salted, "Client Key"))
 	encode := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", scramIterations, encode(salt), encode(storedKey[:]), encode(mac(salted, "Server Key"))), nil
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s",
+		scramIterations, encode(salt), encode(storedKey[:]), encode(mac(salted, "Server Key"))), nil
 }
 
 func newSalt() []byte {

@@ -5,15 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ecs"
-	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 )
 
-// credentials are what a secret holds, the master's and a service's alike.
+// credentials are a database user and its password.
 type credentials struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
@@ -24,65 +25,100 @@ func (c credentials) String() string { return c.Username }
 
 func (c credentials) GoString() string { return c.Username }
 
-// The labels of Secrets Manager's versions.
+// secretVersion is a version of a secret, the master user's or a service's.
+type secretVersion struct {
+	credentials
+	id      string
+	created time.Time
+	others  map[string]any // what people added to the secret; rotations keep it
+}
+
+// The labels of the versions of a secret.
 const (
-	current = "AWSCURRENT"
-	pending = "AWSPENDING"
+	current  = "AWSCURRENT"
+	pending  = "AWSPENDING"
+	previous = "AWSPREVIOUS"
 )
 
 // errNoValue says that a secret, or a version of it, has no value yet.
 var errNoValue = errors.New("has no value")
 
-// read returns what a secret holds under a label; version is the version's id, or empty for whichever has the label.
-func (f *function) read(ctx context.Context, secret, label, version string) (credentials, string, error) {
+// read returns the version of a secret with a label; id is the version's ID, or "" for any.
+func (f *function) read(ctx context.Context, secret, label, id string) (secretVersion, error) {
 	input := &secretsmanager.GetSecretValueInput{SecretId: &secret, VersionStage: &label}
-	if version != "" {
-		input.VersionId = &version
+	if id != "" {
+		input.VersionId = &id
 	}
-	answer, err := f.secrets.GetSecretValue(ctx, input)
-	var missing *types.ResourceNotFoundException
-	if errors.As(err, &missing) { // of a secret that is there: the stack made it before this function was called
-		return credentials{}, "", fmt.Errorf("secret %s: %s: %w", secret, label, errNoValue)
+	var answer *secretsmanager.GetSecretValueOutput
+	err := f.permitted(ctx, func() (err error) {
+		answer, err = f.secrets.GetSecretValue(ctx, input)
+		return err
+	})
+	// The secret exists: Terraform created it before it called this function.
+	if _, ok := errors.AsType[*types.ResourceNotFoundException](err); ok {
+		return secretVersion{}, fmt.Errorf("secret %s: %s: %w", secret, label, errNoValue)
 	}
 	if err != nil {
-		return credentials{}, "", fmt.Errorf("secret %s: %w", secret, err)
+		return secretVersion{}, fmt.Errorf("secret %s: %w", secret, err)
 	}
-	var c credentials
-	// The text of a secret never goes into an error.
-	if err := json.Unmarshal([]byte(aws.ToString(answer.SecretString)), &c); err != nil || c.Username == "" || c.Password == "" {
-		return credentials{}, "", fmt.Errorf("secret %s: want JSON with username and password", secret)
+	v := secretVersion{id: aws.ToString(answer.VersionId), created: aws.ToTime(answer.CreatedDate)}
+	// The content of a secret never appears in an error.
+	err = json.Unmarshal([]byte(aws.ToString(answer.SecretString)), &v.others)
+	v.Username, _ = v.others["username"].(string)
+	v.Password, _ = v.others["password"].(string)
+	if err != nil || v.Username == "" || v.Password == "" {
+		return secretVersion{}, fmt.Errorf("secret %s: %s: want JSON with username and password", secret, label)
 	}
-	return c, aws.ToString(answer.VersionId), nil
+	return v, nil
 }
 
-// write gives a secret a version with a label. With token "" the version's id is the SDK's to draw.
-func (f *function) write(ctx context.Context, secret, label, token string, c credentials) error {
-	text, err := json.Marshal(c)
+// write adds a version with a label to a secret: credentials, and the other keys of the version
+// that it follows. Its ID is the token, or a random one.
+func (f *function) write(ctx context.Context, secret, label, token string, v secretVersion) error {
+	content := maps.Clone(v.others)
+	if content == nil {
+		content = map[string]any{}
+	}
+	content["username"], content["password"] = v.Username, v.Password
+	text, err := json.Marshal(content)
 	if err != nil {
 		return err
 	}
-	input := &secretsmanager.PutSecretValueInput{SecretId: &secret, SecretString: aws.String(string(text)), VersionStages: []string{label}}
+	input := &secretsmanager.PutSecretValueInput{
+		SecretId: &secret, SecretString: aws.String(string(text)), VersionStages: []string{label},
+	}
 	if token != "" {
 		input.ClientRequestToken = &token
 	}
-	if _, err := f.secrets.PutSecretValue(ctx, input); err != nil {
+	err = f.permitted(ctx, func() error {
+		_, err := f.secrets.PutSecretValue(ctx, input)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("secret %s: %w", secret, err)
 	}
 	return nil
 }
 
-// restart has ECS replace the tasks of a service, which read their secret when they start. A service that does not exist has none.
-func (f *function) restart(ctx context.Context, service string) error {
-	_, err := f.ecs.UpdateService(ctx, &ecs.UpdateServiceInput{Cluster: &f.settings.cluster, Service: &service, ForceNewDeployment: true})
-	var missing *ecstypes.ServiceNotFoundException
-	var inactive *ecstypes.ServiceNotActiveException
-	if errors.As(err, &missing) || errors.As(err, &inactive) {
-		f.log.InfoContext(ctx, "no service to restart", "service", service)
-		return nil
-	}
+// describe returns all about a secret but its content.
+func (f *function) describe(ctx context.Context, secret string) (*secretsmanager.DescribeSecretOutput, error) {
+	var answer *secretsmanager.DescribeSecretOutput
+	err := f.permitted(ctx, func() (err error) {
+		answer, err = f.secrets.DescribeSecret(ctx, &secretsmanager.DescribeSecretInput{SecretId: &secret})
+		return err
+	})
 	if err != nil {
-		return fmt.Errorf("restarting %s: %w", service, err)
+		return nil, fmt.Errorf("secret %s: %w", secret, err)
 	}
-	f.log.InfoContext(ctx, "restarted, to read its new password", "service", service)
-	return nil
+	return answer, nil
+}
+
+// serviceOf returns the service that a secret belongs to, according to the secret's name.
+func (f *function) serviceOf(secret *secretsmanager.DescribeSecretOutput) (string, error) {
+	name := aws.ToString(secret.Name)
+	service, ok := strings.CutPrefix(name, f.settings.prefix)
+	if _, configured := f.settings.services[service]; !ok || !configured {
+		return "", fmt.Errorf("secret %s: not the secret of a service", name)
+	}
+	return service, nil
 }

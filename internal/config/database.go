@@ -135,6 +135,7 @@ var (
 
 func (c checker) database() {
 	c.databaseCertificates()
+	c.databaseEnvironment()
 	d := c.cfg.Database
 	c = c.at("database")
 	c.postgresVersion(d.Version)

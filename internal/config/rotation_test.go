@@ -95,14 +95,14 @@ func TestServicesAreRotatedOnDifferentDays(t *testing.T) {
 
 func TestRotationWindowKeepsAwayFromOtherWindows(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct{ name, backup, maintenance, rotation string }{
-		{"the defaults", "01:00-02:00", "sun:04:30-sun:05:30", "02:00-04:00"},
-		{"maintenance right after the backup", "02:00-04:00", "sun:04:00-sun:05:00", "00:00-02:00"},
-		{"maintenance after midnight", "03:00-03:30", "mon:00:30-mon:01:00", "22:00-00:00"},
-		{"a backup before midnight", "22:00-23:30", "mon:00:30-mon:01:00", "20:00-22:00"},
-		{"windows of half an hour", "02:15-02:45", "sun:04:45-sun:05:15", "00:00-02:00"},
-		{"a maintenance window of a day", "04:00-04:30", "sun:04:30-mon:04:00", "02:00-04:00"},
-		{"a backup window of a day", "04:00-03:00", "sun:03:00-sun:03:30", "01:00-03:00"},
+	for _, c := range []struct{ name, backup, maintenance, rotation, daily string }{
+		{"the defaults", "01:00-02:00", "sun:04:30-sun:05:30", "02:00-04:00", "cron(0 4 * * ? *)"},
+		{"maintenance right after the backup", "02:00-04:00", "sun:04:00-sun:05:00", "00:00-02:00", "cron(0 5 * * ? *)"},
+		{"maintenance after midnight", "03:00-03:30", "mon:00:30-mon:01:00", "22:00-00:00", "cron(0 0 * * ? *)"},
+		{"a backup before midnight", "22:00-23:30", "mon:00:30-mon:01:00", "20:00-22:00", "cron(30 23 * * ? *)"},
+		{"windows of half an hour", "02:15-02:45", "sun:04:45-sun:05:15", "00:00-02:00", "cron(0 3 * * ? *)"},
+		{"a maintenance window of a day", "04:00-04:30", "sun:04:30-mon:04:00", "02:00-04:00", "cron(30 4 * * ? *)"},
+		{"a backup window of a day", "04:00-03:00", "sun:03:00-sun:03:30", "01:00-03:00", "cron(30 3 * * ? *)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -110,6 +110,9 @@ func TestRotationWindowKeepsAwayFromOtherWindows(t *testing.T) {
 				c.maintenance+"'}\nbackup: {schedule: rate(12 hours)}\n")
 			if got := cfg.Database.RotationWindow; got != c.rotation {
 				t.Errorf("the rotation window is %s, want %s", got, c.rotation)
+			}
+			if got := cfg.Database.DailyCall(); got != c.daily {
+				t.Errorf("the daily call is %s, want %s", got, c.daily)
 			}
 		})
 	}

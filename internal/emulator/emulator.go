@@ -30,6 +30,9 @@ import (
 // Account is the default ID of the AWS account of an emulator.
 const Account = "123456789012"
 
+// AccountHeader is the header of a call that names its account, if the emulator has no account.
+const AccountHeader = "x-moto-account-id"
+
 // patience is the time limit for the start of an emulator, which takes 3 s on an idle machine.
 const patience = 2 * time.Minute
 
@@ -91,7 +94,8 @@ type Options struct {
 	// emulator runs.
 	Folder string
 
-	// Account is the ID of the AWS account.
+	// Account is the ID of the AWS account. Without it, each call is for the account in its header
+	// AccountHeader.
 	Account string
 
 	// Functions is the folder of the programs of Lambda functions, built for this machine. The
@@ -192,12 +196,14 @@ func (e *Emulator) command(o Options, database *postgres.Server) (*exec.Cmd, err
 	}
 	cmd := exec.Command(e.python, arguments...)
 	cmd.Env = append(Environ(os.Environ(), ""), "PYTHONDONTWRITEBYTECODE=1",
-		"MOTO_ACCOUNT_ID="+o.Account,
 		"MOTO_ACM_VALIDATION_WAIT=1", // seconds until a certificate is valid
 		fmt.Sprintf("DATABASE_PORT=%d", database.Port),
 		"DATABASE_CA="+database.CA,
 		"DATABASE_PASSWORD="+database.Master.Password,
 	)
+	if o.Account != "" {
+		cmd.Env = append(cmd.Env, "MOTO_ACCOUNT_ID="+o.Account)
+	}
 	// An interrupt from the terminal is for terraform, which still needs the emulator then to end
 	// in good order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

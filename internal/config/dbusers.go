@@ -1,0 +1,72 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// DatabaseUser is what the database function must know of a service with a database user.
+type DatabaseUser struct {
+	Level            string `json:"level"`
+	Connections      int    `json:"connections"`
+	StatementTimeout int    `json:"statement_timeout"` // milliseconds
+}
+
+// DatabaseUsers returns the services with a database user in JSON, by name. It is the desired state,
+// which the database function has in its environment: every call finds the same, without a
+// permission or a network.
+func (c *Config) DatabaseUsers() string {
+	users := map[string]DatabaseUser{}
+	for _, name := range c.DatabaseServices() {
+		s := c.Services[name]
+		users[name] = DatabaseUser{s.Database, s.Connections, s.QueryTimeout}
+	}
+	text, _ := json.Marshal(users) // of texts and numbers: it cannot fail
+	return string(text)
+}
+
+// environmentLimit is how many bytes the variables of a Lambda function may have.
+// https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+const environmentLimit = 4096
+
+// otherVariables is more than all other variables of the database function take, in JSON and with
+// their names: among them are the address of the instance and the ARN of a secret, which only AWS
+// knows, and the names of database and stack.
+const otherVariables = 768
+
+// databaseEnvironment checks that the desired state fits into the function's environment. It counts
+// the text as it is inside JSON, where a quotation mark takes two bytes: AWS does not say how it
+// counts.
+func (c checker) databaseEnvironment() {
+	text := c.cfg.DatabaseUsers()
+	have := len(strconv.Quote(text)) + otherVariables
+	c.want(have <= environmentLimit, "services",
+		"want at most %d bytes of variables for the database function, which Lambda allows, have %d with %d services: "+
+			"set database: none for services that do not need it, or split the stack",
+		environmentLimit, have, len(c.cfg.DatabaseServices()))
+}
+
+// dailyRun is how long the daily call of the database function is kept clear of other windows, in
+// minutes: its five minutes and two retries.
+const dailyRun = 30
+
+// DailyCall returns the cron expression, in UTC, of the daily call of the database function: the
+// first half hour after the rotation window that is in neither the backup nor the maintenance
+// window, so that a failed rotation of this night is seen.
+func (d Database) DailyCall() string {
+	rotation, _ := parseDaily(d.RotationWindow) // checked with the configuration, as the others
+	backup, _ := parseDaily(d.BackupWindow)
+	maintenance, _ := parseWeekly(d.MaintenanceWindow)
+	night := window{maintenance.start % minutesOfDay, maintenance.length}
+	end := rotation.start + rotation.length
+	for _, taken := range [][]window{{backup, night}, {backup}, {}} {
+		for at := end; at < end+minutesOfDay-rotation.length; at += dailyRun {
+			call := window{at % minutesOfDay, dailyRun}
+			if !call.overlapsAny(taken) {
+				return fmt.Sprintf("cron(%d %d * * ? *)", call.start%60, call.start/60)
+			}
+		}
+	}
+	return fmt.Sprintf("cron(0 %d * * ? *)", end/60%24) // a rotation window of a whole day
+}

@@ -1,0 +1,66 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestDatabaseUsersAreSortedAndWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	cfg := parse(t, "dev", minimal+`
+services:
+  web: {}
+  idle: {image: quay.io/team/idle:1}
+  api: {image: quay.io/team/api:1, database: read, connections: 7, query_timeout: 0}
+`)
+	const want = `{"api":{"level":"read","connections":7,"statement_timeout":0},` +
+		`"web":{"level":"owner","connections":20,"statement_timeout":60000}}`
+	if got := cfg.DatabaseUsers(); got != want {
+		t.Errorf("are %s, want %s", got, want)
+	}
+}
+
+// The check must be stricter than Lambda: the other variables take less than it assumes, even with
+// the longest names.
+func TestOtherVariablesAreSmallerThanAssumed(t *testing.T) {
+	t.Parallel()
+	const stack, region, account = "abcdefghijklmnop-abcde", "ap-southeast-1", "123456789012" // 22 characters
+	id := strings.Repeat("x", 63)
+	variables := map[string]string{
+		"PGHOST":            id + ".abcdefghijkl." + region + ".rds.amazonaws.com",
+		"PGPORT":            "5432",
+		"PGDATABASE":        id,
+		"MASTER_SECRET_ARN": "arn:aws:secretsmanager:" + region + ":" + account + ":secret:rds!db-" + id + "-AbCdEf",
+		"CLUSTER":           stack,
+		"SECRET_PREFIX":     stack + "/database/",
+		"ROTATION_DAYS":     "1000",
+		"METRIC_NAMESPACE":  stack + "/Database",
+		"SERVICES":          "",
+	}
+	total := 2
+	for name, value := range variables {
+		total += len(strconv.Quote(name)) + len(strconv.Quote(value)) + 2
+	}
+	if total > otherVariables {
+		t.Errorf("take %d bytes, more than %d", total, otherVariables)
+	}
+}
+
+func TestTooManyDatabaseServicesAreRejected(t *testing.T) {
+	t.Parallel()
+	with := func(n int) string {
+		text := minimal + "services:\n"
+		for i := range n {
+			text += fmt.Sprintf("  abcdefghijklmn%02d: {image: quay.io/x/y:1, database: owner, query_timeout: 3600000}\n", i)
+		}
+		return text
+	}
+	parse(t, "dev", with(36))
+	_, said := overridden(with(38), nil)
+	want := "3:1: services: want at most 4096 bytes of variables for the database function, which Lambda allows, have 42"
+	if len(said) != 1 || !strings.HasPrefix(said[0], want) {
+		t.Errorf("38 services: have %q, want %q", said, want)
+	}
+}
