@@ -51,6 +51,8 @@ type Server struct {
 	Admin    User   // a superuser, like rdsadmin of RDS
 	Database string
 	Log      string // file
+
+	programs programs
 }
 
 // User is the name and password of a database user.
@@ -90,10 +92,11 @@ func (p *Installation) start(ctx context.Context, o Options) (*Server, error) {
 
 // launch starts a server in a folder, which is deleted when the server ends.
 func (p *Installation) launch(ctx context.Context, s *Server, folder string, o Options) error {
-	run, err := p.programs(ctx, folder)
+	run, err := programsIn(ctx, p.root, folder, "postgres")
 	if err != nil {
 		return err
 	}
+	s.programs = run
 	if s.Port, err = freePort(); err != nil {
 		return err
 	}
@@ -108,23 +111,25 @@ func (p *Installation) launch(ctx context.Context, s *Server, folder string, o O
 			return err
 		}
 	}
-	data := filepath.Join(folder, "data")
-	if err := run.program(ctx, "", "initdb", "--pgdata", data, "--username", s.Admin.Name,
-		"--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"); err != nil {
+	if err := run.initdb(ctx, "data", s.Admin.Name); err != nil {
 		return err
 	}
-	// TLS only, as with RDS's rds.force_ssl.
-	access := []byte("hostssl all all 127.0.0.1/32 scram-sha-256\n")
-	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), access, 0o600); err != nil {
+	if err := run.allow("data", overTLS); err != nil {
 		return err
 	}
 	// In single-user mode, because it needs no password and does not log statements.
-	if err := run.program(ctx, s.setup(o), "postgres", "--single", "-D", data,
+	if err := run.run(ctx, s.setup(o), "postgres", "--single", "-D", "data",
 		"-c", "exit_on_error=on", "-c", "fsync=off", "template1"); err != nil {
 		return err
 	}
+	// At the end of its standard input, the shell stops the server, or the one that Upgrade started
+	// in its place, and deletes the folder.
+	const script = `folder=$1; shift; "$@" >"$folder/log" 2>&1 & cat >/dev/null; ` +
+		`kill -QUIT $!; kill -QUIT "$(head -n 1 "$folder/data/postmaster.pid")"; wait; rm -rf "$folder"`
+	arguments := []string{"-c", script, "postgres", folder,
+		filepath.Join(run.bin, "postgres"), "-D", filepath.Join(folder, "data")}
 	// Without the context, because Alive decides when the server stops.
-	server := exec.Command("sh", s.arguments(folder, run.bin, data)...)
+	server := exec.Command("sh", append(arguments, s.settings()...)...)
 	server.Stdin = o.Alive
 	server.Dir = folder
 	server.SysProcAttr = &syscall.SysProcAttr{Credential: run.as, Setpgid: true}
@@ -135,40 +140,58 @@ func (p *Installation) launch(ctx context.Context, s *Server, folder string, o O
 	return nil
 }
 
-// programs runs the programs of an installation.
+// programs runs PostgreSQL's programs.
 type programs struct {
 	bin    string              // their folder
-	folder string              // where they run
+	folder string              // where they run, which has the server's files
 	as     *syscall.Credential // their user, if it is not the user of this process
 }
 
-// programs returns the programs, which it copies into a folder if they run as another user.
-func (p *Installation) programs(ctx context.Context, folder string) (programs, error) {
+// programsIn returns the programs below root. If they run as another user, it copies them into a
+// folder with a name.
+func programsIn(ctx context.Context, root, folder, name string) (programs, error) {
 	if os.Geteuid() != 0 {
-		return programs{bin: filepath.Join(p.root, "bin"), folder: folder}, nil
+		return programs{bin: filepath.Join(root, "bin"), folder: folder}, nil
 	}
 	// The user nobody cannot read root's cache folder.
-	root := filepath.Join(folder, "postgres")
-	if out, err := exec.CommandContext(ctx, "cp", "-R", p.root, root).CombinedOutput(); err != nil {
+	readable := filepath.Join(folder, name)
+	if out, err := exec.CommandContext(ctx, "cp", "-R", root, readable).CombinedOutput(); err != nil {
 		return programs{}, fmt.Errorf("cp: %w: %s", err, out)
 	}
 	return programs{
-		bin:    filepath.Join(root, "bin"),
+		bin:    filepath.Join(readable, "bin"),
 		folder: folder,
 		as:     &syscall.Credential{Uid: nobody, Gid: nobody},
 	}, nil
 }
 
-// program runs a program with an input.
-func (r programs) program(ctx context.Context, input, name string, arguments ...string) error {
-	cmd := exec.CommandContext(ctx, filepath.Join(r.bin, name), arguments...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: r.as}
-	cmd.Dir = r.folder
+// run runs a program with an input.
+func (p programs) run(ctx context.Context, input, name string, arguments ...string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(p.bin, name), arguments...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: p.as}
+	cmd.Dir = p.folder
 	cmd.Stdin = strings.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out))
 	}
 	return nil
+}
+
+// initdb creates an empty database cluster.
+func (p programs) initdb(ctx context.Context, data, admin string) error {
+	return p.run(ctx, "", "initdb", "--pgdata", data, "--username", admin,
+		"--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
+}
+
+// The connections that a server accepts.
+const (
+	overTLS     = "hostssl all all 127.0.0.1/32 scram-sha-256\n" // only, as with RDS's rds.force_ssl
+	overSockets = "local all all trust\n"
+)
+
+// allow sets the connections that a server accepts after its start.
+func (p programs) allow(data, connections string) error {
+	return os.WriteFile(filepath.Join(p.folder, data, "pg_hba.conf"), []byte(connections), 0o600)
 }
 
 // setup returns the statements, one on each line, that create the users and the first database as
@@ -204,20 +227,17 @@ func (s *Server) setup(o Options) string {
 	return strings.Join(statements, "\n") + "\n"
 }
 
-// arguments returns the arguments of the shell that runs the server. At the end of its standard
-// input, the shell stops the server and deletes the folder.
-func (s *Server) arguments(folder, bin, data string) []string {
-	const script = `folder=$1; shift; "$@" >"$folder/log" 2>&1 & ` +
-		`cat >/dev/null; kill -QUIT $!; wait; rm -rf "$folder"`
-	arguments := []string{"-c", script, "postgres", folder, filepath.Join(bin, "postgres"), "-D", data}
+// settings returns the server's settings as arguments.
+func (s *Server) settings() []string {
+	var arguments []string
 	for name, value := range map[string]string{
 		"listen_addresses":        "127.0.0.1",
 		"port":                    strconv.Itoa(s.Port),
 		"unix_socket_directories": "",
 
 		"ssl":           "on",
-		"ssl_cert_file": filepath.Join(folder, "server.pem"),
-		"ssl_key_file":  filepath.Join(folder, "server.key"),
+		"ssl_cert_file": filepath.Join(s.programs.folder, "server.pem"),
+		"ssl_key_file":  filepath.Join(s.programs.folder, "server.key"),
 
 		// A test searches the log for passwords.
 		"log_statement":   "all",

@@ -17,6 +17,12 @@ import (
 func TestServerStopsWithThePipeAndDeletesItsData(t *testing.T) {
 	s, stop := start(t, DefaultMajor, Options{})
 	stop()
+	ended(t, s)
+}
+
+// ended checks that a server stops and deletes its data.
+func ended(t *testing.T, s *Server) {
+	t.Helper()
 	for range 100 {
 		if _, err := os.Stat(filepath.Dir(s.CA)); os.IsNotExist(err) {
 			if _, err := s.Connect(t.Context(), s.Master, s.Database); err == nil {
@@ -34,6 +40,7 @@ func TestMasterUserIsThatOfRDS(t *testing.T) {
 	for _, major := range Majors {
 		for _, adminOwnsPublic := range []bool{false, true} {
 			t.Run(strconv.Itoa(major)+" "+strconv.FormatBool(adminOwnsPublic), func(t *testing.T) {
+				t.Parallel()
 				s, _ := start(t, major, Options{AdminOwnsPublic: adminOwnsPublic})
 				conn, err := s.Connect(t.Context(), s.Master, s.Database)
 				if err != nil {
@@ -56,6 +63,56 @@ func TestMasterUserIsThatOfRDS(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// An upgrade keeps the data, the users and the way to the server, as on RDS.
+func TestUpgradeKeepsDataAndUsers(t *testing.T) {
+	for _, major := range []int{14, 15} {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			t.Parallel()
+			upgrade, err := PrepareUpgrade(t.Context(), os.Stdout)
+			if errors.Is(err, ErrPlatform) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, stop := start(t, major, Options{})
+			conn, err := s.Connect(t.Context(), s.Master, s.Database)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, statement := range []string{
+				"CREATE TABLE kept AS SELECT 42 AS answer",
+				"CREATE ROLE service LOGIN PASSWORD 'secret'",
+				"GRANT CONNECT ON DATABASE app TO service",
+				"GRANT SELECT ON kept TO service",
+			} {
+				if _, err := conn.Exec(t.Context(), statement); err != nil {
+					t.Fatal(err)
+				}
+			}
+			conn.Close(t.Context())
+			if err := upgrade.Run(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			conn, err = s.Connect(t.Context(), User{"service", "secret"}, s.Database)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for question, want := range map[string]string{
+				"SELECT current_setting('server_version_num')::int / 10000": "17",
+				"SELECT answer FROM kept":                                   "42",
+			} {
+				if have := ask(t, conn, question); have != want {
+					t.Errorf("%s: want %q, have %q", question, want, have)
+				}
+			}
+			conn.Close(t.Context())
+			stop()
+			ended(t, s)
+		})
 	}
 }
 
