@@ -287,8 +287,8 @@ func (users *DatabaseUsers) alarms(s *scope) []alarm {
 		alarms = append(alarms, reported(alarm{
 			id:      "database_rotation_overdue",
 			runbook: "database.md#database_rotation_overdue",
-			description: fmt.Sprintf("The password of a service was last rotated more than %d days ago, a week more than "+
-				"database.rotation. It still works. See the function's log group for the service.",
+			description: fmt.Sprintf("The password of a service was last rotated more than %d days ago, a week more "+
+				"than database.rotation. It still works. See the function's log group for the service.",
 				s.cfg.Database.Rotation+7),
 		}, "OverdueRotations"))
 	}

@@ -219,7 +219,8 @@ func rotationsAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
 			begin, _ := strconv.Atoi(hour[1])
 			length, err := strconv.Atoi(strings.TrimSuffix(r.String("rotation_rules.duration"), "h"))
 			v.Want(err == nil && length >= 1 && begin+length <= 24,
-				r.Address, "want a window that ends on the same day, have %v from %s", r.At("rotation_rules.duration"), schedule)
+				r.Address, "want a window that ends on the same day, have %v from %s",
+				r.At("rotation_rules.duration"), schedule)
 		}
 		v.Want(r.Is("rotate_immediately", false), r.Address, "rotates the password when it is deployed")
 	}
@@ -232,7 +233,8 @@ func usersAreBroughtUpToDate(s stacktest.Stack, v *stacktest.Violations) {
 		v.Want(len(calls) == 1, f.Address, "want one invocation, have %d", len(calls))
 		desired := sha256.Sum256([]byte(f.String(usersServices)))
 		for _, c := range calls {
-			v.Want(!c.Has("lifecycle_scope"), c.Address, "want the default scope CREATE_ONLY, have %v", c.At("lifecycle_scope"))
+			v.Want(!c.Has("lifecycle_scope"),
+				c.Address, "want the default scope CREATE_ONLY, have %v", c.At("lifecycle_scope"))
 			v.Want(c.Is("input.action", "roles"), c.Address, "calls with the action %v", c.At("input.action"))
 			revision := c.String("input.revision")
 			for _, part := range []string{

@@ -53,13 +53,15 @@ func TestTooManyDatabaseServicesAreRejected(t *testing.T) {
 	with := func(n int) string {
 		text := minimal + "services:\n"
 		for i := range n {
-			text += fmt.Sprintf("  abcdefghijklmn%02d: {image: quay.io/x/y:1, database: owner, query_timeout: 3600000}\n", i)
+			text += fmt.Sprintf("  abcdefghijklmn%02d: "+
+				"{image: quay.io/x/y:1, database: owner, query_timeout: 3600000}\n", i)
 		}
 		return text
 	}
 	parse(t, "dev", with(36))
 	_, said := overridden(with(38), nil)
-	want := "3:1: services: want at most 4096 bytes of variables for the database function, which Lambda allows, have 42"
+	want := "3:1: services: want at most 4096 bytes of variables for the database function, " +
+		"which Lambda allows, have 42"
 	if len(said) != 1 || !strings.HasPrefix(said[0], want) {
 		t.Errorf("38 services: have %q, want %q", said, want)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -112,12 +113,7 @@ const rotationHours = 2
 
 // overlapsAny compares daily windows.
 func (w window) overlapsAny(others []window) bool {
-	for _, other := range others {
-		if w.overlaps(other) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(others, w.overlaps)
 }
 
 var rotationWindow = form("rotation_window", `^([01][0-9]|2[0-3]):00-([01][0-9]|2[0-3]):00$`)
