@@ -38,6 +38,7 @@ type Installation struct {
 	Major int
 
 	root string // holds bin, lib and share
+	data string // an empty database cluster: copying it takes a tenth of the time of initdb
 }
 
 // preparing lets tests that run in parallel install each version once.
@@ -74,7 +75,7 @@ func prepare(ctx context.Context, progress io.Writer, major int) (*Installation,
 	}
 	sum := sha256.Sum256(files["package-lock.json"])
 	folder := filepath.Join(cache, "cdktf-aws-platform",
-		fmt.Sprintf("postgres-%d-%s", major, hex.EncodeToString(sum[:4])))
+		fmt.Sprintf("postgresql-%d-%s", major, hex.EncodeToString(sum[:4])))
 	if p, err := installed(folder, major); err == nil {
 		return p, nil
 	}
@@ -104,6 +105,9 @@ func prepare(ctx context.Context, progress io.Writer, major int) (*Installation,
 		return nil, err
 	}
 	if err := p.link(); err != nil {
+		return nil, err
+	}
+	if err := p.createCluster(ctx); err != nil {
 		return nil, err
 	}
 	if err := os.Rename(unfinished, folder); err != nil {
@@ -136,7 +140,7 @@ func installed(folder string, major int) (*Installation, error) {
 	if len(found) != 1 {
 		return nil, ErrPlatform
 	}
-	return &Installation{Major: major, root: found[0]}, nil
+	return &Installation{Major: major, root: found[0], data: filepath.Join(folder, "data")}, nil
 }
 
 // link creates the symbolic links between the libraries, which npm packages cannot contain. The
@@ -160,4 +164,26 @@ func (p *Installation) link() error {
 		}
 	}
 	return nil
+}
+
+// createCluster creates the database cluster that servers start with.
+func (p *Installation) createCluster(ctx context.Context) error {
+	folder, err := os.MkdirTemp("", "platform-postgres-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	run, err := programsIn(ctx, p.root, folder, "postgres")
+	if err != nil {
+		return err
+	}
+	if run.as != nil {
+		if err := own(folder); err != nil {
+			return err
+		}
+	}
+	if err := run.initdb(ctx, "data"); err != nil {
+		return err
+	}
+	return copyFolder(ctx, filepath.Join(folder, "data"), p.data)
 }

@@ -58,6 +58,8 @@ type Server struct {
 // User is the name and password of a database user.
 type User struct{ Name, Password string }
 
+const adminName = "rdsadmin"
+
 // nobody is the user ID of the server if this process runs as root, because PostgreSQL refuses to
 // run as root.
 const nobody = 65534
@@ -82,7 +84,7 @@ func (p *Installation) start(ctx context.Context, o Options) (*Server, error) {
 		CA:       filepath.Join(folder, "ca.pem"),
 		Log:      filepath.Join(folder, "log"),
 		Master:   User{"platform", secret()},
-		Admin:    User{"rdsadmin", secret()},
+		Admin:    User{adminName, secret()},
 	}
 	if err := p.launch(ctx, s, folder, o); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
@@ -97,6 +99,9 @@ func (p *Installation) launch(ctx context.Context, s *Server, folder string, o O
 		return err
 	}
 	s.programs = run
+	if err := copyFolder(ctx, p.data, filepath.Join(folder, "data")); err != nil {
+		return err
+	}
 	if s.Port, err = freePort(); err != nil {
 		return err
 	}
@@ -110,9 +115,6 @@ func (p *Installation) launch(ctx context.Context, s *Server, folder string, o O
 		if err := own(folder); err != nil {
 			return err
 		}
-	}
-	if err := run.initdb(ctx, "data", s.Admin.Name); err != nil {
-		return err
 	}
 	if err := run.allow("data", overTLS); err != nil {
 		return err
@@ -155,8 +157,8 @@ func programsIn(ctx context.Context, root, folder, name string) (programs, error
 	}
 	// The user nobody cannot read root's cache folder.
 	readable := filepath.Join(folder, name)
-	if out, err := exec.CommandContext(ctx, "cp", "-R", root, readable).CombinedOutput(); err != nil {
-		return programs{}, fmt.Errorf("cp: %w: %s", err, out)
+	if err := copyFolder(ctx, root, readable); err != nil {
+		return programs{}, err
 	}
 	return programs{
 		bin:    filepath.Join(readable, "bin"),
@@ -178,8 +180,8 @@ func (p programs) run(ctx context.Context, input, name string, arguments ...stri
 }
 
 // initdb creates an empty database cluster.
-func (p programs) initdb(ctx context.Context, data, admin string) error {
-	return p.run(ctx, "", "initdb", "--pgdata", data, "--username", admin,
+func (p programs) initdb(ctx context.Context, data string) error {
+	return p.run(ctx, "", "initdb", "--pgdata", data, "--username", adminName,
 		"--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync")
 }
 
@@ -295,6 +297,14 @@ func own(folder string) error {
 		}
 		return os.Lchown(path, nobody, nobody)
 	})
+}
+
+// copyFolder copies a folder with its links, as the user of this process.
+func copyFolder(ctx context.Context, from, to string) error {
+	if out, err := exec.CommandContext(ctx, "cp", "-R", from, to).CombinedOutput(); err != nil {
+		return fmt.Errorf("cp: %w: %s", err, bytes.TrimSpace(out))
+	}
+	return nil
 }
 
 func secret() string { return rand.Text() }

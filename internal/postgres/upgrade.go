@@ -62,7 +62,7 @@ func (u *Upgrade) run(ctx context.Context, s *Server) error {
 	if err := old.run(ctx, "", "pg_ctl", "stop", "-D", "data", "-m", "fast"); err != nil {
 		return err
 	}
-	if err := next.initdb(ctx, "upgraded", s.Admin.Name); err != nil {
+	if err := next.initdb(ctx, "upgraded"); err != nil {
 		return err
 	}
 	for _, data := range []string{"data", "upgraded"} {
