@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/dataawsavailabilityzones"
@@ -18,6 +19,8 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/vpc"
 	egressrule "github.com/cdktf/cdktf-provider-aws-go/aws/v19/vpcsecuritygroupegressrule"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
+
+	"platform/internal/config"
 )
 
 // Network is what the other modules build on.
@@ -143,11 +146,15 @@ func newSubnet(s *scope, vpcID, zones *string, t tier, zone string) *string {
 	lifecycle := createBeforeDestroy()
 	// Which letters a region has differs between accounts: this is asked at plan, before anything
 	// is created.
-	lifecycle.Precondition = &[]*cdktf.Precondition{{
+	conditions := []*cdktf.Precondition{{
 		Condition: jsii.String("${contains(" + *zones + ".names, \"" + full + "\")}"),
 		ErrorMessage: jsii.String("network.zones: this account has no zone " + full +
 			" that is available: choose another letter."),
 	}}
+	if ids := config.FargateZones(s.cfg.Region); t == privateTier && ids != nil {
+		conditions = append(conditions, hasFargate(*zones, full, ids))
+	}
+	lifecycle.Precondition = &conditions
 	return subnet.NewSubnet(s.stack, jsii.String(t.name+"_subnet_"+zone), &subnet.SubnetConfig{
 		VpcId:               vpcID,
 		AvailabilityZone:    jsii.String(full),
@@ -156,6 +163,17 @@ func newSubnet(s *scope, vpcID, zones *string, t tier, zone string) *string {
 		Tags:                s.tags(t.name + "-" + zone),
 		Lifecycle:           lifecycle,
 	}).Id()
+}
+
+// hasFargate is the condition that a zone is one of those with Fargate, by their IDs. It holds for a
+// zone that the account does not have: another condition is for that.
+func hasFargate(zones, zone string, ids []string) *cdktf.Precondition {
+	return &cdktf.Precondition{
+		Condition: jsii.String("${try(contains(" + marshal(ids) + ", " +
+			zones + ".zone_ids[index(" + zones + ".names, \"" + zone + "\")]), true)}"),
+		ErrorMessage: jsii.String("network.zones: in this account, " + zone + " is a zone without Fargate: choose " +
+			"another letter. Fargate is in " + strings.Join(ids, ", ") + "."),
+	}
 }
 
 func newRouteTable(s *scope, vpcID *string, name string) *string {

@@ -80,6 +80,33 @@ func TestSubnetsLieInTheVPCAndNeverOverlap(t *testing.T) {
 }
 
 // Whatever zones there are besides, and in whatever order.
+// Which letter is a zone without Fargate differs between accounts, so the plan asks for the zone's
+// ID. Only tasks need Fargate, and only these regions have such zones.
+func TestPlanFailsInAZoneWithoutFargate(t *testing.T) {
+	for region, ids := range map[string]string{
+		"us-west-1": `["usw1-az1","usw1-az3"]`, "ap-northeast-1": `["apne1-az1","apne1-az2","apne1-az4"]`,
+		"eu-central-1": "",
+	} {
+		text := "name: shop\nregion: " + region + "\nnetwork: {zones: [a, c]}\n"
+		stack := parsed(t, synth(t, parse(t, "dev", text), placeholder(t)))
+		for _, subnet := range stack.Resources("aws_subnet") {
+			const zones = "data.aws_availability_zones.available_zones."
+			want := "${try(contains(" + ids + ", " + zones + "zone_ids[index(" + zones + `names, "` +
+				subnet.String("availability_zone") + `")]), true)}`
+			conditions := subnet.Blocks("lifecycle.precondition")
+			if ids == "" || !strings.HasPrefix(subnet.ID(), "private_") {
+				if len(conditions) != 1 {
+					t.Errorf("%s: %s has %d preconditions, want 1", region, subnet.Address, len(conditions))
+				}
+				continue
+			}
+			if len(conditions) != 2 || conditions[1].String("condition") != want {
+				t.Errorf("%s: %s does not check for Fargate: %v, want %s", region, subnet.Address, conditions, want)
+			}
+		}
+	}
+}
+
 func TestSubnetsBlockDependsOnItsZonesLetterAlone(t *testing.T) {
 	vpc := netip.MustParsePrefix("10.9.0.0/18")
 	for _, zones := range []string{"[h, c]", "[c, a, h, b]"} {
@@ -356,7 +383,7 @@ func subnetsFitTheVPC(s stacktest.Stack, v *stacktest.Violations) {
 		zone := subnet.String("availability_zone")
 		preconditions := subnet.Blocks("lifecycle.precondition")
 		among := `data.aws_availability_zones.available_zones.names, "` + zone + `"`
-		v.Want(len(preconditions) == 1 && strings.Contains(preconditions[0].String("condition"), among),
+		v.Want(len(preconditions) > 0 && strings.Contains(preconditions[0].String("condition"), among),
 			subnet.Address, "has no precondition that the account has zone %s", zone)
 		block, err := netip.ParsePrefix(subnet.String("cidr_block"))
 		vpc, vpcErr := netip.ParsePrefix(s.Resource(subnet.Reference("vpc_id")).String("cidr_block"))

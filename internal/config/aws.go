@@ -33,6 +33,19 @@ func zoneLetters(region string) string {
 	return "abc"
 }
 
+// FargateZones returns the IDs of the zones of a region that have Fargate; nil if all have. A zone's
+// letter does not tell: which zone it is differs between accounts.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/AWS_Fargate-Regions.html
+func FargateZones(region string) []string {
+	switch region {
+	case "ap-northeast-1":
+		return []string{"apne1-az1", "apne1-az2", "apne1-az4"}
+	case "us-west-1":
+		return []string{"usw1-az1", "usw1-az3"}
+	}
+	return nil
+}
+
 // InterfaceEndpoints are the interface endpoints that a part of the platform may need. S3 always
 // has a gateway endpoint.
 // https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html
