@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +13,8 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/ecsservice"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/ecstaskdefinition"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
+
+	"platform/internal/config"
 )
 
 // task collects what a Fargate task consists of, and what has to exist before it can start:
@@ -268,7 +269,8 @@ func (t *task) newRoles() (execution, own *Role) {
 	execution = newRole(t.scope, roleSpec{
 		id: t.id + "_execution_role", noun: t.name + "-execution", assumed: "ecs-tasks.amazonaws.com", trust: trust,
 	}, slices.Concat(
-		[]statement{writeLog(*t.logs.Arn())}, pullImages(t.images()...), t.secrets.statements(t.cfg.Region))...)
+		[]statement{writeLog(*t.logs.Arn())}, pullImages(t.images()...), importImages(t.cfg, t.images()),
+		t.secrets.statements(t.cfg.Region))...)
 	statements := t.statements
 	if t.exec {
 		statements = append(statements, t.cluster.execStatements(t.scope)...)
@@ -294,14 +296,12 @@ func (t *task) images() (images []string) {
 	return images
 }
 
-var privateImage = regexp.MustCompile(`^([0-9]{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)`)
-
 // pullImages are the rights to pull those of the images that are in ECR; public ones need none.
 func pullImages(images ...string) []statement {
 	var repositories []string
 	for _, image := range images {
-		if parts := privateImage.FindStringSubmatch(image); parts != nil {
-			repositories = append(repositories, "arn:aws:ecr:"+parts[2]+":"+parts[1]+":repository/"+parts[3])
+		if repository, _, private := config.RepositoryOf(image); private {
+			repositories = append(repositories, repository)
 		}
 	}
 	if repositories == nil {
@@ -313,6 +313,26 @@ func pullImages(images ...string) []statement {
 	}, {
 		sid:       "Images",
 		actions:   []string{"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"},
+		resources: unique(repositories),
+	}}
+}
+
+// importImages are the rights to pull those of the images for the first time that come through a
+// pull-through cache of ECR: it creates the repository and fetches the image for whoever pulls it.
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache-iam.html
+func importImages(cfg *config.Config, images []string) []statement {
+	var repositories []string
+	for _, image := range images {
+		if repository, _, _ := config.RepositoryOf(image); cfg.Imported(image) {
+			repositories = append(repositories, repository)
+		}
+	}
+	if repositories == nil {
+		return nil
+	}
+	return []statement{{
+		sid:       "ImportImages",
+		actions:   []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"},
 		resources: unique(repositories),
 	}}
 }

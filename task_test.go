@@ -103,6 +103,16 @@ func TestOnlyImagesInECRNeedRights(t *testing.T) {
 			[]string{"210987654321.dkr.ecr.us-east-1.amazonaws.com/web:1"},
 			[]string{"arn:aws:ecr:us-east-1:210987654321:repository/web"},
 		},
+		"dual-stack": {
+			[]string{"123456789012.dkr-ecr.eu-central-1.on.aws/shop/web:1"}, []string{repository + "shop/web"},
+		},
+		"with FIPS": {
+			[]string{
+				"123456789012.dkr.ecr-fips.eu-central-1.amazonaws.com/a:1",
+				"123456789012.dkr-ecr-fips.eu-central-1.on.aws/b:1",
+			},
+			[]string{repository + "a", repository + "b"},
+		},
 		"two of one repository":     {[]string{registry + "/web:1", registry + "/web:2"}, []string{repository + "web"}},
 		"two, one of them public":   {[]string{"quay.io/x/y:1", registry + "/web:2"}, []string{repository + "web"}},
 		"ECR in a path, not a host": {[]string{"quay.io/" + registry + "/web:1"}, nil},
@@ -128,6 +138,27 @@ func TestOnlyImagesInECRNeedRights(t *testing.T) {
 				t.Errorf("%v: wants\n%v, want\n%v", c.images, got, want)
 			}
 		})
+	}
+}
+
+// The first pull through a cache creates the repository and imports the image.
+func TestImagesOfAPullThroughCacheAreImported(t *testing.T) {
+	const registry = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+	cfg := parse(t, "dev", minimal+"pull_through_cache: [docker-hub, mirror/quay]\n")
+	got := importImages(cfg, []string{
+		registry + "/docker-hub/library/redis:7", registry + "/docker-hub2/x:1", registry + "/web:1",
+		registry + "/mirror/quay/x:1", registry + "/mirror/x:1", "quay.io/docker-hub/x:1",
+	})
+	const repository = "arn:aws:ecr:eu-central-1:123456789012:repository/"
+	want := []statement{{
+		sid: "ImportImages", actions: []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"},
+		resources: []string{repository + "docker-hub/library/redis", repository + "mirror/quay/x"},
+	}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("is %v, want %v", got, want)
+	}
+	if none := importImages(parse(t, "dev", minimal), []string{registry + "/docker-hub/x:1"}); none != nil {
+		t.Errorf("without a cache: %v", none)
 	}
 }
 

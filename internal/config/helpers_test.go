@@ -27,6 +27,7 @@ const full = `name: shop
 region: eu-central-1
 account: '123456789012'
 tags: {Team: shop}
+pull_through_cache: [quay]
 state: {backend: s3, bucket: states, region: eu-west-1}
 network: {endpoints: [logs]}
 load_balancer:

@@ -61,4 +61,7 @@ func (c checker) monitoring() {
 func (w warner) monitoring() {
 	w.warn(w.cfg.Production() && len(w.cfg.Monitoring.Emails) == 0, "monitoring.emails",
 		"nobody receives notifications of alarms")
+	w = w.at("monitoring", "prometheus")
+	w.image("image", w.cfg.Monitoring.Prometheus.Image)
+	w.image("config_image", w.cfg.Monitoring.Prometheus.ConfigImage)
 }

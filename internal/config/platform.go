@@ -30,6 +30,9 @@ type Config struct {
 	Protected bool `yaml:"protected"`
 	// tags for every resource, at most 6
 	Tags map[string]string `yaml:"tags"`
+	// prefixes of the account's ECR pull-through cache rules, such as docker-hub, below which tasks may
+	// import images
+	PullThroughCache []string `yaml:"pull_through_cache" allowed:"~cache_prefix"`
 	// retention of every log group
 	LogRetention int `yaml:"log_retention" allowed:"within @retentions days"`
 
@@ -115,6 +118,7 @@ var (
 		`(central|east|north|northeast|northwest|south|southeast|southwest|west)-[1-9]$`)
 	accountID  = form("account", `^[0-9]{12}$`)
 	bucketName = form("bucket", `^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	cacheName  = form("cache_prefix", `^[a-z0-9]+([._/-][a-z0-9]+)*$`)
 	tagText    = regexp.MustCompile(`^[\p{L}\p{N} _.:/=+@-]*$`)
 )
 
@@ -168,6 +172,11 @@ func (c checker) platform() {
 		"want a number of days that CloudWatch Logs supports (%s), have %d",
 		strings.Trim(fmt.Sprint(retentions), "[]"), cfg.LogRetention)
 	c.tags(cfg.Tags)
+	c.each("pull_through_cache", cfg.PullThroughCache, func(c checker, prefix string) {
+		c.want(cacheName.MatchString(prefix) && len(prefix) >= 2 && len(prefix) <= 30, "",
+			"want the prefix of a pull-through cache rule, 2 to 30 characters, such as docker-hub, have %q", prefix)
+	})
+	c.unique("pull_through_cache", cfg.PullThroughCache, "prefix")
 	c.at("state").state(cfg.State)
 }
 

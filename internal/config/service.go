@@ -348,6 +348,43 @@ func (c checker) image(key, image string) {
 		"with network.nat: none, tasks reach no other registry, have %q", c.cfg.Region, image)
 }
 
+// registryImage is an image in ECR: its account, region and repository. The host has one of the
+// forms of ECR: with IPv4, dual-stack, and each with FIPS.
+// https://docs.aws.amazon.com/general/latest/gr/ecr.html
+var registryImage = regexp.MustCompile(
+	`^([0-9]{12})\.dkr(?:\.ecr|-ecr)(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.com|on\.aws)/([^:@]+)`)
+
+// RepositoryOf returns the ARN of an image's repository in ECR, and its name; false if it is in
+// another registry.
+func RepositoryOf(image string) (arn, name string, found bool) {
+	parts := registryImage.FindStringSubmatch(image)
+	if parts == nil {
+		return "", "", false
+	}
+	return "arn:aws:ecr:" + parts[2] + ":" + parts[1] + ":repository/" + parts[3], parts[3], true
+}
+
+// Imported reports whether an image comes through one of the pull-through caches.
+func (c *Config) Imported(image string) bool {
+	_, name, found := RepositoryOf(image)
+	return found && slices.ContainsFunc(c.PullThroughCache, func(prefix string) bool {
+		return strings.HasPrefix(name, prefix+"/")
+	})
+}
+
+// usualPrefixes are those that AWS's documentation suggests for pull-through cache rules.
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache.html
+var usualPrefixes = []string{"docker-hub", "ecr-public", "github", "gitlab", "kubernetes", "quay"}
+
+// image warns of an image that looks as if it came through a cache that the file does not name.
+func (w warner) image(key, image string) {
+	_, name, _ := RepositoryOf(image)
+	prefix, _, _ := strings.Cut(name, "/")
+	w.warn(slices.Contains(usualPrefixes, prefix) && !w.cfg.Imported(image), key,
+		"looks like an image of a pull-through cache, whose first pull ECR denies to the task: "+
+			"list %s in pull_through_cache", prefix)
+}
+
 // size checks the CPU units and the memory of a task.
 func (c checker) size(cpu, memory int) {
 	sizes, known := fargateMemory[cpu]
@@ -373,6 +410,7 @@ func (w warner) service(s Service) {
 		s.HealthCheck.GracePeriod)
 	w.idle(s.UsesDatabase(), "while "+w.full("database")+" is none", "connections", "query_timeout")
 	w.idle(len(s.Secrets) > 0, "without "+w.full("secrets"), "secret_keys")
+	w.image("image", s.Image)
 	w.route(s)
 	w.scaling(s)
 	for name, value := range inOrder(s.Environment) {

@@ -31,6 +31,7 @@ var formats = map[string]string{
 	"tags": "at most 6 keys and values of letters, digits, spaces and `_.:/=+-@`; in any case of " +
 		"letters, no key twice, and none of `Application`, `Environment`, `ManagedBy`, `Name`, " +
 		"`BackupOf`, `MetricsPath`, `MetricsPort`, `ScheduledTime`",
+	"pull_through_cache":            "prefixes of 2 to 30 characters, such as `docker-hub`",
 	"state.bucket":                  "the name of an S3 bucket",
 	"state.region":                  "an AWS region",
 	"network.cidr":                  "a private IPv4 block of /16 to /22, such as `10.0.0.0/16`",
