@@ -45,7 +45,9 @@ func newKeys(s *scope) *Keys {
 	return &Keys{
 		Logs:     newKey(s, keySpec{"logs", "log groups", s.protect()}, logs),
 		Database: newKey(s, keySpec{"database", "the database, its secret and its snapshots", s.keep()}),
-		Secrets:  newKey(s, keySpec{"secrets", "the services' passwords in the database", s.protect()}),
+		Secrets: newKey(s, keySpec{
+			"secrets", "the services' passwords in the database, the database function's environment", s.protect(),
+		}),
 		Services: newKey(s, keySpec{"services", "shell sessions and image repositories", s.protect()}),
 		Alerts:   newKey(s, keySpec{"alerts", "the alerts topic", s.protect()}, alarms, events),
 		Backup:   newKey(s, keySpec{"backup", "the backup bucket and function", s.keep()}),

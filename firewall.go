@@ -73,7 +73,8 @@ func ruleVisibility(name string) *wafv2webacl.Wafv2WebAclRuleVisibilityConfig {
 	}
 }
 
-// newFirewallLog records requests without the headers that carry credentials.
+// newFirewallLog records the requests that a rule blocks or counts, without the headers that carry
+// credentials. The others are in the load balancer's access logs, which cost less.
 func newFirewallLog(s *scope, acl *string) {
 	type (
 		redacted = logging.Wafv2WebAclLoggingConfigurationRedactedFields
@@ -84,9 +85,31 @@ func newFirewallLog(s *scope, acl *string) {
 		&logging.Wafv2WebAclLoggingConfigurationConfig{
 			ResourceArn:           acl,
 			LogDestinationConfigs: &[]*string{logs.Arn()},
+			LoggingFilter:         onlyMatches(),
 			RedactedFields: &[]*redacted{
 				{SingleHeader: &header{Name: jsii.String("authorization")}},
 				{SingleHeader: &header{Name: jsii.String("cookie")}},
 			},
 		})
+}
+
+// onlyMatches keeps the log of requests to which a rule applied one of these actions. The last one
+// is what the log says of rules of a managed group that only count.
+// https://docs.aws.amazon.com/waf/latest/APIReference/API_ActionCondition.html
+func onlyMatches() *logging.Wafv2WebAclLoggingConfigurationLoggingFilter {
+	type (
+		filter    = logging.Wafv2WebAclLoggingConfigurationLoggingFilterFilter
+		condition = logging.Wafv2WebAclLoggingConfigurationLoggingFilterFilterCondition
+		action    = logging.Wafv2WebAclLoggingConfigurationLoggingFilterFilterConditionActionCondition
+	)
+	var actions []*condition
+	for _, name := range []string{"BLOCK", "COUNT", "EXCLUDED_AS_COUNT"} {
+		actions = append(actions, &condition{ActionCondition: &action{Action: jsii.String(name)}})
+	}
+	return &logging.Wafv2WebAclLoggingConfigurationLoggingFilter{
+		DefaultBehavior: jsii.String("DROP"),
+		Filter: &[]*filter{{
+			Behavior: jsii.String("KEEP"), Requirement: jsii.String("MEETS_ANY"), Condition: &actions,
+		}},
+	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"platform/internal/stacktest"
@@ -58,6 +59,18 @@ var firewallPromises = []stacktest.Promise{{
 		Stack: "prod",
 		By:    stacktest.Set(firewallACL, "rule[name=known-bad-inputs].priority", 1.0),
 		Found: firewallACL,
+	}, {
+		Name:  "the firewall logs every request",
+		Stack: "prod",
+		By:    stacktest.Remove(firewallLogging, "logging_filter"),
+		Found: firewallLogging,
+	}, {
+		Name:  "the firewall does not log what its rules only count",
+		Stack: "prod",
+		By: stacktest.Remove(
+			firewallLogging, "logging_filter.filter.condition[action_condition.action=EXCLUDED_AS_COUNT]",
+		),
+		Found: firewallLogging,
 	}},
 }}
 
@@ -86,6 +99,15 @@ func firewallIsConfigured(s stacktest.Stack, v *stacktest.Violations) {
 		for _, header := range []string{"authorization", "cookie"} {
 			v.Want(strings.Contains(redacted, `"`+header+`"`), logging.Address, "logs the header %s", header)
 		}
+		var kept []string
+		for _, c := range logging.Blocks("logging_filter.filter.condition") {
+			kept = append(kept, c.String("action_condition.action"))
+		}
+		v.Want(logging.Is("logging_filter.default_behavior", "DROP") &&
+			logging.Is("logging_filter.filter.behavior", "KEEP") &&
+			logging.Is("logging_filter.filter.requirement", "MEETS_ANY") &&
+			slices.Equal(kept, []string{"BLOCK", "COUNT", "EXCLUDED_AS_COUNT"}),
+			logging.Address, "want the log of requests that a rule blocks or counts, and no other; it keeps %v", kept)
 	}
 }
 

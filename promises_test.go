@@ -46,6 +46,7 @@ func promises() []stacktest.Promise {
 		permissionPromises,
 		keyPromises,
 		encryptionPromises,
+		keyUsePromises,
 		topicPromises,
 		secretPromises,
 		policyPromises,
