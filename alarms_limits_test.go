@@ -49,7 +49,7 @@ var alarmLimitPromises = []stacktest.Promise{{
 		By:    stacktest.Set(tooFewTasksAlarm, "threshold", 3.0),
 		Found: tooFewTasksAlarm,
 	}, {
-		Name:  "the alarm on tasks waits for fewer than none",
+		Name:  "the alarm on tasks has a threshold that no number of tasks is below",
 		Stack: "prod",
 		By:    stacktest.Set(tooFewTasksAlarm, "threshold", 0.0),
 		Found: tooFewTasksAlarm,

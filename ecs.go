@@ -240,8 +240,9 @@ func (svc *Service) alarms() (alarms []alarm) {
 	}, alarm{
 		id:      id + "_memory",
 		runbook: "services.md#service_memory",
-		description: fmt.Sprintf("Tasks of %s have used more than %d%% of their memory for 15 minutes. At 100%%, ECS "+
-			"stops the task. Raise memory in the configuration, or look for a memory leak.", svc.Name, svc.limits.memory),
+		description: fmt.Sprintf("Tasks of %s have used more than %d%% of their memory for 15 minutes. ",
+			svc.Name, svc.limits.memory) +
+			"At 100%, ECS stops the task. Raise memory in the configuration, or look for a memory leak.",
 		namespace: "AWS/ECS", metric: "MemoryUtilization", dimensions: svc.dimensions, statistic: "Average",
 		threshold: float64(svc.limits.memory), period: 300, datapoints: 3, periods: 3, missing: missingIsFine,
 	})

@@ -112,8 +112,8 @@ func (events *Events) alarms() (alarms []alarm) {
 		alarms = append(alarms, alarm{
 			id:      noun + "_undelivered",
 			runbook: "services.md#events_undelivered",
-			description: "EventBridge could not deliver an event to the alerts topic, so that nobody was told of it. See " +
-				"the policies of the topic and of its key, and what happened to the services at that time.",
+			description: "EventBridge could not deliver an event to the alerts topic, so that nobody was told of it. " +
+				"See the policies of the topic and of its key, and what happened to the services at that time.",
 			namespace: "AWS/Events", metric: "FailedInvocations", statistic: "Sum",
 			dimensions: map[string]*string{"RuleName": rule},
 			threshold:  0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,
