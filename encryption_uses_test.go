@@ -16,9 +16,9 @@ var keyUsePromises = []stacktest.Promise{{
 		By:    stacktest.Set("aws_kms_key.secrets_key", "description", "platform-prod: the services' passwords"),
 		Found: "aws_kms_key.secrets_key",
 	}, {
-		Name:  "the description of a key lacks an object in a bucket",
+		Name:  "the description of a key lacks the shell sessions",
 		Stack: "prod",
-		By:    stacktest.Replace("aws_kms_key.services_key", "description", "configuration", "files"),
+		By:    stacktest.Replace("aws_kms_key.services_key", "description", "sessions", "logins"),
 		Found: "aws_kms_key.services_key",
 	}},
 }}
@@ -30,7 +30,6 @@ var encryptedWords = map[string]string{
 	"aws_ecr_repository":        "repositories",
 	"aws_ecs_cluster":           "sessions",
 	"aws_lambda_function":       "function",
-	"aws_s3_object":             "configuration",
 	"aws_secretsmanager_secret": "passwords",
 	"aws_sns_topic":             "topic",
 }

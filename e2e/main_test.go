@@ -20,6 +20,7 @@
 //	                     module are in deployed_<module>_test.go
 //	roles_test.go        checks that services can log in to PostgreSQL and passwords are rotated
 //	inventory_test.go    the names of all resources of an account
+//	calls_test.go        counts the calls that the emulators checked
 //	clients_test.go      the SDK's clients
 //	proxy_test.go        a proxy before the emulator that causes faults, with its own test
 package e2e
@@ -88,7 +89,9 @@ func setUpAndRun(m *testing.M) (code int, err error) {
 			return 0, fmt.Errorf("building %s: %w\n%s", source, err, out)
 		}
 	}
-	return m.Run(), nil
+	code = m.Run()
+	fmt.Print(checked)
+	return code, nil
 }
 
 // environments returns the names of the shipped environments, which have a file in config/.

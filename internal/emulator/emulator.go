@@ -11,7 +11,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -37,8 +37,8 @@ const AccountHeader = "x-moto-account-id"
 const patience = 2 * time.Minute
 
 var (
-	//go:embed gaps.py
-	gaps []byte
+	//go:embed *.py
+	programs embed.FS
 
 	//go:embed requirements.txt
 	requirements []byte
@@ -183,11 +183,14 @@ func (e *Emulator) start(ctx context.Context, o Options) (*Server, error) {
 
 // command is the program that serves, which says its URL on its first line.
 func (e *Emulator) command(o Options, database *postgres.Server) (*exec.Cmd, error) {
-	script := filepath.Join(o.Folder, "gaps.py")
-	if err := os.WriteFile(script, gaps, 0o644); err != nil {
+	folder := filepath.Join(o.Folder, "emulator")
+	if err := os.RemoveAll(folder); err != nil { // of an emulator that ran there before
 		return nil, err
 	}
-	arguments := []string{script}
+	if err := os.CopyFS(folder, programs); err != nil {
+		return nil, err
+	}
+	arguments := []string{filepath.Join(folder, "gaps.py")}
 	if o.Functions != "" {
 		arguments = append(arguments, "--functions", o.Functions)
 	}

@@ -9,6 +9,8 @@ standard input, so that it does not outlive the process that started it; with --
 A gap is a call that moto does not implement; or whose arguments moto does not store, so that terraform sees a difference in
 every plan; or a check of AWS that moto does not make and that the order of the deployment depends on. Each gap has the name of
 the call and a reason; --list prints them. Checks of AWS that are missing here, too, are covered by the tests of the stack.
+
+models.py holds each request against AWS's model of its operation.
 """
 
 import argparse
@@ -23,6 +25,8 @@ import sys
 import threading
 import time
 import uuid
+
+import models
 
 GAPS = []
 
@@ -472,6 +476,8 @@ def _(original, self):
 
 # ---- the server ------------------------------------------------------------------------------------------------------
 
+REPORT = "/emulator/report"
+
 
 def one_at_a_time(application):
     """Serialises requests, because moto's backends are not thread-safe. If a client repeats a call because it lost the response,
@@ -501,6 +507,24 @@ def one_at_a_time(application):
     return serve
 
 
+def checked(application):
+    """Refuses requests that violate AWS's models (models.py), and answers REPORT with what was checked."""
+
+    def serve(environ, start_response):
+        if environ["PATH_INFO"] == REPORT:
+            start_response("200 OK", [("Content-Type", "application/json")])
+            return [json.dumps(models.report()).encode()]
+        if environ["PATH_INFO"].startswith("/moto-api"):
+            return application(environ, start_response)
+        _, refusal = models.examine(environ)
+        if refusal:
+            status, headers, body = refusal
+            start_response(status, headers)
+            return [body]
+        return application(environ, start_response)
+
+    return serve
+
 
 def main():
     global FUNCTIONS
@@ -518,7 +542,8 @@ def main():
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
-    server = make_server("127.0.0.1", 0, one_at_a_time(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    application = checked(one_at_a_time(DomainDispatcherApplication(create_backend_app)))
+    server = make_server("127.0.0.1", 0, application, threaded=True)
     os.environ["MOTO_PORT"] = str(server.server_port)  # moto uses it in URLs
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     print(f"http://127.0.0.1:{server.server_port}", flush=True)

@@ -1,0 +1,46 @@
+package emulator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+)
+
+// Report is what an emulator has checked since its start. Each map has counts.
+type Report struct {
+	// Checked are the calls that were held against AWS's model of their operation, by service.
+	Checked map[string]int
+
+	// Unchecked are what could not be checked because there is no model, by name.
+	Unchecked map[string]int
+
+	// Violations are the calls that were refused because they violate the model.
+	Violations map[string]int
+}
+
+// Report returns what the emulator has checked.
+func (s *Server) Report(ctx context.Context) (*Report, error) {
+	report, err := s.report(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("emulator: report: %w", err)
+	}
+	return report, nil
+}
+
+func (s *Server) report(ctx context.Context) (*Report, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/emulator/report", nil)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("want status 200, have %s", answer.Status)
+	}
+	report := new(Report)
+	return report, json.NewDecoder(answer.Body).Decode(report)
+}
