@@ -97,7 +97,7 @@ type deployed struct {
 // does.
 //
 // Not checked, because moto does not implement it: network traffic, target health and TLS; denied
-// permissions (moto stores policies but does not enforce them); the load balancer's network
+// permissions but those of the functions (internal/emulator/rights.py); the load balancer's network
 // interfaces, and its scheme unless it is internal; the delivery of flow logs; and the effect of
 // PostgreSQL parameters.
 func (s *sandbox) checkDeployment(t *testing.T) {

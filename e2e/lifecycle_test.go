@@ -274,6 +274,7 @@ func runStages(t *testing.T, environment string, stages []stage) {
 		return
 	}
 	within(t, "the destruction", 5*minute, func() string { return s.destroy(t, empty) })
+	within(t, "rights of the functions", minute, func() string { return s.rightsWereUsed(t) })
 }
 
 // nothingToChange reports changes of a plan, of which there should be none.

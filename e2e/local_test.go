@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"platform/internal/emulator"
 )
 
 // TestLocalUpAndDown tests cmd/local, which `make local` runs: it deploys without an AWS account,
@@ -43,6 +45,7 @@ func TestLocalUpAndDown(t *testing.T) {
 		}
 		return summary
 	})
+	callsWereChecked(t, &emulator.Server{URL: server.URL})
 	within(t, "down", minute, func() string {
 		run("down")
 		down = true

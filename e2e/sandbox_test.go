@@ -57,7 +57,7 @@ func newSandbox(t *testing.T, environment string) *sandbox {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.server.Stop)
-	t.Cleanup(func() { s.callsWereChecked(t) })
+	t.Cleanup(func() { callsWereChecked(t, s.server) })
 	s.url = s.server.URL
 	return s
 }

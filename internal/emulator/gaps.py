@@ -10,7 +10,8 @@ A gap is a call that moto does not implement; or whose arguments moto does not s
 every plan; or a check of AWS that moto does not make and that the order of the deployment depends on. Each gap has the name of
 the call and a reason; --list prints them. Checks of AWS that are missing here, too, are covered by the tests of the stack.
 
-models.py holds each request against AWS's model of its operation.
+models.py holds each request against AWS's model of its operation; rights.py evaluates the calls of functions against the
+policies of their roles.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import time
 import uuid
 
 import models
+import rights
 
 GAPS = []
 
@@ -198,7 +200,8 @@ def _(original, self):
 
 # ---- Lambda ----------------------------------------------------------------------------------------------------------
 
-from moto.awslambda.models import LambdaFunction
+from moto.awslambda.exceptions import InvalidParameterValueException, LambdaClientError
+from moto.awslambda.models import LambdaFunction, LambdaStorage
 
 FUNCTION = ("DeadLetterConfig", "KMSKeyArn", "LoggingConfig")
 FUNCTIONS = None  # the folder of the functions' executables, built for this machine
@@ -222,6 +225,8 @@ def _(original, self, updates):
     for name, attribute in (("TracingConfig", "tracing_config"), ("Architectures", "architectures")):
         if name in updates:
             setattr(self, attribute, updates[name])
+    if (updates.get("VpcConfig") or {}).get("SubnetIds"):
+        join_network(self)
     return original(self, updates)
 
 
@@ -234,12 +239,34 @@ def _(_, self, body, request_headers, response_headers):
     program = FUNCTIONS and pathlib.Path(FUNCTIONS, name)
     if not program or not program.is_file():
         raise RuntimeError(f"the emulator has no program for the function {name}")
+    log_group = self.remembered.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{self.function_name}")
+    need, reason = rights.lambda_invokes(self, self.remembered.get("KMSKeyArn"), log_group)
+    if need and need.action.startswith("kms:"):
+        raise LambdaClientError("KMSAccessDeniedException", f"Lambda was unable to decrypt the environment variables. {reason}")
     answer, failed = Runtime(self, body).run(program)
     response_headers["x-amz-executed-version"] = "$LATEST"
     if failed:
         response_headers["x-amz-function-error"] = "Unhandled"
         failed_rotations.update([rotation] if rotation else [])
     return answer
+
+
+def join_network(function):
+    need, _ = rights.lambda_joins_network(function)
+    if need:
+        message = f"The provided execution role does not have permissions to call {need.action.partition(':')[2]} on EC2"
+        raise InvalidParameterValueException(message)
+
+
+@gap(LambdaStorage, "put_function", "lambda CreateFunction", "does not check that the role allows network interfaces")
+def _(original, self, function):
+    original(self, function)
+    if (function.vpc_config or {}).get("SubnetIds"):
+        try:
+            join_network(function)
+        except InvalidParameterValueException:
+            self.del_function(function.function_name)
+            raise
 
 
 class Runtime:
@@ -309,8 +336,9 @@ class Runtime:
     def environment(self, port):
         return {
             **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
-            "AWS_ACCESS_KEY_ID": "emulator",
+            "AWS_ACCESS_KEY_ID": rights.admit(self.function),
             "AWS_SECRET_ACCESS_KEY": "emulator",
+            "AWS_SESSION_TOKEN": "emulator",
             "AWS_REGION": self.function.region,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['MOTO_PORT']}",
@@ -513,17 +541,33 @@ def checked(application):
     def serve(environ, start_response):
         if environ["PATH_INFO"] == REPORT:
             start_response("200 OK", [("Content-Type", "application/json")])
-            return [json.dumps(models.report()).encode()]
+            return [json.dumps({**models.report(), **rights.report()}).encode()]
         if environ["PATH_INFO"].startswith("/moto-api"):
             return application(environ, start_response)
-        _, refusal = models.examine(environ)
+        call, refusal = models.examine(environ)
         if refusal:
-            status, headers, body = refusal
-            start_response(status, headers)
-            return [body]
+            return answer(start_response, refusal)
+        environ["emulator.call"] = call
         return application(environ, start_response)
 
     return serve
+
+
+def allowed(application):
+    """Refuses calls of functions that their roles do not allow (rights.py)."""
+
+    def serve(environ, start_response):
+        call = environ.get("emulator.call")
+        refusal = call and rights.examine(call)
+        return answer(start_response, refusal) if refusal else application(environ, start_response)
+
+    return serve
+
+
+def answer(start_response, refusal):
+    status, headers, body = refusal
+    start_response(status, headers)
+    return [body]
 
 
 def main():
@@ -542,7 +586,7 @@ def main():
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
-    application = checked(one_at_a_time(DomainDispatcherApplication(create_backend_app)))
+    application = checked(one_at_a_time(allowed(DomainDispatcherApplication(create_backend_app))))
     server = make_server("127.0.0.1", 0, application, threaded=True)
     os.environ["MOTO_PORT"] = str(server.server_port)  # moto uses it in URLs
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

@@ -90,7 +90,8 @@ var violations = []struct {
 	},
 	{
 		"unknown", form("rds", "Action=DescribeDBSnapshots&Version=2014-10-31&Colour=blue"),
-		"<Code>ValidationError</Code>", "Value 'blue' at 'colour' failed to satisfy constraint: Member is not a parameter",
+		"<Code>ValidationError</Code>", "Value 'blue' at 'colour' failed to " +
+			"satisfy constraint: Member is not a parameter",
 	},
 	{
 		"unknown in a list", form("rds", "Action=DescribeDBSnapshots&Version=2014-10-31&Filters.Filter.1.Name=a"+
@@ -110,12 +111,14 @@ var violations = []struct {
 	},
 	{
 		"length", form("iam", "Action=GetRole&Version=2010-05-08&RoleName="+strings.Repeat("a", 65)),
-		"<Code>ValidationError</Code>", "at 'roleName' failed to satisfy constraint: Member must have length less than or equal to 64",
+		"<Code>ValidationError</Code>", "at 'roleName' failed to satisfy " +
+			"constraint: Member must have length less than or equal to 64",
 	},
 	{
 		"pattern", form("iam", "Action=GetRole&Version=2010-05-08&RoleName=a+b"),
 		"<Code>ValidationError</Code>",
-		"Value 'a b' at 'roleName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]+",
+		"Value 'a b' at 'roleName' failed to satisfy constraint: " +
+			"Member must satisfy regular expression pattern: [\\w+=,.@-]+",
 	},
 	{
 		"range", form("iam", "Action=ListRoles&Version=2010-05-08&MaxItems=1001"),
@@ -169,7 +172,8 @@ var violations = []struct {
 	{
 		"secret value is not shown", target("secretsmanager", "secretsmanager.PutSecretValue",
 			`{"SecretId": "a", "SecretString": "`+strings.Repeat("x", 65537)+`"}`),
-		`"__type": "ValidationException"`, "Value at 'secretString' failed to satisfy constraint: Member must have length",
+		`"__type": "ValidationException"`, "Value at 'secretString' failed to satisfy " +
+			"constraint: Member must have length",
 	},
 	// rest-json
 	{

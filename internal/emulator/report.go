@@ -17,6 +17,13 @@ type Report struct {
 
 	// Violations are the calls that were refused because they violate the model.
 	Violations map[string]int
+
+	// Granted are the actions that the roles of functions allow, with how many calls used each. A
+	// name has the form "role: Sid: action".
+	Granted map[string]int
+
+	// Denied are the calls of functions that their roles do not allow.
+	Denied map[string]int
 }
 
 // Report returns what the emulator has checked.
