@@ -7,8 +7,9 @@ It listens on a free port of 127.0.0.1 and writes its URL as one line to standar
 standard input, so that it does not outlive the process that started it; with --stay it runs until it is killed.
 
 A gap is a call that moto does not implement; or whose arguments moto does not store, so that terraform sees a difference in
-every plan; or a check of AWS that moto does not make and that the order of the deployment depends on. Each gap has the name of
-the call and a reason; --list prints them. Checks of AWS that are missing here, too, are covered by the tests of the stack.
+every plan; or a check of AWS that moto does not make, if the order of the deployment depends on it or a fault could hide behind
+it. Each gap has the name of the call and a reason; --list prints them. Checks of AWS that are missing here, too, are covered by
+the tests of the stack.
 
 models.py holds each request against AWS's model of its operation; rights.py evaluates the calls of functions against the
 policies of their roles.
@@ -20,6 +21,7 @@ import http.server
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -500,6 +502,128 @@ def _(original, self):
     if "RotationRules" in answer and getattr(self, "rotation_rules", None):
         answer["RotationRules"] = self.rotation_rules
     return answer
+
+
+# ---- what AWS refuses and moto accepts -------------------------------------------------------------------------------
+
+from moto.cloudwatch.exceptions import DashboardInvalidInputError
+from moto.cloudwatch.responses import CloudWatchResponse
+from moto.ec2.responses.security_groups import SecurityGroups
+from moto.ecs.exceptions import EcsClientException
+from moto.elbv2.exceptions import ELBClientError, InvalidConditionValueError
+from moto.elbv2.models import ELBv2Backend
+from moto.kms import kms_backends
+from moto.rds.exceptions import InvalidParameterCombination, KMSKeyNotAccessibleFault
+
+
+def uses_active_definition(original, self):
+    name = self._get_param("taskDefinition")
+    if not name and self._get_param("service"):
+        cluster = self._get_param("cluster", "default").rpartition("/")[2]
+        service = self.ecs_backend.services.get(f"{cluster}:{self._get_param('service').rpartition('/')[2]}")
+        name = service.task_definition if service else None
+    if name and ":" in name and self.ecs_backend.describe_task_definition(name).status == "INACTIVE":
+        raise EcsClientException("TaskDefinition is inactive")
+    return original(self)
+
+
+for method, call in (("create_service", "CreateService"), ("update_service", "UpdateService")):
+    gap(EC2ContainerServiceResponse, method, f"ecs {call}", "accepts a deregistered task definition")(uses_active_definition)
+
+
+def needs_key(original, self):
+    """A snapshot or the backups of an instance can be restored only while their key can be used."""
+    key = self.params.get("KmsKeyId")
+    if self.params.get("DBSnapshotIdentifier"):
+        snapshot = self.backend.database_snapshots.get(self.params["DBSnapshotIdentifier"].rpartition(":")[2])
+        key = snapshot.kms_key_id if snapshot else key
+    elif self.params.get("SourceDBInstanceIdentifier"):
+        source = self.backend.databases.get(self.params["SourceDBInstanceIdentifier"].rpartition(":")[2])
+        key = source.kms_key_id if source else key
+    if key and ":key/" in key:
+        found = kms_backends[self.current_account][self.region].keys.get(key.rpartition("/")[2])
+        if found is None or found.key_state != "Enabled":
+            raise KMSKeyNotAccessibleFault(key)
+    return original(self)
+
+
+for method, call in (
+    ("create_db_instance", "CreateDBInstance"),
+    ("restore_db_instance_from_db_snapshot", "RestoreDBInstanceFromDBSnapshot"),
+    ("restore_db_instance_to_point_in_time", "RestoreDBInstanceToPointInTime"),
+):
+    gap(RDSResponse, method, f"rds {call}", "accepts a key that is disabled or pending deletion")(needs_key)
+
+
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html: PostgreSQL has 12,000 IOPS at least from 400 GiB on.
+@gap(RDSResponse, "modify_db_instance", "rds ModifyDBInstance", "accepts 3,000 IOPS for gp3 storage of 400 GiB or more")
+def _(original, self):
+    size, iops = int(self.params.get("AllocatedStorage") or 0), int(self.params.get("Iops") or 0)
+    instance = self.backend.databases.get(self.params["DBInstanceIdentifier"])
+    kind = self.params.get("StorageType") or getattr(instance, "storage_type", "")
+    if kind == "gp3" and size >= 400 and 0 < iops < 12000:
+        raise InvalidParameterCombination("Invalid iops value for engine and storage type gp3. The minimum is 12000.")
+    return original(self)
+
+
+# Parameters that PostgreSQL reads at its start only.
+STATIC = re.compile(
+    r"shared_preload_libraries|shared_buffers|wal_buffers|wal_level|huge_pages|autovacuum_freeze_max_age|"
+    r"max_(connections|worker_processes|wal_senders|replication_slots|prepared_transactions|locks_per_transaction|"
+    r"files_per_process|pred_locks_per_transaction)|track_(activity_query_size|commit_timestamp)|rds\.logical_replication"
+)
+
+
+@gap(RDSResponse, "modify_db_parameter_group", "rds ModifyDBParameterGroup", "accepts to apply a static parameter at once")
+def _(original, self):
+    for parameter in self.params.get("Parameters") or []:
+        if parameter.get("ApplyMethod") == "immediate" and STATIC.fullmatch(parameter["ParameterName"]):
+            raise InvalidParameterCombination("cannot use immediate apply method for static parameter")
+    return original(self)
+
+
+
+
+@gap(CloudWatchResponse, "put_dashboard", "cloudwatch PutDashboard", "accepts an alarm widget with more than 100 alarms")
+def _(original, self):
+    body = json.loads(self._get_param("DashboardBody"))
+    for widget in body.get("widgets", []):
+        if widget.get("type") == "alarm" and not 1 <= len(widget["properties"].get("alarms", [])) <= 100:
+            raise DashboardInvalidInputError("The dashboard body is invalid: alarms: should have 1 to 100 items")
+    return original(self)
+
+
+@gap(ELBv2Backend, "create_load_balancer", "elasticloadbalancing CreateLoadBalancer", "accepts a name that begins with internal-")
+def _(original, self, name, *args, **kwargs):
+    if name.startswith("internal-"):
+        raise ELBClientError("ValidationError", f"Load balancer name '{name}' cannot begin with 'internal-'")
+    return original(self, name, *args, **kwargs)
+
+
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
+CONDITIONS = {
+    "path-pattern": re.compile(r"[A-Za-z0-9_.$/~\"'@:+&*?-]{1,128}"),
+    "host-header": re.compile(r"[A-Za-z0-9.*?-]*\.[A-Za-z]+"),
+}
+
+
+@gap(ELBv2Backend, "_validate_conditions", "elasticloadbalancing CreateRule", "accepts paths and hosts with any characters")
+def _(original, self, conditions):
+    for condition in conditions:
+        field, allowed_here = condition["Field"], CONDITIONS.get(condition["Field"])
+        config = condition.get("PathPatternConfig") or condition.get("HostHeaderConfig") or condition
+        for value in config.get("Values", []):
+            if allowed_here and not allowed_here.fullmatch(value):
+                raise InvalidConditionValueError(f"The {field} value '{value}' contains an invalid character or is not a name")
+    return original(self, conditions)
+
+
+@gap(SecurityGroups, "create_security_group", "ec2 CreateSecurityGroup", "accepts a name that begins with sg-")
+def _(original, self):
+    name = self._get_param("GroupName")
+    if name.startswith("sg-"):
+        raise EC2ClientError("InvalidParameterValue", f"Value ({name}) for parameter GroupName is invalid. Group names may not be in the format sg-*.")
+    return original(self)
 
 
 # ---- the server ------------------------------------------------------------------------------------------------------
