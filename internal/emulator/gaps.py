@@ -424,9 +424,24 @@ for call, method in (
     gap(RDSBackend, method, f"rds {call}", "restores without the key, or with one that is pending deletion; AWS refuses")(key_is_enabled)
 
 
-@gap(RDSResponse, "describe_db_parameters", "rds DescribeDBParameters", "does not return the source, so the provider treats all parameters as defaults")
+# Values that RDS itself sets, by the major version of PostgreSQL. A parameter that is set to such a value remains RDS's, with the
+# apply method that it had: https://github.com/hashicorp/terraform-provider-aws/issues/39252
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/PostgreSQL.Concepts.General.SSL.html
+SYSTEM = {"rds.force_ssl": lambda version: "1" if version >= 15 else "0"}
+
+
+@gap(RDSResponse, "describe_db_parameters", "rds DescribeDBParameters", "does not return the source, nor the apply method of RDS's values")
 def _(original, self):
-    return ActionResult({"Parameters": [{**p, "Source": "user"} for p in original(self).result["Parameters"]]})
+    name, parameters = self.params["DBParameterGroupName"], []
+    version = int(self.backend.db_parameter_groups[name].family.removeprefix("postgres"))
+    for parameter in original(self).result["Parameters"]:
+        system = SYSTEM.get(parameter["ParameterName"])
+        if system and parameter["ParameterValue"] == system(version):
+            parameters.append({**parameter, "Source": "system", "ApplyMethod": "pending-reboot"})
+        else:
+            parameters.append({**parameter, "Source": "user"})
+    wanted = self.params.get("Source")
+    return ActionResult({"Parameters": [p for p in parameters if wanted in (None, p["Source"])]})
 
 
 @gap(MasterUserSecret, "_generate_secret_string", "rds CreateDBInstance", "has the same credentials for all instances; here those of one PostgreSQL server for all instances")

@@ -126,6 +126,18 @@ func database(c *conversation) {
 		"cannot use immediate apply method for static parameter")
 	c.send("static parameter", parameter("shared_preload_libraries", "pg_stat_statements", "pending-reboot"), "")
 	c.send("dynamic parameter", parameter("log_lock_waits", "1", "immediate"), "")
+	c.send("RDS's own value", parameter("rds.force_ssl", "1", "immediate"), "")
+	all := c.send("parameters", rds("DescribeDBParameters", "DBParameterGroupName=p"), "")
+	for _, want := range []string{
+		"<ParameterName>log_lock_waits</ParameterName><ParameterValue>1</ParameterValue><Source>user</Source>" +
+			"<ApplyMethod>immediate</ApplyMethod>",
+		"<ParameterName>rds.force_ssl</ParameterName><ParameterValue>1</ParameterValue><Source>system</Source>" +
+			"<ApplyMethod>pending-reboot</ApplyMethod>",
+	} {
+		if !strings.Contains(all, want) {
+			c.Errorf("want %s in %s", want, all)
+		}
+	}
 }
 
 // dashboardOfAlarms is about a widget.
