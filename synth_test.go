@@ -444,7 +444,7 @@ func TestProgramSaysWhatIsWrongAndWritesNothing(t *testing.T) {
 			},
 			want: "config/dev.yaml:1:1: nam: unknown key, did you mean name? want one of " +
 				"account, backup, database, load_balancer, log_retention, " +
-				"monitoring, name, network, profile, protected, region, services, state, tags\n" +
+				"monitoring, name, network, profile, protected, pull_through_cache, region, services, state, tags\n" +
 				"config/dev.yaml:1:1: name: is required: the application's name, such as shop\n" +
 				"config/dev.yaml:3:1: log_retention: want a whole number, have 1,5\n" +
 				"config/dev.yaml:4:1: protected: want true or false, have no\n",
