@@ -110,7 +110,8 @@ type userSecrets struct {
 }
 
 // newUserSecrets declares the services' secrets. The secret of a service that is removed is deleted
-// after everything that depends on it has changed, so after the call that takes its login away.
+// after everything that depends on it has changed, so after the call that takes its login away. If
+// that call fails, the secret stays; the next deployment deletes it while it calls again.
 func newUserSecrets(s *scope) userSecrets {
 	secrets := userSecrets{arns: map[string]*string{}}
 	for _, name := range s.cfg.DatabaseServices() {

@@ -39,18 +39,24 @@ func newSmallSandbox(t *testing.T, patch string) (*sandbox, *proxy) {
 	t.Helper()
 	s := newSandbox(t, "dev")
 	s.synthesise(t, patched(s.shipped(t), document(t, patch)))
+	s.rewrite(t, func(stack map[string]any) map[string]any { return cutDown(stack, networkAndLoadBalancer) })
+	return s, newProxy(t, s)
+}
+
+// rewrite changes the synthesised stack.
+func (s *sandbox) rewrite(t *testing.T, change func(stack map[string]any) map[string]any) {
+	t.Helper()
 	path := filepath.Join(s.stack, "cdk.tf.json")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text, err = json.MarshalIndent(cutDown(parse(t, text), networkAndLoadBalancer), "", "  "); err != nil {
+	if text, err = json.MarshalIndent(change(parse(t, text)), "", "  "); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return s, newProxy(t, s)
 }
 
 // networkAndLoadBalancer matches the resources of the network and the load balancer that no

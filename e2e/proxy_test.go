@@ -83,6 +83,10 @@ const (
 	droppedAfter  = "answer lost"
 	refused       = "refused"
 	expired       = "expired token"
+
+	// Not errors of AWS: a function fails, or succeeds without being called.
+	failedFunction   = "function failed"
+	answeredFunction = "function not called"
 )
 
 // injectFaults causes faults in a share of the calls. The fault of the nth call of an action
@@ -93,14 +97,18 @@ func (p *proxy) injectFaults(seed uint64, share float64) {
 	p.seed, p.share = seed, share
 }
 
-// refusal is an error for all calls of an action.
+// refusal is an error for the calls of an action.
 type refusal struct {
 	fault           string
 	service, action string // empty: any
+	about           string // part of the call's text; empty: any
+	times           int    // how many calls; 0: all
 }
 
 // refuse denies an action with AWS's error for a missing permission.
-func (p *proxy) refuse(service, action string) { p.set(refusal{refused, service, action}) }
+func (p *proxy) refuse(service, action string) {
+	p.set(refusal{fault: refused, service: service, action: action})
+}
 
 // expire denies all calls with AWS's error for an expired token.
 func (p *proxy) expire() { p.set(refusal{fault: expired}) }
@@ -238,8 +246,14 @@ func (p *proxy) chooseFault(c call) (fault string) {
 			p.faults[fault]++
 		}
 	}()
-	for _, r := range p.refusals {
-		if (r.service == "" || r.service == c.service) && (r.action == "" || r.action == c.action) {
+	for i, r := range p.refusals {
+		if (r.service == "" || r.service == c.service) && (r.action == "" || r.action == c.action) &&
+			strings.Contains(c.text, r.about) {
+			if r.times == 1 {
+				p.refusals = slices.Delete(slices.Clone(p.refusals), i, i+1)
+			} else if r.times > 1 {
+				p.refusals[i].times--
+			}
 			return r.fault
 		}
 	}
@@ -298,7 +312,7 @@ type call struct {
 	// protocol is AWS's protocol for errors: ec2, query, json, s3 or rest.
 	protocol string
 
-	// text distinguishes calls of an action: its form, or its path.
+	// text distinguishes calls of an action: its form, its JSON, or its path.
 	text string
 }
 
@@ -323,6 +337,7 @@ func callOf(r *http.Request) (call, error) {
 	switch target := r.Header.Get("X-Amz-Target"); {
 	case target != "":
 		c.protocol, c.action = "json", target[strings.LastIndexByte(target, '.')+1:]
+		c.text = string(body)
 	case strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
@@ -371,6 +386,10 @@ func (c call) repeatable() bool {
 
 // refuse responds with an error in the format of the AWS service.
 func (c call) refuse(w http.ResponseWriter, fault string) {
+	if fault == failedFunction || fault == answeredFunction {
+		c.answerInvocation(w, fault == failedFunction)
+		return
+	}
 	e := c.error(fault)
 	switch c.protocol {
 	case "ec2":
@@ -394,6 +413,18 @@ func (c call) refuse(w http.ResponseWriter, fault string) {
 		w.WriteHeader(e.status)
 		fmt.Fprintf(w, `{"__type": %q, "message": %q}`, e.code, e.message)
 	}
+}
+
+// answerInvocation responds as Lambda does for a function that failed, or succeeded.
+func (c call) answerInvocation(w http.ResponseWriter, failed bool) {
+	body := "{}"
+	if failed {
+		w.Header().Set("X-Amz-Function-Error", "Unhandled")
+		body = `{"errorMessage": "the database does not answer", "errorType": "errorString"}`
+	}
+	w.Header().Set("X-Amz-Executed-Version", "$LATEST")
+	w.WriteHeader(http.StatusOK)
+	fmt.Fprint(w, body)
 }
 
 type awsError struct {
@@ -500,7 +531,7 @@ func TestProxyReturnsErrorsInEveryProtocol(t *testing.T) {
 					return strings.Contains(strings.ToLower(err.Error()), "expired")
 				},
 			} {
-				p.set(refusal{fault, service, action})
+				p.set(refusal{fault: fault, service: service, action: action})
 				err := c.make()
 				var api smithy.APIError
 				if err == nil || !is(err) || fault != droppedBefore && !errors.As(err, &api) {

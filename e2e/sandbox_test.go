@@ -39,6 +39,9 @@ type sandbox struct {
 	// url is the endpoint for AWS: the emulator, or a proxy before it.
 	url string
 
+	// endpoint is a file with the URL that functions use for AWS; it does not exist at first.
+	endpoint string
+
 	server *emulator.Server
 }
 
@@ -47,11 +50,13 @@ type sandbox struct {
 func newSandbox(t *testing.T, environment string) *sandbox {
 	t.Helper()
 	s := &sandbox{environment: environment, folder: copyProject(t, environment)}
+	s.endpoint = filepath.Join(s.folder, "endpoint")
 	var err error
 	s.server, err = moto.Start(alive, emulator.Options{
 		Folder:    s.folder,
 		Account:   emulator.Account,
 		Functions: functions,
+		Endpoint:  s.endpoint,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -102,6 +102,10 @@ type Options struct {
 	// program backup runs for functions whose names end in -backup. Without it, invocations fail.
 	Functions string
 
+	// Endpoint is a file with the URL that functions use for AWS, read at each invocation. If the
+	// file does not exist, they use the emulator's. Tests put a proxy there.
+	Endpoint string
+
 	// Stay keeps the emulator running after the process that started it has ended.
 	Stay bool
 }
@@ -193,6 +197,9 @@ func (e *Emulator) command(o Options, database *postgres.Server) (*exec.Cmd, err
 	arguments := []string{filepath.Join(folder, "gaps.py")}
 	if o.Functions != "" {
 		arguments = append(arguments, "--functions", o.Functions)
+	}
+	if o.Endpoint != "" {
+		arguments = append(arguments, "--endpoint", o.Endpoint)
 	}
 	if o.Stay {
 		arguments = append(arguments, "--stay")

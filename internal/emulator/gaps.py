@@ -1,6 +1,6 @@
 """The emulator: moto 5.2.1, extended by what this platform needs.
 
-    python gaps.py [--stay] [--functions FOLDER]
+    python gaps.py [--stay] [--functions FOLDER [--endpoint FILE]]
     python gaps.py --list
 
 It listens on a free port of 127.0.0.1 and writes its URL as one line to standard output. It ends at the end of its
@@ -207,6 +207,7 @@ from moto.awslambda.models import LambdaFunction, LambdaStorage
 
 FUNCTION = ("DeadLetterConfig", "KMSKeyArn", "LoggingConfig")
 FUNCTIONS = None  # the folder of the functions' executables, built for this machine
+ENDPOINT = None  # a file with the URL that functions use in place of the emulator's, if it exists: a test's proxy
 
 
 @gap(LambdaFunction, "__init__", "lambda CreateFunction", "does not store " + ", ".join(FUNCTION))
@@ -269,6 +270,11 @@ def _(original, self, function):
         except InvalidParameterValueException:
             self.del_function(function.function_name)
             raise
+
+
+def endpoint():
+    file = ENDPOINT and pathlib.Path(ENDPOINT)
+    return file.read_text() if file and file.exists() else f"http://127.0.0.1:{os.environ['MOTO_PORT']}"
 
 
 class Runtime:
@@ -343,7 +349,7 @@ class Runtime:
             "AWS_SESSION_TOKEN": "emulator",
             "AWS_REGION": self.function.region,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{os.environ['MOTO_PORT']}",
+            "AWS_ENDPOINT_URL": endpoint(),
             "NO_PROXY": "127.0.0.1",
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}",
             "AWS_LAMBDA_FUNCTION_NAME": self.function.function_name,
@@ -710,17 +716,18 @@ def answer(start_response, refusal):
 
 
 def main():
-    global FUNCTIONS
+    global FUNCTIONS, ENDPOINT
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--stay", action="store_true", help="keep running after the end of standard input")
     arguments.add_argument("--functions", help="folder of the programs of the Lambda functions")
+    arguments.add_argument("--endpoint", help="file with the URL that the functions use, if it exists")
     arguments.add_argument("--list", action="store_true", help="print the gaps")
     options = arguments.parse_args()
     if options.list:
         for call, why in GAPS:
             print(f"{call}: {why}")
         return
-    FUNCTIONS = options.functions
+    FUNCTIONS, ENDPOINT = options.functions, options.endpoint
 
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
