@@ -53,6 +53,22 @@ func TestContainersVariablesAreSortedAndTheLastWins(t *testing.T) {
 	}
 }
 
+// The configuration is checked before there is a task definition, so the check assumes its size.
+func TestTaskDefinitionsHaveTheSizeThatTheCheckAssumes(t *testing.T) {
+	for name, c := range everyConfig(1) {
+		cfg := parse(t, c.environment, c.config)
+		definitions := synth(t, cfg, placeholder(t))["resource"].(tree)["aws_ecs_task_definition"].(tree)
+		for service, svc := range cfg.Services {
+			definition := definitions["service_"+service+"_task_definition"].(tree)
+			size := len(definition["container_definitions"].(string))
+			// References are shorter or longer than what Terraform puts in their place.
+			if assumed := svc.DefinitionSize(); assumed < size+500 || assumed > size+3500 {
+				t.Errorf("%s: the definition of %s has %d bytes, the check assumes %d", name, service, size, assumed)
+			}
+		}
+	}
+}
+
 func TestContainerListensOnceOnAPort(t *testing.T) {
 	c := newContainer("web", "quay.io/x/y:1", containerLog{"log", "eu-central-1"})
 	for _, port := range []int{8080, 9090, 8080} {

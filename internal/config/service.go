@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding/json"
 	"math"
 	"regexp"
 	"slices"
@@ -215,6 +216,43 @@ func (c checker) service(s Service) {
 	c.at("health_check").healthCheck(s.HealthCheck)
 	c.at("metrics").metrics(s)
 	c.scaling(s)
+	c.want(s.DefinitionSize() <= definitionLimit, "", "want a task definition of at most %d bytes, AWS's limit, "+
+		"have about %d: shorten environment, secrets or command", definitionLimit, s.DefinitionSize())
+}
+
+// definitionLimit is AWS's limit on the size of a task definition in bytes.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
+const definitionLimit = 64 << 10
+
+// DefinitionSize returns the size of the service's task definition in bytes, or a little more.
+func (s Service) DefinitionSize() int {
+	const platforms, certificates = 2800, 7300 // what the platform itself writes, and for a database
+	size := platforms
+	if s.UsesDatabase() {
+		size += certificates
+	}
+	variable := len(`{"name":"","value":""},`)
+	for name, value := range s.Environment {
+		size += variable + len(name) + inJSON(value)
+	}
+	for name, reference := range s.Secrets {
+		size += variable + len("From") + len(name) + inJSON(reference)
+	}
+	for _, argument := range slices.Concat(s.Command, s.HealthCheck.Command) {
+		size += len(`"",`) + inJSON(argument)
+	}
+	return size
+}
+
+// inJSON returns the length of a text in JSON, without its quotes, in which AWS's limit counts.
+func inJSON(text string) int {
+	var out strings.Builder
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(text); err != nil {
+		return len(text)
+	}
+	return out.Len() - len("\"\"\n")
 }
 
 func (c checker) environment(s Service) {

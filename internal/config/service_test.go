@@ -1,7 +1,9 @@
 package config
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -68,4 +70,18 @@ func TestHealthCheckCommandHasTheFormOfECS(t *testing.T) {
 			t.Errorf("%q: is %q, want %q", c.command, got, c.want)
 		}
 	}
+}
+
+func TestTaskDefinitionsSizeIsLimited(t *testing.T) {
+	t.Parallel()
+	variables := func(n int) string {
+		text := minimal + "services:\n  web:\n    environment:\n"
+		for i := range n {
+			text += fmt.Sprintf("      V%d: '%s'\n", i, strings.Repeat("x", 1000))
+		}
+		return text
+	}
+	wantProblems(t, variables(50))
+	wantProblems(t, variables(58), "4:3: services.web: want a task definition of at most 65536 bytes, AWS's limit, "+
+		"have about 69598: shorten environment, secrets or command")
 }
