@@ -104,6 +104,11 @@ func (m memorySizes) String() string {
 // https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-release-calendar.html
 var postgresVersions = list("versions", "14", "15", "16", "17", "18")
 
+// standardSupport has the end of RDS's standard support of the versions that reach it first. RDS
+// enrolls an instance in Extended Support by default, and charges for it from then on.
+// https://docs.aws.amazon.com/AmazonRDS/latest/PostgreSQLReleaseNotes/postgresql-release-calendar.html
+var standardSupport = map[string]string{"14": "February 2027"}
+
 // DatabaseWords are invalid as the name of a database and, except for postgres, of its user. RDS
 // rejects its own names and the words that PostgreSQL reserves in any of these versions.
 // https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html

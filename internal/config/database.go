@@ -239,6 +239,12 @@ func (w warner) database() {
 		"certificate_image")
 	w.connections(services)
 	w.rotationWindow(d)
+	w.version(d.Version)
+	for name, restore := range inOrder(d.Restores) {
+		if restore.Version != d.Version { // which has its warning already
+			w.at("restores", name).version(restore.Version)
+		}
+	}
 	w.warn(classMissing(d.InstanceClass, w.cfg.Region), "instance_class",
 		"RDS did not offer all of this family in %s when the lists of this program were made: "+
 			"the deployment fails unless it does now", w.cfg.Region)
@@ -259,4 +265,11 @@ func (w warner) connections(services []string) {
 	w.warn(limit > 0 && wanted > limit, "instance_class",
 		"allows about %d connections, but the services may open %d during a rotation: twice the sum of "+
 			"services.<name>.connections, because each service has two users", limit, wanted)
+}
+
+// version warns of a version whose standard support ends.
+func (w warner) version(version string) {
+	end, ends := standardSupport[version]
+	w.warn(ends, "version", "RDS ends its standard support of PostgreSQL %s in %s and then charges for Extended "+
+		"Support, by vCPU and hour; want a later version", version, end)
 }
