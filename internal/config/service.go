@@ -194,6 +194,26 @@ func (c checker) services() {
 		c.at(name).service(s)
 	}
 	c.routes(services)
+	size := c.cfg.usersPolicySize()
+	c.want(size <= policyLimit, "", "want fewer services with a database: the policy of the database function names "+
+		"each of them, and IAM allows %d characters, have about %d", policyLimit, size)
+}
+
+// policyLimit is IAM's limit on the characters of a role's inline policies.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+const policyLimit = 10_240
+
+// usersPolicySize returns the characters of the policy of the database function, or a few more. It
+// names the secret and the ECS service of each service with a database.
+func (c *Config) usersPolicySize() int {
+	const platforms = 2200
+	const arns = `"arn:aws:secretsmanager::123456789012:secret:/database/-AbCdEf",` +
+		`"arn:aws:ecs::123456789012:service//",`
+	size := platforms
+	for _, name := range c.DatabaseServices() {
+		size += len(arns) + 2*(len(c.Region)+len(c.Stack())+len(name))
+	}
+	return size
 }
 
 func (c checker) service(s Service) {
@@ -431,7 +451,20 @@ func (c checker) size(cpu, memory int) {
 		"want %s with %s %d, have %d", sizes, c.full("cpu"), cpu, memory)
 }
 
+// ruleQuota is the default quota of rules in a security group, for each direction.
+// https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
+const ruleQuota = 60
+
 func (w warner) services() {
+	routed, scraped := 0, 0
+	for _, s := range w.cfg.Services {
+		routed += map[bool]int{true: 1}[s.Routed()]
+		scraped += map[bool]int{true: 1}[s.Metrics.Enabled]
+	}
+	// Besides, the database function is let in, and tasks of Prometheus out to HTTPS and to endpoints.
+	most := max(routed, scraped+2, len(w.cfg.DatabaseServices())+1)
+	w.warn(most > ruleQuota, "services", "need a security group with %d rules, and AWS allows %d by default: "+
+		"request a higher quota (L-0EA8095F) first", most, ruleQuota)
 	for name, s := range inOrder(w.cfg.Services) {
 		w.at("services", name).service(s)
 	}
