@@ -457,8 +457,10 @@ def compiled(pattern):
             # In Java, "[" within a class begins another class; the models escape it if they mean the character.
             if part == "[" and inside:
                 raise re.error("a class within a class")
+            # There, "-" after a class such as \w is the character.
+            literal = part == "-" and inside and parts[-1] in (r"\w", r"\d", r"\s")
             inside = part == "[" or inside and part != "]"
-            parts.append(part)
+            parts.append(r"\-" if literal else part)
         return re.compile("".join(parts), re.S)
     except re.error:
         not_understood.add(pattern)
