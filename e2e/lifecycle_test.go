@@ -335,8 +335,9 @@ func (s *sandbox) destroyIsRejected(t *testing.T) string {
 	if err == nil {
 		t.Fatal("a protected environment was destroyed")
 	}
-	if !strings.Contains(out, "Instance cannot be destroyed") ||
-		!strings.Contains(out, "has lifecycle.prevent_destroy set") {
+	message := strings.Join(strings.Fields(strings.ReplaceAll(out, "│", " ")), " ") // is wrapped at 80 columns
+	if !strings.Contains(message, "Instance cannot be destroyed") ||
+		!strings.Contains(message, "has lifecycle.prevent_destroy set") {
 		t.Errorf("the error message is not clear:\n%s", tail(out, 40))
 	}
 	compareInventories(t, "the rejected destruction", before, s.inventory(t))

@@ -67,6 +67,28 @@ func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 		t.Errorf("the restored database has the key %s and is %s", *restored.KmsKeyId, *restored.DBInstanceStatus)
 	}
 	must(c.s3.GetObject(alive, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("dump")}))(t)
+	within(t, "a destruction that RDS would refuse", minute, func() string { return s.snapshotIsTaken(t, c) })
+}
+
+// snapshotIsTaken checks that cmd/destroy refuses, and changes nothing, if a snapshot with the name
+// of the next final snapshot exists: RDS would refuse too, but after the services are destroyed.
+func (s *sandbox) snapshotIsTaken(t *testing.T, c *clients) string {
+	t.Helper()
+	out, err := s.terraform(t, "state", "show", "-no-color", "aws_db_instance.database")
+	name := regexp.MustCompile(`final_snapshot_identifier\s+= "([^"]+)"`).FindStringSubmatch(out)
+	if err != nil || name == nil {
+		t.Fatalf("the state has no name of a final snapshot: %v\n%s", err, out)
+	}
+	must(c.rds.CreateDBSnapshot(alive, &rds.CreateDBSnapshotInput{
+		DBInstanceIdentifier: aws.String("platform-prod"), DBSnapshotIdentifier: &name[1],
+	}))(t)
+	before := s.inventory(t)
+	out, err = s.run(t, destroyer, "cdktf.out", "--auto-approve")
+	if err == nil || !strings.Contains(out, "its final snapshot "+name[1]+" exists already") {
+		t.Errorf("want a refusal because of the snapshot, have %v\n%s", err, tail(out, 40))
+	}
+	compareInventories(t, "the rejected destruction", before, s.inventory(t))
+	return "nothing changed"
 }
 
 // finalSnapshot returns the one that the database has left.
@@ -87,15 +109,16 @@ func (s *sandbox) finalSnapshot(t *testing.T, c *clients) rdstypes.DBSnapshot {
 // AWS does. Otherwise this test would prove nothing.
 func restoreNeedsKey(t *testing.T, c *clients, snapshot rdstypes.DBSnapshot) {
 	t.Helper()
-	must(c.kms.ScheduleKeyDeletion(alive, &kms.ScheduleKeyDeletionInput{KeyId: snapshot.KmsKeyId}))(t)
+	_, id, _ := strings.Cut(*snapshot.KmsKeyId, "/") // the emulator accepts no ARN here
+	must(c.kms.ScheduleKeyDeletion(alive, &kms.ScheduleKeyDeletionInput{KeyId: &id}))(t)
 	_, err := c.rds.RestoreDBInstanceFromDBSnapshot(alive, &rds.RestoreDBInstanceFromDBSnapshotInput{
 		DBInstanceIdentifier: aws.String("without-key"), DBSnapshotIdentifier: snapshot.DBSnapshotIdentifier,
 	})
 	if err == nil || !strings.Contains(err.Error(), "KMSKeyNotAccessibleFault") {
 		t.Errorf("a restore without its key: want KMSKeyNotAccessibleFault, have %v", err)
 	}
-	must(c.kms.CancelKeyDeletion(alive, &kms.CancelKeyDeletionInput{KeyId: snapshot.KmsKeyId}))(t)
-	must(c.kms.EnableKey(alive, &kms.EnableKeyInput{KeyId: snapshot.KmsKeyId}))(t)
+	must(c.kms.CancelKeyDeletion(alive, &kms.CancelKeyDeletionInput{KeyId: &id}))(t)
+	must(c.kms.EnableKey(alive, &kms.EnableKeyInput{KeyId: &id}))(t)
 }
 
 // destructionNeedsDeployment checks that cmd/destroy refuses, and changes nothing, while the state

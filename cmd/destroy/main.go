@@ -20,6 +20,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/rds"
+	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	tfjson "github.com/hashicorp/terraform-json"
@@ -58,6 +60,11 @@ func run(ctx context.Context, args []string) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, snapshot := range plan.Snapshots {
+		if err := nameIsFree(ctx, stack.Region(), snapshot); err != nil {
+			return err
+		}
 	}
 	if plan.Destroyed > 0 {
 		fmt.Print(announcement(name, plan))
@@ -187,6 +194,43 @@ func isEmpty(ctx context.Context, region, bucket string) (bool, error) {
 	return len(versions.Versions)+len(versions.DeleteMarkers) == 0, nil
 }
 
+// nameIsFree refuses if an earlier instance has left a snapshot of that name already, as after a
+// destruction that was interrupted and undone: RDS would refuse to delete the instance, after the
+// services are gone. An instance that is being deleted has taken the snapshot itself.
+func nameIsFree(ctx context.Context, region string, snapshot teardown.Snapshot) error {
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region))
+	if err != nil {
+		return err
+	}
+	client := rds.NewFromConfig(cfg)
+	instances, err := client.DescribeDBInstances(ctx,
+		&rds.DescribeDBInstancesInput{DBInstanceIdentifier: &snapshot.Instance})
+	if _, missing := errors.AsType[*rdstypes.DBInstanceNotFoundFault](err); missing {
+		return nil
+	}
+	if err != nil || aws.ToString(instances.DBInstances[0].DBInstanceStatus) == "deleting" {
+		return err
+	}
+	pages := rds.NewDescribeDBSnapshotsPaginator(client,
+		&rds.DescribeDBSnapshotsInput{DBInstanceIdentifier: &snapshot.Instance})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, existing := range page.DBSnapshots {
+			if aws.ToString(existing.DBSnapshotIdentifier) != snapshot.Name {
+				continue
+			}
+			_, id, _ := strings.Cut(snapshot.Address, ".")
+			return fmt.Errorf("%s: its final snapshot %s exists already, of an earlier instance: taint "+
+				"terraform_data.%s_final_snapshot and run make deploy, which gives it another name, then make destroy",
+				snapshot.Address, snapshot.Name, id)
+		}
+	}
+	return nil
+}
+
 func announcement(name string, plan *teardown.Plan) string {
 	if len(plan.Kept)+len(plan.Snapshots) == 0 {
 		return fmt.Sprintf("\nThis destroys the stack %s. Nothing stays.\n\n", name)
@@ -214,7 +258,7 @@ func list(plan *teardown.Plan) string {
 		fmt.Fprintf(&lines, "  %s: %s\n", kept.Address, kept.Name)
 	}
 	for _, snapshot := range plan.Snapshots {
-		fmt.Fprintf(&lines, "  final snapshot: %s, and automated backups until they expire\n", snapshot)
+		fmt.Fprintf(&lines, "  final snapshot: %s, and automated backups until they expire\n", snapshot.Name)
 	}
 	return lines.String()
 }

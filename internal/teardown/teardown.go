@@ -85,7 +85,14 @@ type Plan struct {
 	Destroyed     int    // number of resources
 
 	Kept      []Kept
-	Snapshots []string // identifiers of the final snapshots
+	Snapshots []Snapshot
+}
+
+// Snapshot is the final snapshot that deleting an instance takes.
+type Snapshot struct {
+	Address  string // of the instance
+	Instance string // identifier
+	Name     string
 }
 
 // Kept is a resource that stays.
@@ -114,7 +121,9 @@ func (s *Stack) Plan(state *tfjson.State, isEmpty func(bucket string) (bool, err
 	for _, address := range slices.Sorted(maps.Keys(deployed)) {
 		attributes := deployed[address]
 		if attributes["skip_final_snapshot"] == false {
-			p.Snapshots = append(p.Snapshots, fmt.Sprint(attributes["final_snapshot_identifier"]))
+			p.Snapshots = append(p.Snapshots, Snapshot{
+				address, fmt.Sprint(attributes["identifier"]), fmt.Sprint(attributes["final_snapshot_identifier"]),
+			})
 		}
 		switch {
 		case !kept[address]:

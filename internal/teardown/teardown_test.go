@@ -55,7 +55,7 @@ func deployed(t *testing.T, s *Stack, different map[string]map[string]any) *tfjs
 	for _, address := range slices.Sorted(maps.Keys(s.resources)) {
 		attributes := maps.Clone(s.resources[address])
 		attributes["arn"], attributes["bucket"] = "arn:"+address, "name-of-"+address
-		attributes["final_snapshot_identifier"] = "shop-prod-final-1"
+		attributes["identifier"], attributes["final_snapshot_identifier"] = "shop-prod", "shop-prod-final-1"
 		maps.Copy(attributes, different[address])
 		state.Values.RootModule.Resources = append(state.Values.RootModule.Resources,
 			&tfjson.StateResource{Address: address, Mode: tfjson.ManagedResourceMode, AttributeValues: attributes})
@@ -114,8 +114,9 @@ func TestWhatBackupsNeedStays(t *testing.T) {
 			if want := len(s.resources) - len(c.want) + 1; plan.Destroyed != want {
 				t.Errorf("destroys %d resources, want %d", plan.Destroyed, want)
 			}
-			if !slices.Equal(plan.Snapshots, []string{"shop-prod-final-1"}) {
-				t.Errorf("snapshots are %v", plan.Snapshots)
+			snapshot := Snapshot{"aws_db_instance.database", "shop-prod", "shop-prod-final-1"}
+			if !slices.Equal(plan.Snapshots, []Snapshot{snapshot}) {
+				t.Errorf("want the snapshot %v, have %v", snapshot, plan.Snapshots)
 			}
 			text := string(plan.Configuration)
 			for _, part := range []string{`"output"`, `"depends_on"`} {
