@@ -326,6 +326,21 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 	}
 }
 
+// ECS gives a task its service's tags when it starts: only a new task definition starts tasks.
+func TestAnotherPlaceOfMetricsIsANewTaskDefinition(t *testing.T) {
+	const with = "name: shop\nregion: eu-central-1\nservices: {web: {metrics: {enabled: true, port: 9090, path: %s}}}\n"
+	before := synth(t, parse(t, "dev", fmt.Sprintf(with, "/metrics")), placeholder(t))
+	after := synth(t, parse(t, "dev", fmt.Sprintf(with, "/other")), placeholder(t))
+	_, _, changed := compare(before, after)
+	want := []string{
+		"aws_ecs_service.service_web_service", // its tags
+		"aws_ecs_task_definition.service_web_task_definition",
+	}
+	if !slices.Equal(changed, want) {
+		t.Errorf("changes %v, want %v", changed, want)
+	}
+}
+
 // A single NAT gateway is in the zone that the file names first: a zone that is added behind
 // it, whatever its letter, leaves it there.
 func TestAZoneAddedBeforeTheOthersTouchesNoneOfTheirs(t *testing.T) {
