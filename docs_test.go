@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -84,5 +85,34 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 	if lines := strings.Count(string(text), "\n"); lines > 150 {
 		t.Errorf("README.md has %d lines, want at most 150: move details to docs/", lines)
+	}
+}
+
+// README.md and docs/costs.md count what the goldens have.
+func TestCountsInTheDocumentationAreThoseOfTheGoldens(t *testing.T) {
+	t.Parallel()
+	resources, alarms := "| resources |", "| CloudWatch alarms |"
+	for _, environment := range []string{"dev", "prod"} {
+		list, err := os.ReadFile("testdata/" + environment + ".addresses")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addresses := strings.Fields(string(list))
+		kinds := map[string]int{}
+		for _, address := range addresses {
+			kind, _, _ := strings.Cut(address, ".")
+			kinds[kind]++
+		}
+		resources += fmt.Sprintf(" %d of %d types |", len(addresses), len(kinds))
+		alarms += fmt.Sprintf(" %d |", kinds["aws_cloudwatch_metric_alarm"])
+	}
+	for page, row := range map[string]string{"README.md": resources, "docs/costs.md": alarms} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), row) {
+			t.Errorf("%s: want the row %s", page, row)
+		}
 	}
 }
