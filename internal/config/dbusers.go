@@ -26,7 +26,8 @@ func (c *Config) DatabaseUsers() string {
 	return string(text)
 }
 
-// environmentLimit is how many bytes the variables of a Lambda function may have.
+// environmentLimit is how many bytes the variables of a Lambda function may have. Services reach it
+// before the function's policy, which names two ARNs for each, has the 10,240 characters of IAM.
 // https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 const environmentLimit = 4096
 

@@ -194,26 +194,6 @@ func (c checker) services() {
 		c.at(name).service(s)
 	}
 	c.routes(services)
-	size := c.cfg.usersPolicySize()
-	c.want(size <= policyLimit, "", "want fewer services with a database: the policy of the database function names "+
-		"each of them, and IAM allows %d characters, have about %d", policyLimit, size)
-}
-
-// policyLimit is IAM's limit on the characters of a role's inline policies.
-// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-const policyLimit = 10_240
-
-// usersPolicySize returns the characters of the policy of the database function, or a few more. It
-// names the secret and the ECS service of each service with a database.
-func (c *Config) usersPolicySize() int {
-	const platforms = 2200
-	const arns = `"arn:aws:secretsmanager::123456789012:secret:/database/-AbCdEf",` +
-		`"arn:aws:ecs::123456789012:service//",`
-	size := platforms
-	for _, name := range c.DatabaseServices() {
-		size += len(arns) + 2*(len(c.Region)+len(c.Stack())+len(name))
-	}
-	return size
 }
 
 func (c checker) service(s Service) {
