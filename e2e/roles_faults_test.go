@@ -92,6 +92,34 @@ func TestNextDeploymentRepeatsAFailedCallOfTheDatabaseFunction(t *testing.T) {
 	})
 }
 
+// IAM knows a new permission everywhere only after some seconds. The function waits for it.
+func TestDatabaseFunctionWaitsForItsPermissions(t *testing.T) {
+	t.Parallel()
+	s, p, synthesise := newUsersSandbox(t)
+	if err := os.WriteFile(s.endpoint, []byte(s.url), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	synthesise("{}")
+	within(t, "the first deployment", 4*minute, func() string { return summaryOf(t, s.deploy(t)) })
+	synthesise(withReader)
+	within(t, "the permission for the new secret is refused twice", 2*minute, func() string {
+		twice := refusal{fault: refused, service: "secretsmanager", about: "/database/reader", times: 2}
+		get, put := twice, twice
+		get.action, put.action = "GetSecretValue", "PutSecretValue"
+		p.set(get, put)
+		summary := summaryOf(t, s.deploy(t))
+		if err := s.execute(s.login(t, "reader"), "SELECT 1"); err != nil {
+			t.Errorf("the new service cannot log in: %v", err)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.faults[refused] < 2 {
+			t.Errorf("%d calls were refused, want at least 2", p.faults[refused])
+		}
+		return summary
+	})
+}
+
 // The commands of docs/runbooks/database.md for a rotation that failed.
 func TestStuckRotationHasAWayOut(t *testing.T) {
 	t.Parallel()
