@@ -120,6 +120,82 @@ func TestDatabaseFunctionWaitsForItsPermissions(t *testing.T) {
 	})
 }
 
+// A stack that was deployed before the users moved to the function's environment is taken over by a
+// deployment that replaces the call of the function only.
+func TestEarlierStackIsTakenOver(t *testing.T) {
+	t.Parallel()
+	s, p, synthesise := newUsersSandbox(t)
+	p.set(refusal{fault: answeredFunction, service: "lambda", action: usersCall}) // an earlier function
+	synthesise("{}")
+	s.rewrite(t, func(stack map[string]any) map[string]any { return cutDown(earlierUsers(stack), usersInvocation) })
+	within(t, "the earlier stack", 4*minute, func() string { return summaryOf(t, s.deploy(t)) })
+	// What the earlier function did, before the rotation was declared.
+	secret := `{"username": "service_web_a", "password": "it is another one after the next rotation"}`
+	must(s.secrets(t).PutSecretValue(alive, &secretsmanager.PutSecretValueInput{
+		SecretId: s.secretOf("web"), SecretString: &secret,
+	}))(t)
+	synthesise("{}")
+	s.rewrite(t, earlierUsers)
+	within(t, "its rotation", minute, func() string { return summaryOf(t, s.deploy(t)) })
+	synthesise("{}")
+	within(t, "the take-over", 2*minute, func() string {
+		// Terraform deletes the earlier call before it updates the function: the earlier function is
+		// called a last time, and succeeds.
+		p.set(refusal{fault: answeredFunction, service: "lambda", action: usersCall, times: 1})
+		have := changes(s.plan(t))
+		for _, change := range have {
+			if replaces := !strings.HasPrefix(change, "~ ") && !strings.HasPrefix(change, "+ "); replaces &&
+				change != "± aws_lambda_invocation.database_roles" {
+				t.Errorf("the take-over replaces or deletes: %s", change)
+			}
+		}
+		for _, want := range []string{
+			"± aws_lambda_invocation.database_roles",
+			"~ aws_secretsmanager_secret_rotation.service_web_database_rotation",
+			"+ aws_scheduler_schedule.database_schedule",
+		} {
+			if !slices.Contains(have, want) {
+				t.Errorf("the take-over has the changes %q, want %s", have, want)
+			}
+		}
+		summary := summaryOf(t, s.deploy(t))
+		user := s.login(t, "web")
+		if user.Name != "service_web_a" || !strings.HasPrefix(user.Password, "it is another one") {
+			t.Errorf("the take-over changed the user of web to %s, or its password: no rotation was due", user.Name)
+		}
+		if err := s.execute(user, "SELECT 1"); err != nil {
+			t.Errorf("web cannot log in: %v", err)
+		}
+		return summary
+	})
+	within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
+}
+
+// usersInvocation matches the call of the database function.
+var usersInvocation = regexp.MustCompile(`^aws_lambda_invocation\.database_roles$`)
+
+// earlierUsers makes of a stack what it was before the users moved to the function's environment.
+func earlierUsers(stack map[string]any) map[string]any {
+	stack = cutDown(stack, regexp.MustCompile(`^aws_secretsmanager_secret_rotation\.`))
+	resources := stack["resource"].(map[string]any)
+	only := func(kind, id string) map[string]any { return resources[kind].(map[string]any)[id].(map[string]any) }
+	call := only("aws_lambda_invocation", "database_roles")
+	call["lifecycle_scope"] = "CRUD"
+	call["input"] = `{"action":"roles","revision":"1","services":{"web":{"level":"owner",` +
+		`"secret":"${aws_secretsmanager_secret.service_web_database_secret.arn}",` +
+		`"connections":20,"statement_timeout":60000}}}`
+	delete(call, "depends_on")
+	delete(only("aws_secretsmanager_secret", "service_web_database_secret"), "lifecycle")
+	only("aws_secretsmanager_secret_rotation", "service_web_database_rotation")["rotation_rules"] =
+		map[string]any{"automatically_after_days": 30}
+	environment := only("aws_lambda_function", "database_function")["environment"].(map[string]any)
+	variables := environment["variables"].(map[string]any)
+	for _, name := range []string{"SERVICES", "SECRET_PREFIX", "ROTATION_DAYS", "METRIC_NAMESPACE"} {
+		delete(variables, name)
+	}
+	return stack
+}
+
 // The commands of docs/runbooks/database.md for a rotation that failed.
 func TestStuckRotationHasAWayOut(t *testing.T) {
 	t.Parallel()
