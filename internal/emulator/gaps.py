@@ -466,6 +466,24 @@ def _(original, self, subnet_name, *args, **kwargs):
     return group
 
 
+# ---- Route 53 --------------------------------------------------------------------------------------------------------
+
+from moto.route53.models import Route53Backend
+
+
+@gap(Route53Backend, "change_resource_record_sets", "route53 ChangeResourceRecordSets", "refuses to create a record again that was deleted")
+def _(original, self, zoneid, change_list):
+    deleted = [copy.deepcopy(c["ResourceRecordSet"]) for c in change_list if c["Action"] == "DELETE"]
+    answer = original(self, zoneid, change_list)
+    changes = self.get_hosted_zone(zoneid).rr_changes
+    for record in deleted:
+        for change in list(changes):
+            other = change["ResourceRecordSet"]
+            if (other["Name"].strip("."), other["Type"]) == (record["Name"].strip("."), record["Type"]):
+                changes.remove(change)
+    return answer
+
+
 # ---- S3 --------------------------------------------------------------------------------------------------------------
 
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
