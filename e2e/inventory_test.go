@@ -507,6 +507,7 @@ var partOf = map[string]string{
 	"aws_default_security_group":                         "aws_security_group",
 	"aws_ecr_lifecycle_policy":                           "aws_ecr_repository",
 	"aws_ecs_cluster_capacity_providers":                 "aws_ecs_cluster",
+	"aws_ecs_task_definition":                            "aws_ecs_cluster", // stays on purpose: see listECS
 	"aws_lambda_function_event_invoke_config":            "aws_lambda_function",
 	"aws_lambda_invocation":                              "aws_lambda_function",
 	"aws_lambda_permission":                              "aws_lambda_function",
