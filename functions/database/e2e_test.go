@@ -300,7 +300,7 @@ var shortLimits = limits{
 	pause:    200 * time.Millisecond,
 	rights:   2 * time.Second,
 	handOver: 3 * time.Second,
-	lock:     500 * time.Millisecond,
+	lock:     defaultLimits.lock,
 }
 
 // step invokes the function for one step of the rotation of the secret of web.
@@ -441,7 +441,6 @@ func (h *fixture) manualChangesAreReverted() {
 		"ALTER ROLE service_api_b CREATEROLE",
 		"ALTER ROLE service_web_a RESET ALL",
 		"ALTER ROLE service_api_a SET role = 'platform_write'",
-		"ALTER ROLE service_api_a SET search_path = 'elsewhere'",
 		"ALTER ROLE service_api_b IN DATABASE app SET role = 'service_api_b'",
 		"COMMENT ON ROLE service_web_b IS NULL",
 		"COMMENT ON ROLE service_web IS NULL",

@@ -91,7 +91,11 @@ type result struct {
 	Disabled  []string `json:"disabled"`  // users of removed services, which can no longer log in
 	InUse     []string `json:"in_use"`    // objects in use, whose owner is corrected by a later run
 	Kept      []string `json:"kept"`      // objects that stay with the master user
-	Problems  []string `json:"problems"`  // what this function has no right to correct
+	Problems  []string `json:"problems"`  // what this function cannot correct
+
+	// failed is an error about objects that could not be handed over for another reason than their
+	// use. It fails the daily call, so that somebody looks, and no deployment.
+	failed error
 }
 
 const mostListed = 100
@@ -116,7 +120,9 @@ func (r result) listed() result {
 // handle serves one invocation. An error fails it: Terraform then fails the deployment and calls
 // again in the next one, Lambda repeats a scheduled call, and Secrets Manager tries again later.
 func (f *function) handle(ctx context.Context, payload json.RawMessage) (result, error) {
-	out, err := f.serve(ctx, payload)
+	work, cancel := f.work(ctx)
+	defer cancel()
+	out, err := f.serve(work, payload)
 	out = out.listed()
 	if err != nil {
 		f.log.ErrorContext(ctx, "failed", "error", err)
@@ -141,7 +147,7 @@ func (f *function) serve(ctx context.Context, payload json.RawMessage) (result, 
 	}
 	out, err := f.putRight(ctx)
 	if e.Action == actionDaily {
-		err = errors.Join(err, f.reportRotations(ctx))
+		err = errors.Join(err, out.failed, f.reportRotations(ctx))
 	}
 	return out, err
 }
@@ -164,7 +170,7 @@ func parseEvent(payload []byte) (event, error) {
 func (f *function) putRight(ctx context.Context) (result, error) {
 	var out result
 	err := f.persist(ctx, func() error { return f.putRightOnce(ctx, &out) })
-	f.tell(ctx, out)
+	f.tell(ctx, out.listed())
 	if err != nil {
 		return out, err
 	}
@@ -180,11 +186,16 @@ func (f *function) putRightOnce(ctx context.Context, out *result) error {
 	}
 	defer master.close(ctx)
 	// What an attempt finds replaces what the attempt before it found.
-	out.InUse, out.Kept, out.Problems = nil, nil, nil
+	out.InUse, out.Kept, out.Problems, out.failed = nil, nil, nil, nil
+	irreplaceable, err := f.replaceRoles(ctx, master.services)
+	if err != nil {
+		return err
+	}
 	refused, err := f.putRolesRight(ctx, master.services, out)
 	if err != nil {
 		return err
 	}
+	refused = errors.Join(irreplaceable, refused)
 	noPassword := f.givePasswords(ctx, master.services, out)
 	if passes(noPassword) {
 		return noPassword
@@ -204,7 +215,7 @@ func (f *function) tell(ctx context.Context, out result) {
 		{slog.LevelWarn, "service is removed: its user can no longer log in; its objects stay", out.Disabled},
 		{slog.LevelWarn, "in use: its owner is corrected by a later run", out.InUse},
 		{slog.LevelInfo, "stays with the master user", out.Kept},
-		{slog.LevelWarn, "this function has no right to correct this", out.Problems},
+		{slog.LevelWarn, "this function cannot correct this", out.Problems},
 	} {
 		for _, what := range list.contents {
 			f.log.Log(ctx, list.level, list.message, "what", what)

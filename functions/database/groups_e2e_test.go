@@ -3,12 +3,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"platform/internal/postgres"
 )
 
 // rotateFully rotates the password of web.
@@ -164,13 +168,157 @@ func rolesOfTheVersionBeforeAreTakenOver(t *testing.T, major int) {
 		h.admin("DROP OWNED BY service_" + name)
 		h.admin("DROP ROLE service_" + name)
 	}
+	h.master("ALTER ROLE service_job_a SET search_path = 'elsewhere'") // people could set that, and still can
+	h.admin("CREATE SCHEMA elsewhere")
+	h.admin("GRANT USAGE ON SCHEMA elsewhere TO service_job_a")
 	web, job := h.service("web"), h.service("job")
-	if done := h.run(); len(done.Passwords) > 0 || len(done.Changed) == 0 {
+	done := h.run()
+	if len(done.Passwords) > 0 || len(done.Changed) == 0 {
 		t.Errorf("%+v", done)
 	}
+	if len(done.Problems) != 1 || !strings.Contains(done.Problems[0], "schema elsewhere: a grant or policy names "+
+		"service_job_a, which the service does not work as: use service_job") {
+		t.Errorf("grants to a user: %q", done.Problems)
+	}
+	h.admin("REVOKE USAGE ON SCHEMA elsewhere FROM service_job_a")
+	if path := h.query(h.service("job"), "SHOW search_path"); path[0] != "elsewhere" {
+		t.Errorf("search_path: %q", path)
+	}
 	h.do(web, "CREATE TABLE made (id int)")
-	h.do(job, "INSERT INTO made VALUES (1)")
+	h.do(job, "INSERT INTO public.made VALUES (1)")
 	h.nothingToDo()
+}
+
+// People create roles too, and may choose names like those of the platform.
+func TestRolesOfPeopleAreLeftAlone(t *testing.T) { onEachMajor(t, rolesOfPeopleAreLeftAlone) }
+
+func rolesOfPeopleAreLeftAlone(t *testing.T, major int) {
+	h := newFixture(t, major)
+	h.set("web", "owner")
+	h.run()
+	names := []string{"alice", "service_report", "service_etl_a", "platform_bi"}
+	var sessions []*pgx.Conn
+	for _, name := range names {
+		h.master("CREATE ROLE " + name + " LOGIN PASSWORD 'x'")
+		h.master("GRANT platform_read TO " + name)
+		conn, err := h.postgres.Connect(t.Context(), postgres.User{Name: name, Password: "x"}, "app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sessions = append(sessions, conn)
+	}
+	for _, level := range []string{"write", "owner"} {
+		h.set("web", level)
+		h.run()
+		h.nothingToDo()
+	}
+	for i, conn := range sessions {
+		h.do(conn, "SELECT 1")
+		have := h.admin("SELECT rolcanlogin AND pg_has_role(oid, 'platform_read', 'member') AND " +
+			"shobj_description(oid, 'pg_authid') IS NULL FROM pg_roles WHERE rolname = '" + names[i] + "'")
+		if have[0] != "true" {
+			t.Errorf("%s was changed", names[i])
+		}
+	}
+	h.set("report", "read")
+	if _, err := h.function.handle(t.Context(), deployment); err == nil ||
+		!strings.Contains(err.Error(), "role service_report exists and was not created by the platform") {
+		t.Errorf("a service whose role is a person's: %v", err)
+	}
+}
+
+// While a role is replaced, its service works on. What it creates must not be lost.
+func TestReplacedRoleLosesNothing(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, postgres.DefaultMajor)
+	h.set("web", "owner")
+	h.set("job", "write")
+	h.run()
+	h.do(h.service("web"), "CREATE SCHEMA extra")
+	h.do(h.service("web"), "GRANT CREATE, USAGE ON SCHEMA extra TO service_job")
+	h.master("REVOKE platform_write FROM service_job")
+	h.admin("GRANT platform_write TO service_job")
+	job := h.service("job")
+	created := 0
+	h.function.tracer = beforeStatement{"DROP OWNED", func() {
+		if _, err := job.Exec(t.Context(), "CREATE TABLE extra.late (id int)"); err == nil {
+			created++
+		}
+	}}
+	h.set("job", "read")
+	h.run()
+	h.function.tracer = nil
+	if found := h.admin("SELECT count(*) FROM pg_class WHERE relname = 'late'"); found[0] != fmt.Sprint(created) {
+		t.Errorf("%d tables were created while the role was replaced, %s are left", created, found[0])
+	}
+	h.ended(job)
+	if state := h.try(h.service("job"), "CREATE TABLE more (id int)"); state != "42501" {
+		t.Errorf("a reader creates a table: %q", state)
+	}
+}
+
+// beforeStatement calls do before a statement.
+type beforeStatement struct {
+	begins string
+	do     func()
+}
+
+func (b beforeStatement) TraceQueryStart(
+	ctx context.Context, _ *pgx.Conn, data pgx.TraceQueryStartData,
+) context.Context {
+	if strings.HasPrefix(data.SQL, b.begins) {
+		b.do()
+	}
+	return ctx
+}
+
+func (beforeStatement) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// What cannot be revoked, or not replaced, does not keep the function from anything else.
+func TestOneRightThatCannotBeTakenStopsNothingElse(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, postgres.DefaultMajor)
+	h.set("web", "owner")
+	h.set("job", "write")
+	h.run()
+	h.admin("GRANT pg_monitor TO service_job_a")
+	h.master("REVOKE platform_write FROM service_job")
+	h.admin("GRANT platform_write TO service_job")
+	h.admin("CREATE DATABASE other")
+	h.admin("GRANT CREATE ON DATABASE other TO service_job") // so that the role cannot be dropped
+	h.set("web", "read")
+	h.set("job", "read")
+	h.set("late", "write")
+	_, err := h.function.handle(t.Context(), deployment)
+	for _, want := range []string{`REVOKE "pg_monitor" FROM "service_job_a"`, "role service_job cannot be replaced"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want %q in %v", want, err)
+		}
+	}
+	h.service("late")
+	if state := h.try(h.service("web"), "CREATE TABLE more (id int)"); state != "42501" {
+		t.Errorf("web keeps its level: %q", state)
+	}
+}
+
+// From PostgreSQL 16 on, a membership can lack what it is for.
+func TestOptionsOfMembershipsAreCorrected(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, postgres.DefaultMajor)
+	h.set("web", "write")
+	h.run()
+	for _, damage := range []string{
+		"GRANT platform_write TO service_web WITH INHERIT FALSE", "GRANT service_web TO service_web_a WITH SET FALSE",
+	} {
+		h.master(damage)
+		if done := h.run(); len(done.Changed) != 1 {
+			t.Errorf("%s: changed %q", damage, done.Changed)
+		}
+		if have := h.query(h.service("web"), "SELECT current_user::text"); have[0] != "service_web" {
+			t.Errorf("%s: works as %s", damage, have[0])
+		}
+		h.nothingToDo()
+	}
 }
 
 // pg_upgrade from a version before 16 makes a superuser grant all memberships, and the master user

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +20,9 @@ import (
 //     earlier versions created it, or one that runs SET ROLE NONE.
 //   - What a service's role owns gets platform_owner, if owner is the service's level.
 //
-// Each object has a transaction of its own, and waits only a moment for whoever uses it: whoever waits
-// for a table makes all wait who come later. What is in use is tried again for some time, and then
-// by a later run: that is no error. What else stays with the master user is reported.
+// Each object has a transaction of its own, which waits only briefly for other sessions: a session
+// that waits for a table blocks all later ones. What is in use is tried again for some time, and then
+// by a later run: that is no error. Objects that stay with the master user are reported.
 func (f *function) handOver(ctx context.Context, conn *pgx.Conn, out *result) error {
 	if _, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = '%dms'", f.limits.lock.Milliseconds())); err != nil {
 		return err
@@ -42,6 +43,9 @@ func (f *function) handOver(ctx context.Context, conn *pgx.Conn, out *result) er
 	out.Changed = append(out.Changed, h.changed...)
 	out.Kept = append(out.Kept, kept...)
 	out.Problems = append(out.Problems, h.failed...)
+	if len(h.failed) > 0 {
+		out.failed = fmt.Errorf("%d objects cannot be handed over: %s", len(h.failed), h.failed[0])
+	}
 	for _, o := range h.todo {
 		out.InUse = append(out.InUse, o.description)
 	}
@@ -85,11 +89,11 @@ func (h *handOver) try(ctx context.Context) error {
 			if o.moves {
 				h.changed = append(h.changed, "owner of "+o.description)
 			}
-		case state == "55P03" || state == "40P01": // lock not available, deadlock
-			h.todo = append(h.todo, o)
+		case state == "55P03", state[:min(2, len(state))] == "40", state == "XX000":
+			h.todo = append(h.todo, o) // no lock; a deadlock or another conflict with somebody's change
 		case state == "" || state[:2] == "57": // the connection broke, or the server stops
 			return err
-		case state[:2] == "42" && state != "42501": // it was dropped or renamed meanwhile
+		case slices.Contains([]string{"42704", "42P01", "42883", "3F000"}, state): // it was dropped meanwhile
 		default:
 			h.failed = append(h.failed, fmt.Sprintf("%s: %v", o.description, err))
 		}
@@ -106,29 +110,41 @@ type owned struct {
 	serial                                            bool // a sequence that belongs to a column
 }
 
+// mostObjects is how many objects are handed over in one run, so that neither memory nor time of the
+// invocation depends on the size of the database.
+const mostObjects = 10_000
+
 // misplaced returns the objects to hand over, and what stays with the master user.
 //
 // pg_shdepend names all objects of a role, whatever their kind. What belongs to an extension stays
-// with it. An identity's sequence and a range's multirange go with what they belong to.
+// with it. An identity's sequence and a range's multirange change owner with the object they belong
+// to.
 func (f *function) misplaced(ctx context.Context, conn *pgx.Conn) (todo []object, kept []string, err error) {
 	var master string
 	if err := conn.QueryRow(ctx, "SELECT current_user").Scan(&master); err != nil {
 		return nil, nil, err
 	}
+	owners, err := f.wrongOwners(ctx, conn)
+	if err != nil {
+		return nil, nil, err
+	}
 	rows, err := conn.Query(ctx, `
-		SELECT d.classid::regclass::text, i.type, coalesce(i.schema, ''), i.identity, o.rolname,
+		SELECT d.classid::regclass::text, i.type, coalesce(i.schema, ''), i.identity, d.rolname,
 			coalesce(pg_describe_object(d.classid, d.objid, 0), i.identity),
 			d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_depend a WHERE a.classid = d.classid
 				AND a.objid = d.objid AND a.deptype = 'a' AND a.refclassid = 'pg_class'::regclass AND a.refobjsubid > 0)
-		FROM pg_shdepend d JOIN pg_roles o ON o.oid = d.refobjid, pg_identify_object(d.classid, d.objid, 0) i
-		WHERE d.deptype = 'o' AND d.refclassid = 'pg_authid'::regclass
-			AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-			AND (o.rolname = current_user
-				OR o.rolname ~ '^service_' AND shobj_description(o.oid, 'pg_authid') LIKE $1)
-			AND i.identity IS NOT NULL AND coalesce(i.schema, '') !~ '^pg_temp' -- NULL: dropped a moment ago
+		FROM (SELECT * FROM pg_shdepend JOIN pg_roles o ON o.oid = refobjid
+			WHERE deptype = 'o' AND refclassid = 'pg_authid'::regclass
+				AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+				AND (o.rolname = current_user OR o.rolname = ANY($1))) d,
+			pg_identify_object(d.classid, d.objid, 0) i
+		WHERE i.identity IS NOT NULL -- NULL: dropped a moment ago
+			AND (d.rolname = ANY($1) OR coalesce(i.schema, 'public') = 'public')
+			AND coalesce(i.schema, '') !~ '^pg_temp'
 			AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid
 				AND e.objsubid = 0 AND e.deptype IN ('e', 'i'))
-		ORDER BY i.type <> 'schema', 1, 3, 4`, mark+"%") // a table's new owner needs rights in its schema
+		ORDER BY i.type = 'large object', i.type <> 'schema', 1, 3, 4
+		LIMIT $2`, owners, mostObjects) // a table's new owner needs rights in its schema
 	if err != nil {
 		return nil, nil, err
 	}
@@ -145,6 +161,21 @@ func (f *function) misplaced(ctx context.Context, conn *pgx.Conn) (todo []object
 		}
 	}
 	return todo, kept, err
+}
+
+// wrongOwners returns the roles of services that should own nothing: their users, and the role of a
+// service whose level is owner.
+func (f *function) wrongOwners(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	rows, err := conn.Query(ctx, `SELECT rolname FROM pg_roles
+		WHERE rolname ~ '^service_' AND shobj_description(oid, 'pg_authid') LIKE $1`, mark+"%")
+	if err != nil {
+		return nil, err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return slices.DeleteFunc(names, func(name string) bool {
+		level := f.settings.services[strings.TrimPrefix(name, groupRole(""))].Level
+		return !user.MatchString(name) && level != "owner"
+	}), err
 }
 
 // handedOver has the kinds of objects that can be given to another role, as pg_identify_object names
@@ -200,7 +231,8 @@ func (o owned) reported() bool {
 }
 
 // handOver returns the statements that give an object to another role. A sequence that belongs to a
-// column goes with the table, except for its rights. Functions and types have PUBLIC's rights.
+// column goes with the table, except for its rights. Functions and types need no grant, because
+// PUBLIC has rights on them by default.
 func (o owned) handOver(target string) object {
 	noun := handedOver[o.kind]
 	read, write := quoted(levelRole("read")), quoted(levelRole("write"))

@@ -11,6 +11,7 @@
 //
 //	roles.go      roles, memberships and rights in PostgreSQL
 //	rights.go     what the statements of roles.go cannot ensure, and drift that they do not see
+//	replace.go    roles whose memberships the master user cannot revoke
 //	handover.go   objects that belong to the master user or to a service's user get their right owner
 //	passwords.go  users log in with the password in their secret
 //	rotation.go   Secrets Manager's rotation protocol

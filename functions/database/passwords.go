@@ -57,8 +57,8 @@ func (f *function) givePassword(ctx context.Context, conn *pgx.Conn, service str
 	return v.Username, nil
 }
 
-// setPassword gives a user its password. PostgreSQL gets what it would make of it (see
-// scramVerifier).
+// setPassword gives a user its password. PostgreSQL gets the verifier that it would compute from the
+// password (see scramVerifier).
 func setPassword(ctx context.Context, conn *pgx.Conn, c credentials) error {
 	verifier, err := scramVerifier(c.Password, newSalt())
 	if err != nil {

@@ -17,9 +17,9 @@ type limits struct {
 	reserve  time.Duration // of the invocation's time, kept to end with an error instead of a time-out
 	total    time.Duration // if the invocation's context has no deadline
 	pause    time.Duration // at most, between two attempts
-	rights   time.Duration // IAM needs to make a new right known everywhere
+	rights   time.Duration // that IAM may take to apply a new permission everywhere
 	handOver time.Duration // for all objects that are in use
-	lock     time.Duration // an object that is in use is waited for, which makes its next users wait too
+	lock     time.Duration // that an object in use is waited for; meanwhile its next users wait too
 }
 
 // A failover of RDS takes 60 to 120 seconds
@@ -42,19 +42,33 @@ func (f *function) persist(ctx context.Context, do func() error) error {
 }
 
 // permitted calls do, a call of AWS, until a right that was granted a moment ago is known
-// everywhere.
+// everywhere. All calls of an invocation together wait for that a minute.
 func (f *function) permitted(ctx context.Context, do func() error) error {
-	end := time.Now().Add(f.limits.rights)
-	if last := f.end(ctx); last.Before(end) {
-		end = last
+	end, ok := ctx.Value(rightsKnown{}).(time.Time)
+	if !ok {
+		end = time.Now().Add(f.limits.rights)
 	}
 	return f.repeat(ctx, end, denied, do)
 }
 
-// end returns when an invocation has to give up.
+// rightsKnown is the key of the time at which every right is known everywhere.
+type rightsKnown struct{}
+
+// work returns the context of an invocation's work, which ends while there is still time for an
+// error, the log and the metrics.
+func (f *function) work(ctx context.Context) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(f.limits.total)
+	if deadline, ok := ctx.Deadline(); ok {
+		end = deadline.Add(-f.limits.reserve)
+	}
+	ctx = context.WithValue(ctx, rightsKnown{}, time.Now().Add(f.limits.rights))
+	return context.WithDeadline(ctx, end)
+}
+
+// end returns when the work has to give up.
 func (f *function) end(ctx context.Context) time.Time {
 	if deadline, ok := ctx.Deadline(); ok {
-		return deadline.Add(-f.limits.reserve)
+		return deadline
 	}
 	return time.Now().Add(f.limits.total)
 }
@@ -100,7 +114,7 @@ func passes(err error) bool {
 		return errors.As(err, new(passing)) || errors.As(err, new(*pgconn.ConnectError)) || lost(err)
 	case state == "57P01", state == "57P02", state == "57P03": // shutting down, crashed, starting
 		return true
-	case state == "53300": // too many connections
+	case state == "53300", state == "55P03": // too many connections; somebody else has a lock
 		return true
 	case state[:2] == "08", state[:2] == "40": // connection exceptions; serialization failures and deadlocks
 		return true

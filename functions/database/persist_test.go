@@ -49,6 +49,19 @@ func TestErrorsThatPassAreTriedAgain(t *testing.T) {
 	}
 }
 
+// PostgreSQL refuses a session before it has verified the password, if the whole server is full.
+func TestFullServerProvesNoPassword(t *testing.T) {
+	for routine, proves := range map[string]bool{
+		"InitializeSessionUserId": true, "InitPostgres": true, "CheckMyDatabase": true,
+		"InitProcess": false, "ProcessStartupPacket": false, "BackendInitialize": false,
+	} {
+		err := fmt.Errorf("x: %w", &pgconn.PgError{Code: "53300", Routine: routine})
+		if full(err) != proves || !passes(err) {
+			t.Errorf("%s: proves a password: %t, want %t", routine, full(err), proves)
+		}
+	}
+}
+
 // denying refuses its first calls, as AWS does until a new right is known everywhere.
 type denying struct{ left, calls int }
 
@@ -147,6 +160,8 @@ func TestFunctionGivesUpBeforeItsTimeIsOver(t *testing.T) {
 		defer cancel()
 		f := &function{limits: defaultLimits, log: slog.New(slog.DiscardHandler)}
 		begun := time.Now()
+		ctx, cancel = f.work(ctx)
+		defer cancel()
 		err := f.persist(ctx, func() error { return io.EOF })
 		took := time.Since(begun)
 		if !errors.Is(err, io.EOF) || took < 4*time.Minute || took > 5*time.Minute-f.limits.reserve {

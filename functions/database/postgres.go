@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ func (f *function) connect(ctx context.Context, c credentials, database string) 
 	if !roots.AppendCertsFromPEM(f.settings.roots) {
 		return nil, errors.New("no certificate among those of RDS")
 	}
-	// For what is not set below. Of the environment's PG variables, none has an effect.
+	// Defaults for what is not set below. The PG variables of the environment have no effect.
 	config, err := pgx.ParseConfig("sslmode=disable")
 	if err != nil {
 		return nil, err
@@ -180,11 +181,12 @@ func sqlState(err error) string {
 func refused(err error) bool { return strings.HasPrefix(sqlState(err), "28") }
 
 // full tells whether a user has as many sessions as it may have, or only reserved ones are left.
-// PostgreSQL counts those after it has verified the password; only InitProcess, where the server
-// has no process left, comes before.
+// These functions of PostgreSQL count them, after it has verified the password. Others refuse a
+// session before, when the whole server is full.
 func full(err error) bool {
 	answer, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && answer.Code == "53300" && answer.Routine != "InitProcess"
+	return ok && answer.Code == "53300" && slices.Contains(
+		[]string{"InitializeSessionUserId", "InitPostgres", "CheckMyDatabase"}, answer.Routine)
 }
 
 // lost tells whether the connection to the server broke.

@@ -25,6 +25,9 @@ func (r *roles) allowed(m membership) bool {
 	if m.member == r.master {
 		return true
 	}
+	if !r.ours(m.member) { // a person's role, whatever its name
+		return !r.ours(m.role) || !user.MatchString(m.role)
+	}
 	if service, _, err := usersOf(m.member); err == nil {
 		_, configured := r.services[service]
 		return configured && m.role == groupRole(service)
@@ -37,7 +40,12 @@ func (r *roles) allowed(m membership) bool {
 		name, ok := strings.CutPrefix(m.role, groupRole(""))
 		return ok && !user.MatchString(m.role) && r.services[name].Level != "owner"
 	}
-	return !user.MatchString(m.role) && !strings.HasPrefix(m.member, "platform_")
+	return false
+}
+
+// ours tells whether a role is one of the configuration, or one that this function created.
+func (r *roles) ours(name string) bool {
+	return slices.Contains(r.all(), name)
 }
 
 // surplus returns the memberships that may not be.
@@ -45,7 +53,7 @@ func (r *roles) surplus(ctx context.Context) ([]membership, error) {
 	rows, err := r.tx.Query(ctx, `SELECT m.rolname, r.rolname, g.rolname FROM pg_auth_members a
 		JOIN pg_roles m ON m.oid = a.member JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles g ON g.oid = a.grantor
 		WHERE m.rolname = ANY($1) OR r.rolname = ANY($1) ORDER BY 1, 2, 3`,
-		slices.Concat(r.names(), r.removedUsers, r.removedGroups))
+		r.all())
 	if err != nil {
 		return nil, err
 	}
@@ -55,51 +63,36 @@ func (r *roles) surplus(ctx context.Context) ([]membership, error) {
 	return slices.DeleteFunc(all, r.allowed), err
 }
 
-// surplusMemberships returns the statements that end them.
-func (r *roles) surplusMemberships(ctx context.Context) ([]string, error) {
-	surplus, err := r.surplus(ctx)
-	var statements []string
-	for _, m := range surplus {
-		statements = append(statements, m.revoke())
-	}
-	return slices.Compact(statements), err
-}
-
-// replacements returns the statements that replace the roles of services that have memberships which
-// this function cannot revoke. Those are what pg_upgrade makes of all memberships when it comes from
-// a version before 16: afterwards a superuser has granted them, and on RDS nobody can log in as one.
-// The new role gets the objects of the old one. What a person granted to the old one is lost.
-func (r *roles) replacements(ctx context.Context) ([]string, error) {
+// revocations ends them, and returns no further statements. One that the master user may not end is
+// left for verify to report: from PostgreSQL 16 on, that is an error for some roles, and only a
+// warning for others.
+func (r *roles) revocations(ctx context.Context) ([]string, error) {
 	surplus, err := r.surplus(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var groups []string
 	for _, m := range surplus {
-		for _, name := range []string{m.member, m.role} {
-			if strings.HasPrefix(name, groupRole("")) && !user.MatchString(name) {
-				groups = append(groups, name)
-			}
+		savepoint, err := r.tx.Begin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		_, err = savepoint.Exec(ctx, m.revoke())
+		if sqlState(err) == insufficientPrivilege {
+			err = savepoint.Rollback(ctx)
+		} else if err == nil {
+			err = savepoint.Commit(ctx)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.revoke(), err)
 		}
 	}
-	var s statements
-	slices.Sort(groups)
-	for _, name := range slices.Compact(groups) {
-		group, old := quoted(name), quoted(name+"_before")
-		s.add("ALTER ROLE %s RENAME TO %s", group, old)
-		s.add("CREATE ROLE %s", group)
-		s.add("%s", r.administer(name))
-		s.add("%s", r.administer(name+"_before"))
-		s.add("COMMENT ON ROLE %s IS %s", group, literal(comment))
-		s.add("REASSIGN OWNED BY %s TO %s", old, group)
-		s.add("DROP OWNED BY %s", old) // rights
-		s.add("DROP ROLE %s", old)
-	}
-	return s, nil
+	return nil, nil
 }
 
-// surplusSettings returns the statements that take from roles what they have set in one database
-// alone, which comes before what this function sets.
+const insufficientPrivilege = "42501"
+
+// surplusSettings returns the statements that take from roles the settings of one database alone that
+// come before what this function sets. Others are a person's.
 func (r *roles) surplusSettings(ctx context.Context) ([]string, error) {
 	rows, err := r.tx.Query(ctx, `SELECT r.rolname, d.datname FROM pg_db_role_setting s
 		JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase
@@ -107,11 +100,15 @@ func (r *roles) surplusSettings(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (string, error) {
-		var role, database string
-		err := row.Scan(&role, &database)
-		return "ALTER ROLE " + quoted(role) + " IN DATABASE " + quoted(database) + " RESET ALL", err
+	var s statements
+	var role, database string
+	_, err = pgx.ForEachRow(rows, []any{&role, &database}, func() error {
+		for _, setting := range []string{"role", "statement_timeout"} {
+			s.add("ALTER ROLE %s IN DATABASE %s RESET %s", quoted(role), quoted(database), setting)
+		}
+		return nil
 	})
+	return s, err
 }
 
 // verify looks for what the statements could not change. PostgreSQL only warns if a GRANT or REVOKE
@@ -141,10 +138,26 @@ func (r *roles) verify(ctx context.Context) (refused error, problems []string, e
 			errs = append(errs, errors.New(text))
 		}
 	}
-	return errors.Join(errs...), problems, nil
+	grants, err := r.grantsToUsers(ctx)
+	return errors.Join(errs...), append(problems, grants...), err
 }
 
-// ineffective is a statement that did not have its effect.
+// grantsToUsers reports what people granted to one of a service's two users, which a rotation
+// changes, instead of to the service's role.
+func (r *roles) grantsToUsers(ctx context.Context) ([]string, error) {
+	var logins []string
+	for _, name := range sorted(r.services) {
+		logins = append(logins, users(name)...)
+	}
+	return list(ctx, r.tx, `SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) ||
+			': a grant or policy names ' || o.rolname || ', which the service does not work as: use ' ||
+			regexp_replace(o.rolname, '_[ab]$', '') || ', the role of the service'
+		FROM pg_shdepend d JOIN pg_roles o ON o.oid = d.refobjid
+		WHERE d.refclassid = 'pg_authid'::regclass AND o.rolname = ANY($1) AND d.deptype IN ('a', 'r')
+			AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1`, logins)
+}
+
+// ineffectiveStatement is a statement that had no effect.
 type ineffectiveStatement struct {
 	statement, object, owner string
 	superuser                bool // the owner is one

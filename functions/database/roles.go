@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -54,11 +55,11 @@ var (
 	user        = regexp.MustCompile(`^service_([a-z][a-z0-9-]*)_([ab])$`)
 )
 
-// ourRoles is a regular expression of PostgreSQL for the names of all roles that this function
-// creates, and ourUsers for those of users.
+// servicesRoles and servicesUsers are regular expressions of PostgreSQL for the names of the roles of
+// services, and of their users alone. A person's role can have such a name: see mark.
 const (
-	ourRoles = `^(platform_(read|write|owner)|service_[a-z0-9-]+(_[ab])?)$`
-	ourUsers = `^service_[a-z0-9-]+_[ab]$`
+	servicesRoles = `^service_[a-z0-9-]+(_[ab])?$`
+	servicesUsers = `^service_[a-z0-9-]+_[ab]$`
 )
 
 // usersOf returns the service that a user is of, and its other user.
@@ -79,9 +80,9 @@ const (
 	mark    = "Made by the platform for a service"
 	comment = mark + "; it is corrected each day and at each deployment"
 
-	// A session keeps what it began with. So sessions of a user whose level or login changed are
-	// ended, after the change. Until that is done, the user has this comment: if the function is
-	// killed in between, the next run ends them.
+	// A session keeps the rights and settings with which it began. So sessions of a user whose level
+	// or login changed are ended, after the change. Until that is done, the user has this comment: if
+	// the function is killed in between, the next run ends them.
 	unfinished = comment + "; its sessions are about to be ended"
 )
 
@@ -92,15 +93,11 @@ func (f *function) putRolesRight(ctx context.Context, conn *pgx.Conn, out *resul
 	if err := endSessions(ctx, conn); err != nil {
 		return nil, err
 	}
-	tx, err := conn.Begin(ctx)
+	r, err := f.beginRoles(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	defer tx.Rollback(context.WithoutCancel(ctx))
-	r, err := f.readRoles(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
+	defer r.tx.Rollback(context.WithoutCancel(ctx))
 	before, err := r.standing(ctx)
 	if err != nil {
 		return nil, err
@@ -126,7 +123,7 @@ func (f *function) putRolesRight(ctx context.Context, conn *pgx.Conn, out *resul
 			return nil, err
 		}
 	}
-	if err := tx.Commit(ctx); err != nil {
+	if err := r.tx.Commit(ctx); err != nil {
 		return nil, err
 	}
 	out.Changed = append(out.Changed, changed...)
@@ -142,7 +139,7 @@ func (f *function) putRolesRight(ctx context.Context, conn *pgx.Conn, out *resul
 // in.
 func endSessions(ctx context.Context, conn *pgx.Conn) error {
 	rows, err := conn.Query(ctx, `SELECT rolname FROM pg_roles
-		WHERE rolname ~ $1 AND shobj_description(oid, 'pg_authid') = $2`, ourUsers, unfinished)
+		WHERE rolname ~ $1 AND shobj_description(oid, 'pg_authid') = $2`, servicesUsers, unfinished)
 	if err != nil {
 		return err
 	}
@@ -153,7 +150,7 @@ func endSessions(ctx context.Context, conn *pgx.Conn) error {
 	_, err = conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_roles ON oid = usesysid
 		WHERE usename = ANY($1)
 			OR usename ~ $2 AND NOT rolcanlogin AND shobj_description(oid, 'pg_authid') LIKE $3`,
-		names, ourUsers, mark+"%")
+		names, servicesUsers, mark+"%")
 	if err != nil {
 		return err
 	}
@@ -178,7 +175,24 @@ type roles struct {
 	baseDatabases []string // of those that every instance has, the master user's
 }
 
+// beginRoles begins a transaction and reads the roles. Somebody else's lock is waited for only
+// shortly: the invocation is tried again.
+func (f *function) beginRoles(ctx context.Context, conn *pgx.Conn) (*roles, error) {
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, err := f.readRoles(ctx, tx)
+	if err != nil {
+		return nil, errors.Join(err, tx.Rollback(context.WithoutCancel(ctx)))
+	}
+	return r, nil
+}
+
 func (f *function) readRoles(ctx context.Context, tx pgx.Tx) (*roles, error) {
+	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '5s'"); err != nil {
+		return nil, err
+	}
 	r := &roles{tx: tx, database: f.settings.database, services: f.settings.services}
 	err := tx.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_user`).
 		Scan(&r.version, &r.master)
@@ -186,8 +200,7 @@ func (f *function) readRoles(ctx context.Context, tx pgx.Tx) (*roles, error) {
 		return nil, err
 	}
 	ours, err := list(ctx, tx, `SELECT rolname FROM pg_roles
-		WHERE rolname ~ $1 AND rolname !~ '^platform_' AND shobj_description(oid, 'pg_authid') LIKE $2 ORDER BY 1`,
-		ourRoles, mark+"%")
+		WHERE rolname ~ $1 AND shobj_description(oid, 'pg_authid') LIKE $2 ORDER BY 1`, servicesRoles, mark+"%")
 	if err != nil {
 		return nil, err
 	}
@@ -199,6 +212,9 @@ func (f *function) readRoles(ctx context.Context, tx pgx.Tx) (*roles, error) {
 		} else if _, configured := r.services[service]; !configured {
 			r.removedUsers = append(r.removedUsers, name)
 		}
+	}
+	if err := r.foreign(ctx); err != nil {
+		return nil, err
 	}
 	r.baseDatabases, err = list(ctx, tx, `SELECT datname FROM pg_database
 		WHERE datname IN ('postgres', 'template1') AND datname <> $1 AND pg_has_role(datdba, 'USAGE') ORDER BY 1`,
@@ -218,7 +234,7 @@ func (r *roles) do(ctx context.Context, statement string) error {
 // member of a role that is still a member of the level.
 func (r *roles) correct(ctx context.Context) error {
 	for _, statements := range []func(context.Context) ([]string, error){
-		r.missing, r.surplusMemberships, r.replacements, r.surplusSettings, r.wanted,
+		r.missing, r.revocations, r.surplusSettings, r.wanted,
 	} {
 		todo, err := statements(ctx)
 		if err != nil {
@@ -244,6 +260,28 @@ func (r *roles) names() []string {
 		names = append(names, users(name)...)
 	}
 	return names
+}
+
+// all returns the roles of the configuration, and those of removed services.
+func (r *roles) all() []string { return slices.Concat(r.names(), r.removedUsers, r.removedGroups) }
+
+// foreign fails if the role of a service exists and somebody else created it: what belongs to it or
+// is granted to it is not the service's.
+func (r *roles) foreign(ctx context.Context) error {
+	var groups []string
+	for _, name := range sorted(r.services) {
+		groups = append(groups, groupRole(name))
+	}
+	found, err := list(ctx, r.tx, `SELECT rolname FROM pg_roles g
+		WHERE rolname = ANY($1) AND coalesce(shobj_description(oid, 'pg_authid'), '') NOT LIKE $2
+			AND NOT EXISTS (SELECT FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
+				WHERE a.roleid = g.oid AND m.rolname IN (g.rolname || '_a', g.rolname || '_b')) ORDER BY 1`,
+		groups, mark+"%")
+	if err == nil && len(found) > 0 {
+		err = fmt.Errorf("role %s exists and was not created by the platform, which needs the name for a service: "+
+			"rename the role, or the service", strings.Join(found, ", "))
+	}
+	return err
 }
 
 // missing returns the statements that create the roles that do not exist.
@@ -284,13 +322,22 @@ type statements []string
 func (s *statements) add(format string, args ...any) { *s = append(*s, fmt.Sprintf(format, args...)) }
 
 // administer returns the statement that lets the master user grant a role and hand over to it.
-// Before PostgreSQL 16, CREATEROLE is enough to grant a role, but from 16 on it takes the ADMIN
-// option, which the creator of a role gets. pg_upgrade adds none: without the option from before,
-// nobody could administer the role after an upgrade.
+// Before PostgreSQL 16, CREATEROLE is enough to grant a role, but from 16 on the ADMIN option
+// is required, which the creator of a role gets. pg_upgrade does not add it: unless it was granted
+// before, nobody can administer the role after an upgrade.
 func (r *roles) administer(role string) string {
-	grant := "GRANT " + quoted(role) + " TO CURRENT_USER"
 	if r.version < 160000 {
-		return grant + " WITH ADMIN OPTION"
+		return "GRANT " + quoted(role) + " TO CURRENT_USER WITH ADMIN OPTION"
+	}
+	return r.member(role, "CURRENT_USER")
+}
+
+// member returns the statement that makes a role a member of another, with all that the other may
+// do. From PostgreSQL 16 on, a membership can have less.
+func (r *roles) member(of, role string) string {
+	grant := "GRANT " + quoted(of) + " TO " + role
+	if r.version >= 160000 {
+		return grant + " WITH INHERIT TRUE, SET TRUE"
 	}
 	return grant
 }
@@ -344,9 +391,9 @@ func (r *roles) addService(s *statements, name string) {
 	group, working := quoted(groupRole(name)), workingRole(name, configured)
 	s.add("ALTER ROLE %s NOLOGIN NOCREATEDB NOCREATEROLE INHERIT VALID UNTIL 'infinity'", group)
 	s.add("%s", r.administer(groupRole(name)))
-	s.add("GRANT %s TO %s", quoted(levelRole(configured.Level)), group)
+	s.add("%s", r.member(levelRole(configured.Level), group))
 	if configured.Level != "owner" { // so that a dump, which works as the owner, reads the service's large objects
-		s.add("GRANT %s TO %s", group, quoted(ownerRole))
+		s.add("%s", r.member(groupRole(name), quoted(ownerRole)))
 	}
 	s.add("COMMENT ON ROLE %s IS %s", group, literal(comment))
 	for _, login := range users(name) {
@@ -354,19 +401,18 @@ func (r *roles) addService(s *statements, name string) {
 		s.add("ALTER ROLE %s LOGIN NOCREATEDB NOCREATEROLE INHERIT CONNECTION LIMIT %d VALID UNTIL 'infinity'",
 			role, configured.Connections)
 		s.add("%s", r.administer(login))
-		s.add("GRANT %s TO %s", group, role)
-		s.add("ALTER ROLE %s RESET ALL", role)
+		s.add("%s", r.member(groupRole(name), role))
 		s.add("ALTER ROLE %s SET statement_timeout = %s", role, literal(strconv.Itoa(configured.StatementTimeout)))
 		s.add("ALTER ROLE %s SET role = %s", role, literal(working))
 		s.add("COMMENT ON ROLE %s IS %s", role, literal(comment))
 	}
 }
 
-// standing returns all that this function is responsible for, except passwords and owners: what it
-// is, by what it is about.
+// standing returns all that this function is responsible for, except passwords and owners, as a map
+// from a subject, such as "login of service_web_a", to its value.
 func (r *roles) standing(ctx context.Context) (map[string]string, error) {
 	rows, err := r.tx.Query(ctx, `
-		WITH ours AS (SELECT * FROM pg_roles WHERE rolname ~ $1),
+		WITH ours AS (SELECT * FROM pg_roles WHERE rolname = ANY($1)),
 			levels AS (SELECT * FROM ours WHERE rolname ~ '^platform_')
 		SELECT 'login of ' || rolname, rolcanlogin::text FROM ours
 		UNION ALL SELECT 'level of ' || u.rolname, coalesce(string_agg(DISTINCT l.rolname, ' '), '')
@@ -376,9 +422,11 @@ func (r *roles) standing(ctx context.Context) (map[string]string, error) {
 			WHERE u.rolname ~ $2 GROUP BY u.rolname
 		UNION ALL SELECT 'attributes of ' || rolname, concat_ws(' ', rolcreatedb, rolcreaterole, rolinherit,
 			rolconnlimit, rolvaliduntil, rolconfig, shobj_description(oid, 'pg_authid')) FROM ours
-		UNION ALL SELECT 'membership of ' || m.rolname || ' in ' || r.rolname, ''
+		UNION ALL SELECT 'membership of ' || m.rolname || ' in ' || r.rolname, concat_ws(' ',
+			bool_or((to_jsonb(a) ->> 'inherit_option')::bool), bool_or((to_jsonb(a) ->> 'set_option')::bool))
 			FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member JOIN pg_roles r ON r.oid = a.roleid
 			WHERE m.oid IN (SELECT oid FROM ours) OR r.oid IN (SELECT oid FROM ours)
+			GROUP BY m.rolname, r.rolname
 		UNION ALL SELECT 'settings of ' || rolname || ' in database ' || coalesce(datname, ''), setconfig::text
 			FROM pg_db_role_setting s JOIN ours ON ours.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
 			WHERE s.setdatabase <> 0
@@ -388,7 +436,7 @@ func (r *roles) standing(ctx context.Context) (map[string]string, error) {
 			FROM pg_namespace WHERE nspname = 'public'
 		UNION ALL SELECT 'default rights, kind ' || defaclobjtype::text, defaclacl::text
 			FROM pg_default_acl JOIN ours ON defaclrole = ours.oid WHERE defaclnamespace = 0`,
-		ourRoles, ourUsers, append([]string{r.database}, r.baseDatabases...))
+		r.all(), servicesUsers, append([]string{r.database}, r.baseDatabases...))
 	if err != nil {
 		return nil, err
 	}

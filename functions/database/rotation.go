@@ -14,7 +14,7 @@ import (
 
 // rotate does one step of a rotation. A service has two users, which alternate. Running tasks log in
 // with the user that is not changed: it keeps its password until the next rotation, when no task has
-// used it for a month.
+// used it since the last rotation.
 //
 //	createSecret   the other user and a new password become AWSPENDING
 //	setSecret      PostgreSQL gets that password for that user
