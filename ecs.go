@@ -68,6 +68,7 @@ func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer,
 	if svc.Repository {
 		out.RepositoryURL = newRepository(s, name)
 	}
+	t.after(findImage(s, name, svc)...)
 	running := t.service(options)
 	out.ServiceName = running.Name()
 	out.dimensions = cluster.dimensions(out.ServiceName)

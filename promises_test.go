@@ -27,6 +27,7 @@ func promises() []stacktest.Promise {
 		requestScalingPromises,
 		taskPromises,
 		imagePromises,
+		repositoryPromises,
 		containerPromises,
 		execPromises,
 		servicePromises,
@@ -171,6 +172,18 @@ services:
     permissions: [{actions: ['s3:GetObject'], resources: ['arn:aws:s3:::uploads/*']}]
     health_check: {command: [/healthy]}
     scaling: {max: 6, requests: 500, schedules: {night: ` + everyNight + `}}
+`},
+	"images in the stack's repositories": {"dev", `
+services:
+  admin:
+    image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/platform-dev/web:1@sha256:` + strings.Repeat("0", 64) + `'
+  idle:
+    image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/platform-dev/idle:1
+    repository: true
+    tasks: 0
+  web:
+    image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/platform-dev/web:1
+    repository: true
 `},
 	"more than a hundred alarms": {"dev", manyServices(20)},
 	"off at night": {"dev", `

@@ -55,7 +55,7 @@ type Service struct {
 	Spot bool `yaml:"spot"`
 	// allow ECS Exec: a shell in a running container
 	Exec bool `yaml:"exec"`
-	// create an ECR repository; keep tasks at 0 until it contains an image
+	// create an ECR repository; a deployment fails if tasks need an image that it does not contain
 	Repository bool `yaml:"repository"`
 	// time between SIGTERM and SIGKILL
 	StopTimeout int `yaml:"stop_timeout" allowed:"2..120 seconds"`
@@ -400,6 +400,29 @@ func RepositoryOf(image string) (arn, name string, found bool) {
 		return "", "", false
 	}
 	return "arn:aws:ecr:" + parts[2] + ":" + parts[1] + ":repository/" + parts[3], parts[3], true
+}
+
+// ImageVersion returns what identifies an image in its repository: a digest, or a tag if the
+// reference has no digest. With both, a runtime pulls by digest and does not look at the tag.
+func ImageVersion(image string) (tag, digest string) {
+	name, digest, _ := strings.Cut(image, "@")
+	if digest != "" {
+		return "", digest
+	}
+	_, tag, _ = strings.Cut(name[strings.LastIndexByte(name, '/')+1:], ":")
+	return tag, ""
+}
+
+// RepositoryOwner returns the service whose repository in this stack an image is in, and the
+// account of the image, which may be another one if the file names none; false if the image is not
+// in a repository of this stack.
+func (c *Config) RepositoryOwner(image string) (service, account string, found bool) {
+	parts := registryImage.FindStringSubmatch(image)
+	if parts == nil || parts[2] != c.Region || c.Account != "" && parts[1] != c.Account {
+		return "", "", false
+	}
+	service, found = strings.CutPrefix(parts[3], c.Stack()+"/")
+	return service, parts[1], found && c.Services[service].Repository
 }
 
 // Imported reports whether an image comes through one of the pull-through caches.

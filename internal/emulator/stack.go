@@ -17,13 +17,25 @@ import (
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// Override is the content of a Terraform override file beside a stack's cdk.tf.json. The provider
-// retries a call that moto does not implement; its default of 25 retries would take nine minutes.
-// With a single retry, the provider would give up while a resource is not ready yet.
-const (
-	OverrideName = "emulator_override.tf.json"
-	Override     = `{"provider": {"aws": {"max_retries": 3}}}` + "\n"
-)
+// OverrideName is the name of a Terraform override file beside a stack's cdk.tf.json.
+const OverrideName = "emulator_override.tf.json"
+
+// override returns the content of the override file. The provider retries a call that moto does not
+// implement; its default of 25 retries would take nine minutes. With a single retry, the provider
+// would give up while a resource is not ready yet. The images are not looked up: nobody pushes
+// images to the emulator, where no container runs.
+func override(images map[string]json.RawMessage) ([]byte, error) {
+	content := map[string]any{"provider": map[string]any{"aws": map[string]any{"max_retries": 3}}}
+	if len(images) > 0 {
+		none := map[string]any{}
+		for name := range images {
+			none[name] = map[string]any{"count": 0}
+		}
+		content["data"] = map[string]any{"aws_ecr_image": none}
+	}
+	text, err := json.MarshalIndent(content, "", "  ")
+	return append(text, '\n'), err
+}
 
 // PrepareStack prepares the deployment of a stack to the emulator at a URL. stack is the folder of
 // cdk.tf.json. PrepareStack writes the override file, and creates the resources that the stack
@@ -48,13 +60,18 @@ func prepareStack(ctx context.Context, url, folder string) error {
 			}
 		}
 		Data struct {
-			Zones map[string]struct{ Name string } `json:"aws_route53_zone"`
+			Zones  map[string]struct{ Name string } `json:"aws_route53_zone"`
+			Images map[string]json.RawMessage       `json:"aws_ecr_image"`
 		}
 	}
 	if err := json.Unmarshal(text, &stack); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(folder, OverrideName), []byte(Override), 0o644); err != nil {
+	overriding, err := override(stack.Data.Images)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, OverrideName), overriding, 0o644); err != nil {
 		return err
 	}
 	if state := stack.Terraform.Backend.S3; state.Bucket != "" {
