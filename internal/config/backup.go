@@ -65,8 +65,8 @@ func (b Backup) snapshots() int {
 func (w warner) backup() {
 	b := w.cfg.Backup
 	w = w.at("backup")
-	// The other databases of the account need some, too.
+	// The other databases of the account need snapshots too.
 	w.warn(b.snapshots() >= snapshotQuota*9/10, "retention",
-		"the schedule makes %d snapshots in this time, and RDS allows %d in a region by default: from then on every "+
+		"the schedule takes %d snapshots in this time, and RDS allows %d in a region by default, above which every "+
 			"backup fails; take fewer, or request a higher quota (L-272F1212)", b.snapshots(), snapshotQuota)
 }

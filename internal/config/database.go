@@ -28,15 +28,14 @@ type Database struct {
 	BackupWindow string `yaml:"backup_window" allowed:"~backup_window"`
 	// weekly, in UTC, 30 minutes to a day
 	MaintenanceWindow string `yaml:"maintenance_window" allowed:"~maintenance_window"`
-	// apply changes that restart the instance at once, not in the maintenance window, until which
-	// every plan shows them
+	// apply changes that restart the instance at once, instead of in the maintenance window
 	ApplyImmediately bool `yaml:"apply_immediately"`
 	// statements that take at least this long are logged
 	SlowQuery int `yaml:"slow_query" allowed:"0..3600000 milliseconds"`
 	// interval between rotations of the services' passwords
 	Rotation int `yaml:"rotation" allowed:"1..1000 days"`
-	// daily, in UTC, in which passwords are rotated and the tasks of the service are replaced; the
-	// default keeps away from backup_window and maintenance_window
+	// daily window, in UTC, for rotating passwords and replacing the services' tasks; default: two
+	// hours before maintenance_window that do not overlap backup_window
 	RotationWindow string `yaml:"rotation_window" allowed:"~rotation_window"`
 	// image with a shell; copies the RDS certificates into a service's container before it starts;
 	// default: monitoring.prometheus.config_image
@@ -246,8 +245,8 @@ func (w warner) database() {
 		}
 	}
 	w.warn(classMissing(d.InstanceClass, w.cfg.Region), "instance_class",
-		"RDS did not offer all of this family in %s when the lists of this program were made: "+
-			"the deployment fails unless it does now", w.cfg.Region)
+		"RDS did not offer all sizes of this family in %s when the lists of this program were generated: "+
+			"if RDS still does not offer this one, the deployment fails", w.cfg.Region)
 	w.warn(w.cfg.Production() && !d.MultiAZ, "multi_az",
 		"a zone outage takes the database down until it is restored; want true")
 	w.warn(w.cfg.Production() && d.Retention < 7, "retention",

@@ -30,8 +30,8 @@ type Config struct {
 	Protected bool `yaml:"protected"`
 	// tags for every resource, at most 6
 	Tags map[string]string `yaml:"tags"`
-	// prefixes of the account's ECR pull-through cache rules, such as docker-hub, below which tasks may
-	// import images
+	// prefixes of the account's ECR pull-through cache rules, such as docker-hub; tasks may import
+	// images below them
 	PullThroughCache []string `yaml:"pull_through_cache" allowed:"~cache_prefix"`
 	// retention of every log group
 	LogRetention int `yaml:"log_retention" allowed:"within @retentions days"`
@@ -159,7 +159,7 @@ func (c checker) platform() {
 		stackNameLimit, len(cfg.Stack()), cfg.Stack())
 	for _, reserved := range reservedPrefixes {
 		c.want(!strings.HasPrefix(cfg.Stack()+"-", reserved.prefix), "name",
-			"want a name that does not begin with %s: AWS rejects the name of %s that does, have %q",
+			"want another name: the stack's name would begin with %s, which AWS rejects in the name of %s, have %q",
 			reserved.prefix, reserved.of, cfg.Name)
 	}
 	c.want(cfg.Region != "", "region", "is required: an AWS region, such as eu-central-1")
@@ -188,8 +188,8 @@ func (c checker) tags(tags map[string]string) {
 				"not starting with aws:")
 		reserved := func(other string) bool { return strings.EqualFold(other, key) }
 		c.want(!slices.ContainsFunc(platformTags, reserved), "tags."+key,
-			"reserved key, also in other case: the platform sets the tags %s itself", strings.Join(platformTags, ", "))
-		c.want(!slices.ContainsFunc(readTags, reserved), "tags."+key, "reserved key, also in other case: "+
+			"reserved key, whatever its case: the platform sets the tags %s itself", strings.Join(platformTags, ", "))
+		c.want(!slices.ContainsFunc(readTags, reserved), "tags."+key, "reserved key, whatever its case: "+
 			"the platform finds tasks and snapshots by the tags %s", strings.Join(readTags, ", "))
 		first, duplicate := seen[strings.ToLower(key)]
 		c.want(!duplicate, "tags."+key, "duplicate key, also %q: IAM ignores case in the keys of tags", first)
@@ -242,6 +242,6 @@ func (w warner) platform() {
 		"local state is lost with the machine and is not locked for other machines; want s3")
 	region := w.cfg.State.Region
 	unknown := slices.Contains(awsRegions, region) && !slices.Contains(backendRegions, region)
-	w.warn(unknown && w.cfg.State.Backend == "s3", "state.region", "Terraform 1.11 does not know %s as a region of "+
-		"state: use a later version, or a bucket in another region", region)
+	w.warn(unknown && w.cfg.State.Backend == "s3", "state.region", "Terraform 1.11 does not support %s as the "+
+		"region of a state: use a later version, or a bucket in another region", region)
 }

@@ -192,7 +192,7 @@ func (c checker) reachable(name string, services map[string]Service) {
 	for other, s := range inOrder(services) {
 		first := s.Routed() && services[name].Routed() && s.Route.Priority < own.Priority
 		c.want(!first || !s.Route.covers(own) || s.Route.conditions() == own.conditions(), name+".route.priority",
-			"want a priority before %d, that of %s, whose route matches every request of this one, have %d",
+			"want a number below %d, the priority of %s, whose route matches every request of this route, have %d",
 			s.Route.Priority, c.full(other), own.Priority)
 	}
 }

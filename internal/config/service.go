@@ -35,7 +35,7 @@ type Service struct {
 	SecretKeys []string `yaml:"secret_keys" allowed:"~key"`
 	// IAM permissions of the application
 	Permissions []Permission `yaml:"permissions"`
-	// permissions of the service's database user; owner may also create and alter tables
+	// permissions of the service's database users; owner may also create and alter tables
 	Database string `yaml:"database" allowed:"none|read|write|owner"`
 	// maximum number of database connections of all tasks together; a deployment doubles the tasks
 	Connections int `yaml:"connections" allowed:"1..5000"`
@@ -343,7 +343,8 @@ func (c checker) healthCheck(h HealthCheck) {
 		c.want(!valid || !isRange || low < high, "codes", "want a range that ends above its start, have %q", one)
 	}
 	if len(h.Command) > 0 {
-		c.want(h.Command[0] != "NONE", "command", "want a program, or no key for no check in the container, have NONE")
+		c.want(h.Command[0] != "NONE", "command",
+			"want a program, have NONE: to have no check in the container, remove the key")
 		c.healthCommand(h.ContainerCommand())
 	}
 	c.want(h.Timeout < h.Interval, "timeout",
