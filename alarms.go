@@ -87,7 +87,7 @@ func (a alarm) arguments(s *scope) *cloudwatchmetricalarm.CloudwatchMetricAlarmC
 	arguments.Dimensions, arguments.Period = &a.dimensions, number(a.period)
 	if a.statistic[0] == 'p' {
 		arguments.ExtendedStatistic = jsii.String(a.statistic)
-		// Of ten requests, one is not a percentile.
+		// With ten requests, the slowest 1% is a single request.
 		arguments.EvaluateLowSampleCountPercentiles = jsii.String("ignore")
 	} else {
 		arguments.Statistic = jsii.String(a.statistic)

@@ -21,7 +21,7 @@ type Bucket struct {
 // bucketOptions holds what differs between the buckets.
 type bucketOptions struct {
 	key        *string     // KMS key; nil: S3's own, the only one that the load balancer's access logs accept
-	keeps      bool        // its objects outlive the stack, where data is kept
+	keeps      bool        // its objects outlive a stack that leaves backups
 	expire     int         // days after which an object expires; 0: never
 	archive    int         // days after which an object moves to colder storage; 0: never
 	superseded int         // days that an overwritten or deleted version is kept

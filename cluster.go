@@ -70,9 +70,9 @@ func execConfiguration(s *scope, logGroup *string) *ecscluster.EcsClusterConfigu
 	}
 }
 
-// register gives the tasks of a service a name in the namespace, and returns the registry's ARN. ECS
-// reports the health of each task to Cloud Map, which answers with healthy tasks only; without the
-// custom configuration it would answer with all.
+// register gives the tasks of a service a name in the namespace, and returns the registry's ARN.
+// ECS reports the health of each task to Cloud Map, which answers with healthy tasks only. Without
+// the custom configuration, Cloud Map would answer with all tasks.
 // https://docs.aws.amazon.com/cloud-map/latest/dg/services-health-checks.html
 func (cluster *Cluster) register(s *scope, p part) *string {
 	return servicediscoveryservice.NewServiceDiscoveryService(s.stack, jsii.String(p.id+"_discovery"),
@@ -86,9 +86,10 @@ func (cluster *Cluster) register(s *scope, p part) *string {
 					Type: jsii.String("A"), Ttl: number(10),
 				}},
 			},
-			// The provider needs the threshold, which AWS always takes for 1: without it, nothing is
-			// sent. A service that was created without the configuration keeps its registry, which
-			// cannot be changed: it would be replaced under its running tasks.
+			// AWS ignores the threshold and always uses 1, but without a threshold the provider
+			// sends no configuration. A service that was created without the configuration keeps
+			// its registry: AWS cannot add the configuration, and a replacement would delete the
+			// registry while tasks are registered.
 			HealthCheckCustomConfig: &servicediscoveryservice.ServiceDiscoveryServiceHealthCheckCustomConfig{
 				FailureThreshold: number(1),
 			},

@@ -109,9 +109,10 @@ type userSecrets struct {
 	all  dependencies
 }
 
-// newUserSecrets declares the services' secrets. The secret of a service that is removed is deleted
-// after everything that depends on it has changed, so after the call that takes its login away. If
-// that call fails, the secret stays; the next deployment deletes it while it calls again.
+// newUserSecrets declares the services' secrets. The secret of a removed service is deleted after
+// everything that depends on it has changed, and so after the call of the function that removes the
+// service's login. If that call fails, the secret stays. The next deployment deletes the secret
+// while it repeats the call.
 func newUserSecrets(s *scope) userSecrets {
 	secrets := userSecrets{arns: map[string]*string{}}
 	for _, name := range s.cfg.DatabaseServices() {
@@ -193,9 +194,9 @@ func networkStatements(s *scope) []statement {
 // environment or its code changes: the function then reads what the users may do. A service that is
 // removed loses its login here, before its secret is deleted.
 //
-// A change replaces this resource. If the call fails, the new one is in no state, and the next
-// deployment calls again. With the lifecycle scope CRUD, a change would be an update, and Terraform
-// would keep the new input of a failed one, as if it had succeeded
+// A change replaces this resource. If the call fails, the new resource is in no state, and the next
+// deployment repeats the call. With the lifecycle scope CRUD, a change would be an update, and
+// Terraform would record the new input of a failed update as if the update had succeeded
 // (https://github.com/hashicorp/terraform-provider-aws/issues/43447).
 func newUsersInvocation(
 	s *scope, users *DatabaseUsers, function bundle.Function,
@@ -212,9 +213,9 @@ func newUsersInvocation(
 		})
 }
 
-// newRotations makes Secrets Manager call the function for each secret, once the users exist. With a
-// number of days instead of a schedule, it would choose any hour of the day, and replace the tasks of
-// all services on the same day.
+// newRotations makes Secrets Manager call the function for each secret, once the users exist. With
+// a number of days instead of a schedule, Secrets Manager could rotate at any hour of the day, and
+// the tasks of all services would be replaced on the same day.
 func newRotations(s *scope, users *DatabaseUsers, functionARN *string, invocation cdktf.ITerraformDependable) {
 	permission := lambdapermission.NewLambdaPermission(s.stack, jsii.String("database_function_permission"),
 		&lambdapermission.LambdaPermissionConfig{
@@ -247,10 +248,9 @@ func (users *DatabaseUsers) outputs() []output {
 	}}
 }
 
-// alarms are on what the function reports, and on whether it is called at all: it is called every
-// day, so that Lambda keeps it active, and after weeks without a call Secrets Manager's first one
-// would fail. The function reports its metrics once a day, so their alarms keep their state in
-// between.
+// alarms are on what the function reports, and on whether it is called at all. The daily call also
+// keeps the function active: after weeks without a call, the next rotation would fail. The function
+// reports its metrics once a day, so the alarms on them keep their state in between.
 func (users *DatabaseUsers) alarms(s *scope) []alarm {
 	reported := func(a alarm, metric string) alarm {
 		a.namespace, a.metric, a.statistic = usersNamespace(s), metric, "Maximum"

@@ -113,8 +113,8 @@ func configure(t *task, svc config.Service) *container {
 }
 
 // metricsPlace tells Prometheus where a task has its metrics, in the tags of the task. ECS copies a
-// service's tags to its tasks when they start, and a change of tags alone starts none: as labels of
-// the container they are part of the task definition, whose change does.
+// service's tags to its tasks when they start, but a change of tags alone starts no tasks. So the
+// container has the tags as labels too: a change of the task definition starts new tasks.
 func metricsPlace(m config.Metrics) map[string]string {
 	return map[string]string{"MetricsPort": strconv.Itoa(m.Port), "MetricsPath": m.Path}
 }
@@ -130,8 +130,8 @@ func metricsTags(m config.Metrics) map[string]*string {
 	return tags
 }
 
-// taskTime is how long a task may take, in seconds: it fails its checks for the grace period and is
-// then checked until it counts as unhealthy; the load balancer deregisters it; it is stopped.
+// taskTime is how long an unhealthy task may exist, in seconds: the grace period, the checks until
+// the task counts as unhealthy, the deregistration from the load balancer, and the stop timeout.
 func taskTime(svc config.Service) int {
 	seconds := svc.StopTimeout
 	if svc.Routed() {
@@ -194,7 +194,7 @@ func newAlarmLimits(cfg *config.Config, svc config.Service) alarmLimits {
 		limits.cpu = max(limits.cpu, (svc.Scaling.CPU+100)/2)
 		limits.memory = max(limits.memory, (svc.Scaling.Memory+100)/2)
 	}
-	// The load balancer answers with an error after its timeout: no response takes longer.
+	// No response takes longer than the load balancer's timeout, after which it returns an error.
 	limits.latency = min(limits.latency, float64(cfg.LoadBalancer.IdleTimeout)/2)
 	return limits
 }

@@ -21,7 +21,7 @@ import (
 //	                                               and a condition drops every event
 //	backup    -                                    the function's role
 //
-// The keys of data outlive the stack, where it leaves data behind.
+// The keys of backups outlive a stack that leaves backups.
 func newKeys(s *scope) *Keys {
 	use := []string{"kms:Decrypt", "kms:GenerateDataKey*"}
 	logs := statement{

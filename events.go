@@ -35,10 +35,10 @@ func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database) *Events {
 	return events
 }
 
-// newDeploymentEvents tells of deployments that fail, and of those that ECS rolls back, also long
-// after Terraform has ended. ECS documents the failure for the circuit breaker only; the start of
-// every roll-back is an event too, and differs from that of a deployment in its reason alone. One
-// roll-back may so send two messages.
+// newDeploymentEvents sends deployments that fail and those that ECS rolls back, also after
+// Terraform has ended. ECS documents SERVICE_DEPLOYMENT_FAILED for the circuit breaker only. The
+// start of every rollback is an event too, with the name of the event of a started deployment and
+// another reason. So one rollback may send two messages.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_service_deployment_events.html
 func (events *Events) newDeploymentEvents(s *scope, topic *Topic, cluster string) {
 	events.newRule(s, topic, eventRule{

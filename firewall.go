@@ -93,8 +93,8 @@ func newFirewallLog(s *scope, acl *string) {
 		})
 }
 
-// onlyMatches keeps the log of requests to which a rule applied one of these actions. The last one
-// is what the log says of rules of a managed group that only count.
+// onlyMatches logs only requests to which a rule applied one of these actions. EXCLUDED_AS_COUNT is
+// the action of a rule of a managed group that only counts.
 // https://docs.aws.amazon.com/waf/latest/APIReference/API_ActionCondition.html
 func onlyMatches() *logging.Wafv2WebAclLoggingConfigurationLoggingFilter {
 	type (

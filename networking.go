@@ -165,8 +165,8 @@ func newSubnet(s *scope, vpcID, zones *string, t tier, zone string) *string {
 	}).Id()
 }
 
-// hasFargate is the condition that a zone is one of those with Fargate, by their IDs. It holds for a
-// zone that the account does not have: another condition is for that.
+// hasFargate is the condition that a zone's ID is one of those with Fargate. It is true for a zone
+// that the account does not have, because another condition reports such a zone.
 func hasFargate(zones, zone string, ids []string) *cdktf.Precondition {
 	return &cdktf.Precondition{
 		Condition: jsii.String("${try(contains(" + marshal(ids) + ", " +

@@ -20,8 +20,8 @@ type Prometheus struct {
 
 const (
 	prometheusPort  = 9090
-	prometheusGrace = 120 // seconds in which it reads what was not compacted
-	prometheusStop  = 120 // seconds in which it writes what is in memory
+	prometheusGrace = 120 // seconds in which Prometheus reads its write-ahead log
+	prometheusStop  = 120 // seconds in which Prometheus writes what is in memory
 )
 
 // Where Prometheus finds its configuration, and keeps its metrics: the image declares a volume

@@ -174,9 +174,10 @@ func setRetention(s *scope, arguments *dbinstance.DbInstanceConfig, spec instanc
 	}
 }
 
-// setPerformance sets what gp3 storage from 400 GiB on has at no extra cost, over four volumes
-// instead of one. RDS rejects less, and the provider would send the 3000 IOPS of before when the
-// storage grows beyond 400 GiB. Below, RDS takes neither argument.
+// setPerformance sets the IOPS and the throughput that gp3 storage includes from 400 GiB on, where
+// RDS uses four volumes instead of one. RDS rejects lower values, and the provider would send the
+// 3000 IOPS of the smaller storage when it grows to 400 GiB. Below 400 GiB, RDS rejects both
+// arguments.
 // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Storage.html#gp3-storage
 func setPerformance(arguments *dbinstance.DbInstanceConfig, size int) {
 	if size >= 400 {

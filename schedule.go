@@ -61,8 +61,8 @@ func (c scheduledCalls) add(call scheduledCall) {
 	})
 }
 
-// newRetries says what happens when an asynchronous call of a function fails: it is called twice
-// more, and then the topic gets the failure, if one is given.
+// newRetries says what happens when an asynchronous call of a function fails: Lambda calls the
+// function twice more, and then sends the failed event to the topic, unless topic is nil.
 func newRetries(s *scope, noun string, function *string, topic *Topic) cdktf.ITerraformDependable {
 	type (
 		destination = retries.LambdaFunctionEventInvokeConfigDestinationConfig

@@ -53,9 +53,9 @@ func (s *scope) protect() *cdktf.TerraformResourceLifecycle {
 	return &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(true)}
 }
 
-// keep makes Terraform refuse to destroy what backups need that outlive the stack: their bucket and
-// their keys. It holds after `protected: false` too: the final snapshot that deleting the database
-// leaves is lost with its key. `make destroy` destroys everything else (internal/teardown).
+// keep makes Terraform refuse to destroy the bucket and the keys of backups that outlive the stack,
+// also after `protected: false`: without its key, the final snapshot of the deleted database could
+// not be restored. `make destroy` destroys everything else (internal/teardown).
 func (s *scope) keep() *cdktf.TerraformResourceLifecycle {
 	if !s.cfg.KeepsData() {
 		return nil

@@ -216,8 +216,8 @@ func (t *task) service(o serviceOptions) ecsservice.EcsService {
 }
 
 // timeout is how long Terraform waits for a deployment, instead of the provider's 20 minutes. Those
-// are enough to pull images and start tasks. A deployment that ECS gives up has three failed tasks,
-// in the worst case one after the other, and one that succeeds has to stop the old ones.
+// are enough to pull images and start tasks. But a failed deployment has three tasks that fail, in
+// the worst case one after the other, and a successful deployment has to stop the old tasks.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
 func (o serviceOptions) timeout() *string {
 	const start, failures = 20 * 60, 3
@@ -317,8 +317,9 @@ func pullImages(images ...string) []statement {
 	}}
 }
 
-// importImages are the rights to pull those of the images for the first time that come through a
-// pull-through cache of ECR: it creates the repository and fetches the image for whoever pulls it.
+// importImages are the permissions for the first pull of images that come through a pull-through
+// cache of ECR: ECR then creates the repository and imports the image with the puller's
+// permissions.
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache-iam.html
 func importImages(cfg *config.Config, images []string) []statement {
 	var repositories []string

@@ -44,8 +44,9 @@ func topicStatements(s *scope, topicARN string) []statement {
 	stack := s.cfg.Stack()
 	return []statement{
 		from("Alarms", "cloudwatch.amazonaws.com", sourceARN(s.arn("cloudwatch", "alarm:"+stack+"-*"))),
-		// AWS does not support conditions in a topic's policy for EventBridge: it would drop the
-		// events, and only AWS/Events FailedInvocations would count them.
+		// AWS does not support conditions in a topic's policy for EventBridge. With one,
+		// EventBridge could not publish, and only the metric FailedInvocations (AWS/Events) would
+		// show that.
 		// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
 		from("Events", "events.amazonaws.com"),
 		// By account alone: RDS's documentation does not say which ARN is the source, the

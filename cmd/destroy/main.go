@@ -1,4 +1,4 @@
-// Destroy destroys a synthesised stack, after confirmation, but for what its backups need
+// Destroy destroys a synthesised stack, after confirmation, except what its backups need
 // (internal/teardown):
 //
 //	destroy FOLDER [ARGUMENT...]
@@ -177,7 +177,7 @@ func (w workspace) apply(ctx context.Context, plan *teardown.Plan, args []string
 	return cmd.Run()
 }
 
-// isEmpty tells whether a bucket has no versions of objects; or no longer exists.
+// isEmpty tells whether a bucket has no versions of objects, or does not exist.
 func isEmpty(ctx context.Context, region, bucket string) (bool, error) {
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region))
 	if err != nil {
@@ -194,9 +194,10 @@ func isEmpty(ctx context.Context, region, bucket string) (bool, error) {
 	return len(versions.Versions)+len(versions.DeleteMarkers) == 0, nil
 }
 
-// nameIsFree refuses if an earlier instance has left a snapshot of that name already, as after a
-// destruction that was interrupted and undone: RDS would refuse to delete the instance, after the
-// services are gone. An instance that is being deleted has taken the snapshot itself.
+// nameIsFree returns an error if a snapshot with the name of the final snapshot exists, as it does
+// after a destruction that was interrupted and undone: RDS would refuse to delete the instance,
+// after the services are deleted. An instance that is being deleted may have created the snapshot
+// itself.
 func nameIsFree(ctx context.Context, region string, snapshot teardown.Snapshot) error {
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithRegion(region))
 	if err != nil {

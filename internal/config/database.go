@@ -240,7 +240,7 @@ func (w warner) database() {
 	w.rotationWindow(d)
 	w.version(d.Version)
 	for name, restore := range inOrder(d.Restores) {
-		if restore.Version != d.Version { // which has its warning already
+		if restore.Version != d.Version { // the warning for database.version is enough otherwise
 			w.at("restores", name).version(restore.Version)
 		}
 	}

@@ -13,9 +13,9 @@ type DatabaseUser struct {
 	StatementTimeout int    `json:"statement_timeout"` // milliseconds
 }
 
-// DatabaseUsers returns the services with a database user in JSON, by name. It is the desired state,
-// which the database function has in its environment: every call finds the same, without a
-// permission or a network.
+// DatabaseUsers returns the services with a database user in JSON, by name. It is the desired
+// state, which the database function has in its environment: every call reads the same state, and
+// needs no permission and no network for that.
 func (c *Config) DatabaseUsers() string {
 	users := map[string]DatabaseUser{}
 	for _, name := range c.DatabaseServices() {
@@ -26,14 +26,15 @@ func (c *Config) DatabaseUsers() string {
 	return string(text)
 }
 
-// environmentLimit is how many bytes the variables of a Lambda function may have. Services reach it
-// before the function's policy, which names two ARNs for each, has the 10,240 characters of IAM.
+// environmentLimit is how many bytes the variables of a Lambda function may have. With more and
+// more services, this limit is reached before IAM's limit of 10,240 characters for the function's
+// policy, which names two ARNs for each service.
 // https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 const environmentLimit = 4096
 
-// otherVariables is more than all other variables of the database function take, in JSON and with
-// their names: among them are the address of the instance and the ARN of a secret, which only AWS
-// knows, and the names of database and stack.
+// otherVariables is more bytes than all other variables of the database function take, in JSON and
+// with their names. Their exact size is unknown before a deployment: among them are the address of
+// the instance and the ARN of a secret.
 const otherVariables = 768
 
 // databaseEnvironment checks that the desired state fits into the function's environment. It counts
@@ -48,8 +49,8 @@ func (c checker) databaseEnvironment() {
 		environmentLimit, have, len(c.cfg.DatabaseServices()))
 }
 
-// dailyRun is how long the daily call of the database function is kept clear of other windows, in
-// minutes: its five minutes and two retries.
+// dailyRun is the time in minutes that no other window may overlap when the daily call of the
+// database function begins: five minutes for the call, and time for two retries.
 const dailyRun = 30
 
 // DailyCall returns the cron expression, in UTC, of the daily call of the database function: the

@@ -216,7 +216,7 @@ func (c checker) state(s State) {
 	c.want(remote || s.Bucket == "", "bucket", "must be unset with state.backend: local")
 	c.want(s.Region == c.cfg.Region || regionName.MatchString(s.Region), "region",
 		"want an AWS region, have %q", s.Region)
-	if s.Region != c.cfg.Region { // which is checked already
+	if s.Region != c.cfg.Region { // the stack's region is checked elsewhere
 		c.region(s.Region, awsRegions, "")
 	}
 }

@@ -62,8 +62,8 @@ func weekdaysEvery(days, first int) string {
 	return strings.Join(names, ",")
 }
 
-// monthsWithin returns the most months that divide a year and have, at 30 days each, no more days
-// than given; one for less than two months.
+// monthsWithin returns the longest interval in months that divides a year and, at 30 days for each
+// month, is not longer than the given days; at least one month.
 func monthsWithin(days int) int {
 	for _, months := range []int{12, 6, 4, 3, 2} {
 		if days >= 30*months {
@@ -73,7 +73,7 @@ func monthsWithin(days int) int {
 	return 1
 }
 
-// monthsEvery returns the months of a year with so many from one to the next, from a first one on.
+// monthsEvery returns every nth month of a year, for an n of months, from a first one on.
 func monthsEvery(months, first int) string {
 	if months == 1 {
 		return "*"
@@ -95,7 +95,8 @@ func (d *Database) deriveRotation() {
 		return // reported
 	}
 	night := window{maintenance.start % minutesOfDay, maintenance.length}
-	// Beside a maintenance window of most of a day there is no room; it is on one day of the week only.
+	// A maintenance window of most of a day leaves no free hours. It is on one day of the week
+	// only, so the rotation window may overlap it then.
 	for _, taken := range [][]window{{backup, night}, {backup}, {}} {
 		for back := range 24 {
 			start := (night.start/60 - rotationHours - back + 48) % 24
@@ -130,8 +131,8 @@ func (c checker) rotationWindow(d Database) {
 		d.RotationWindow)
 }
 
-// rotationWindow warns of a window that overlaps another: a rotation then fails while the database
-// restarts, and is tried again.
+// rotationWindow warns of a window that overlaps another: a rotation fails while the database
+// restarts, and Secrets Manager retries it.
 func (w warner) rotationWindow(d Database) {
 	rotation, _ := parseDaily(d.RotationWindow)
 	backup, _ := parseDaily(d.BackupWindow)

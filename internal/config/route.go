@@ -74,8 +74,8 @@ func (r Route) conditions() string {
 	return fmt.Sprintf("%q %q %q %q", sorted(r.Paths), sorted(lower(r.Hosts)), sorted(r.Sources), headers)
 }
 
-// covers reports whether a route matches every request that another one matches. It is false for
-// some pairs of wildcards of which that is true.
+// covers reports whether a route matches every request that another one matches. For some pairs of
+// patterns with wildcards it returns false although that is true.
 func (r Route) covers(other Route) bool {
 	for header, values := range r.Headers {
 		covered := false

@@ -5,10 +5,11 @@
 // refuses before it has changed anything. To destroy the rest, Terraform applies a configuration
 // that has only these resources: it destroys everything else that is in the state.
 //
-// What stays also stays in the state. So an interrupted destruction can be repeated, or undone by
-// a deployment, with the same keys; and a later stack of the same name takes its keys and its
-// bucket back. `terraform state rm` or `removed` blocks would let go of the keys before the database
-// is deleted: a deployment after an interruption would replace the database, to give it a new key.
+// What stays also stays in the state. So an interrupted destruction can be repeated, or undone by a
+// deployment, with the same keys; and a later stack of the same name takes its keys and its bucket
+// back. `terraform state rm` or `removed` blocks would remove the keys from the state before the
+// database is deleted: a deployment after an interruption would create new keys, and replace the
+// database because its key changed.
 package teardown
 
 import (
@@ -199,7 +200,7 @@ func (s *Stack) kept(deployed map[string]map[string]any, isEmpty func(string) (b
 				add(part)
 				continue
 			}
-			for _, key := range references(s.resources[part]) { // is needed for the bucket's objects only
+			for _, key := range references(s.resources[part]) { // keys of objects, of which there are none
 				unneeded[key] = true
 			}
 		}
