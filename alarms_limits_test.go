@@ -31,7 +31,7 @@ var alarmLimitPromises = []stacktest.Promise{{
 		By:    stacktest.Set(connectionsAlarm, "threshold", 67.0),
 		Found: connectionsAlarm,
 	}, {
-		Name:  "the load balancer gives up before the latency alarm's threshold",
+		Name:  "the threshold of the latency alarm is longer than the load balancer's idle timeout",
 		Stack: "prod",
 		By:    stacktest.Set("aws_lb.load_balancer", "idle_timeout", 3.0),
 		Found: latencyAlarm,
@@ -44,7 +44,7 @@ var alarmLimitPromises = []stacktest.Promise{{
 		),
 		Found: tooFewTasksAlarm,
 	}, {
-		Name:  "the alarm on tasks compares with more than the service begins with",
+		Name:  "the alarm on tasks compares with more tasks than the service starts with",
 		Stack: "prod",
 		By:    stacktest.Set(tooFewTasksAlarm, "threshold", 3.0),
 		Found: tooFewTasksAlarm,
@@ -89,7 +89,7 @@ var alarmLimitPromises = []stacktest.Promise{{
 		By:    stacktest.Set(loadBalancerErrorsAlarm, "threshold", 100.0),
 		Found: loadBalancerErrorsAlarm,
 	}, {
-		Name:  "an alarm is on a metric whose values nobody has written down",
+		Name:  "an alarm is on a metric whose possible values this promise does not know",
 		Stack: "prod",
 		By: stacktest.All(
 			stacktest.Set(databaseCPUAlarm, "metric_name", "DBLoad"),
@@ -108,7 +108,7 @@ var alarmLimitPromises = []stacktest.Promise{{
 		),
 		Found: "aws_cloudwatch_metric_alarm.service_web_deployment_latency_alarm",
 	}, {
-		Name:  "one slow request wakes somebody",
+		Name:  "one slow request notifies somebody",
 		Stack: "prod",
 		By:    stacktest.Set(latencyAlarm, "evaluate_low_sample_count_percentiles", "evaluate"),
 		Found: latencyAlarm,

@@ -345,7 +345,7 @@ var alarmPromises = []stacktest.Promise{{
 		),
 		Found: ecsCluster,
 	}, {
-		Name:  "roll-backs do not notify the topic",
+		Name:  "rollbacks do not notify the topic",
 		Stack: "prod",
 		By: stacktest.Set(
 			deploymentFailedRule, "event_pattern.detail",

@@ -29,10 +29,10 @@ var clusterPromises = []stacktest.Promise{{
 		Found: webDiscovery,
 	}},
 }, {
-	Name:  "no output says that something can be reached which no security group rule lets anybody reach",
+	Name:  "no output offers an address to which no security group rule allows a connection",
 	Check: outputsTellTheTruth,
 	BrokenBy: []stacktest.Break{{
-		Name:  "an output sends people to Prometheus, which lets nobody in",
+		Name:  "an output offers the address of Prometheus, to which no rule allows a connection",
 		Stack: "prod",
 		By:    stacktest.SetRoot("output.prometheus_address.description", "Prometheus, reached from inside the VPC"),
 		Found: "output.prometheus_address",

@@ -73,7 +73,7 @@ var databaseUserPromises = []stacktest.Promise{{
 }, {
 	// In provider 5.100.0, an update that fails leaves the new input in the state, and is not repeated.
 	// https://github.com/hashicorp/terraform-provider-aws/issues/43447
-	Name:  "whatever changes of the database's users calls their function, and a failed call is repeated",
+	Name:  "every change of the database's users calls the database function, and a failed call is repeated",
 	Check: usersAreBroughtUpToDate,
 	BrokenBy: []stacktest.Break{{
 		Name:  "a change is an update, whose failure is recorded as done",
@@ -81,17 +81,17 @@ var databaseUserPromises = []stacktest.Promise{{
 		By:    stacktest.Add(usersInvocation, "lifecycle_scope", "CRUD"),
 		Found: usersInvocation,
 	}, {
-		Name:  "another instance does not call the function",
+		Name:  "a change of the instance does not call the function",
 		Stack: "prod",
 		By:    stacktest.Replace(usersInvocation, "input.revision", "${aws_db_instance.database.address}", "main"),
 		Found: usersInvocation,
 	}, {
-		Name:  "other code does not call the function",
+		Name:  "a change of the function's code does not call the function",
 		Stack: "prod",
 		By:    stacktest.Set(databaseFunction, "source_code_hash", "0123"),
 		Found: usersInvocation,
 	}, {
-		Name:  "other users do not call the function",
+		Name:  "a change of the users does not call the function",
 		Stack: "prod",
 		By:    stacktest.Replace(databaseFunction, usersServices, "owner", "read"),
 		Found: usersInvocation,
@@ -157,7 +157,7 @@ var databaseUserPromises = []stacktest.Promise{{
 		Found: databaseFunction,
 	}},
 }, {
-	Name:  "the secret of a removed service is deleted after the call that takes its login away",
+	Name:  "the secret of a removed service is deleted after the call that removes the service's login",
 	Check: secretsAreDeletedAfterLogins,
 	BrokenBy: []stacktest.Break{{
 		Name:  "a secret is deleted before what depends on it is changed",

@@ -149,10 +149,10 @@ var execPromises = []stacktest.Promise{{
 	}},
 }}
 
-// TestServiceIsDeployedAgainOnlyIfItMayMove: the provider sends force_new_deployment with every change
-// of a service, so that more tasks, for example, would replace those that run. Without it, another
+// The provider sends force_new_deployment with every change of a service, so that a change of the
+// number of tasks, for example, would replace the running tasks. Without force_new_deployment, another
 // capacity provider would replace the service itself (service.go of provider 5.100.0).
-func TestServiceIsDeployedAgainOnlyIfItMayMove(t *testing.T) {
+func TestEveryChangeStartsADeploymentOnlyIfTheCapacityMayChange(t *testing.T) {
 	const production = minimal + "profile: production\nstate: {backend: local}\nload_balancer: {allow_http: true}\n"
 	for name, c := range map[string]struct {
 		config string

@@ -53,8 +53,8 @@ func deploymentEvents(s stacktest.Stack, cluster stacktest.Resource) []deploymen
 	return []deploymentEvent{
 		{"a failure", send(in, failed, "ECS deployment circuit breaker: tasks failed to start."), true},
 		{"a failure by alarm", send(in, failed, "ECS deployment failed: alarm detected."), true},
-		{"a roll-back", send(in, inProgress, "ECS deployment circuit breaker: rolling back to deploymentId 1."), true},
-		{"a roll-back by alarm", send(in, inProgress, "Rolling back to deploymentId ecs-svc/1."), true},
+		{"a rollback", send(in, inProgress, "ECS deployment circuit breaker: rolling back to deploymentId 1."), true},
+		{"a rollback by an alarm", send(in, inProgress, "Rolling back to deploymentId ecs-svc/1."), true},
 		{"a start", send(in, inProgress, "ECS deployment ecs-svc/2 in progress."), false},
 		{"a success", send(in, "SERVICE_DEPLOYMENT_COMPLETED", "ECS deployment ecs-svc/2 completed."), false},
 		{"another cluster's failure", send("other", failed, "tasks failed to start"), false},

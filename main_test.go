@@ -327,7 +327,7 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 }
 
 // ECS gives a task its service's tags when it starts: only a new task definition starts tasks.
-func TestAnotherPlaceOfMetricsIsANewTaskDefinition(t *testing.T) {
+func TestChangeOfTheMetricsPathIsANewTaskDefinition(t *testing.T) {
 	const with = "name: shop\nregion: eu-central-1\nservices: {web: {metrics: {enabled: true, port: 9090, path: %s}}}\n"
 	before := synth(t, parse(t, "dev", fmt.Sprintf(with, "/metrics")), placeholder(t))
 	after := synth(t, parse(t, "dev", fmt.Sprintf(with, "/other")), placeholder(t))

@@ -196,7 +196,7 @@ var permissionPromises = []stacktest.Promise{{
 		Found: webExecutionRole,
 	}},
 }, {
-	Name:  "a function's role decrypts its own environment, and nothing else with that key outside a service",
+	Name:  "a function's role decrypts only its own environment, and other data of that key only through a service",
 	Check: functionsDecryptTheirEnvironment,
 	BrokenBy: []stacktest.Break{{
 		Name:  "the database function's role decrypts everything that the secrets' key encrypts",

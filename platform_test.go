@@ -130,7 +130,7 @@ var protectionPromises = []stacktest.Promise{{
 		Found: "aws_secretsmanager_secret.web",
 	}},
 }, {
-	Name:  "backups that outlive the stack keep their bucket and their keys, and the keys' aliases are free again",
+	Name:  "backups that outlive the stack keep their bucket and their keys, and the keys' aliases are deleted",
 	Check: backupsKeepTheirKeys,
 	BrokenBy: []stacktest.Break{{
 		Name:  "the key of the final snapshot is destroyed together with the stack",

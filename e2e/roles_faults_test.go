@@ -197,7 +197,7 @@ func earlierUsers(stack map[string]any) map[string]any {
 }
 
 // The commands of docs/runbooks/database.md for a rotation that failed.
-func TestStuckRotationHasAWayOut(t *testing.T) {
+func TestRunbookEndsAStuckRotation(t *testing.T) {
 	t.Parallel()
 	s, p, synthesise := newUsersSandbox(t)
 	if err := os.WriteFile(s.endpoint, []byte(s.url), 0o644); err != nil {

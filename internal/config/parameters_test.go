@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestParametersApplyAtOnceIfRDSAllowsAndRegistersIt(t *testing.T) {
+func TestParametersApplyAtOnceIfRDSSupportsIt(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		parameter, value, version string

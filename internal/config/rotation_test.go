@@ -119,7 +119,7 @@ func TestRotationWindowKeepsAwayFromOtherWindows(t *testing.T) {
 	}
 }
 
-func TestSetRotationWindowStays(t *testing.T) {
+func TestConfiguredRotationWindowIsKept(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, "dev", minimal+"database: {rotation_window: '10:00-13:00', rotation: 7}\n")
 	want := RotationSchedule{"cron(0 10 ? * TUE *)", "3h"}

@@ -61,7 +61,7 @@ func TestSingleTimesAreValidatedAsInAWS(t *testing.T) {
 	}
 }
 
-func TestSchedulesTimesPerDay(t *testing.T) {
+func TestTimesPerDayOfASchedule(t *testing.T) {
 	t.Parallel()
 	for schedule, want := range map[string]float64{
 		"rate(1 hour)":                 24,

@@ -134,7 +134,7 @@ func TestWhatBackupsNeedStays(t *testing.T) {
 }
 
 // What is no longer in the state must not be in the configuration: Terraform would create it.
-func TestNothingIsCreated(t *testing.T) {
+func TestDestructionCreatesNothing(t *testing.T) {
 	s := parsed(t, stack)
 	for _, gone := range slices.Sorted(maps.Keys(s.resources)) {
 		state := deployed(t, s, nil)
@@ -156,7 +156,7 @@ func TestNothingIsCreated(t *testing.T) {
 	}
 }
 
-func TestSecondRunKeepsTheSame(t *testing.T) {
+func TestSecondDestructionKeepsTheSame(t *testing.T) {
 	s := parsed(t, stack)
 	first, err := s.Plan(deployed(t, s, nil), full)
 	if err != nil {

@@ -30,7 +30,7 @@ func TestColonsInListsInsideBraces(t *testing.T) {
 	}
 }
 
-func TestColonsThatAreNoText(t *testing.T) {
+func TestColonsOutsideOfPlainTexts(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"{list: [a: b]}":     "x.yaml:1:9: list.0: want text, have a mapping",
