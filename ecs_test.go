@@ -150,8 +150,8 @@ var execPromises = []stacktest.Promise{{
 }}
 
 // The provider sends force_new_deployment with every change of a service, so that a change of the
-// number of tasks, for example, would replace the running tasks. Without force_new_deployment, another
-// capacity provider would replace the service itself (service.go of provider 5.100.0).
+// number of tasks, for example, would replace the running tasks. Without it, another capacity
+// provider would replace the service itself (service.go of provider 5.100.0).
 func TestEveryChangeStartsADeploymentOnlyIfTheCapacityMayChange(t *testing.T) {
 	const production = minimal + "profile: production\nstate: {backend: local}\nload_balancer: {allow_http: true}\n"
 	for name, c := range map[string]struct {
