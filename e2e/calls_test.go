@@ -74,6 +74,7 @@ var notUsedHere = map[string]string{
 	"Network: ec2:DeleteNetworkInterface":     "Lambda itself uses it after the deletion of the function",
 	"Network: ec2:AssignPrivateIpAddresses":   "Lambda itself uses it, for functions with many network interfaces",
 	"Network: ec2:UnassignPrivateIpAddresses": "Lambda itself uses it, for functions with many network interfaces",
+	"Restart: ecs:DescribeServices":           "the function uses it when a step of a rotation is repeated",
 	"ReportFailure: sns:Publish":              "Lambda itself uses it for failed asynchronous invocations",
 	"ReportFailureKey: kms:Decrypt":           "with sns:Publish",
 	"ReportFailureKey: kms:GenerateDataKey":   "with sns:Publish",
