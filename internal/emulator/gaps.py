@@ -393,13 +393,14 @@ def new_instance(original, self):
     answer = remember_instance(original, self)
     instance = answer.result["DBInstance"]
     instance.dbi_resource_id = "db-" + uuid.uuid4().hex[:26].upper()
-    if self.params.get("CACertificateIdentifier"):
-        instance.ca_certificate_identifier = self.params["CACertificateIdentifier"]
+    # Without them, RDS chooses these, also for an instance that is restored.
+    instance.ca_certificate_identifier = self.params.get("CACertificateIdentifier", "rds-ca-rsa2048-g1")
+    instance.database_insights_mode = self.params.get("DatabaseInsightsMode", "standard")
     return answer
 
 
 gap(RDSResponse, "modify_db_instance", "rds ModifyDBInstance", "does not store " + ", ".join(INSTANCE))(remember_instance)
-gap(RDSResponse, "create_db_instance", "rds CreateDBInstance", "does not store these and the CA; one DbiResourceId for all instances")(new_instance)
+gap(RDSResponse, "create_db_instance", "rds CreateDBInstance", "does not store these and the CA, nor has RDS's defaults; one DbiResourceId for all instances")(new_instance)
 for call, method in (
     ("RestoreDBInstanceFromDBSnapshot", "restore_db_instance_from_db_snapshot"),
     ("RestoreDBInstanceToPointInTime", "restore_db_instance_to_point_in_time"),
