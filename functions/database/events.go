@@ -187,7 +187,7 @@ func (f *function) putRightOnce(ctx context.Context, out *result) error {
 	defer master.close(ctx)
 	// What an attempt finds replaces what the attempt before it found.
 	out.InUse, out.Kept, out.Problems, out.failed = nil, nil, nil, nil
-	irreplaceable, err := f.replaceRoles(ctx, master.services)
+	irreplaceable, err := f.replaceRoles(ctx, master.services, out)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 // The new role gets the objects of the old one. What people granted to the old one is lost. Nobody
 // may work as the role meanwhile, because what it created would be lost, too. So its users may not
 // log in, and their sessions are ended. refused is an error about roles that could not be replaced.
-func (f *function) replaceRoles(ctx context.Context, conn *pgx.Conn) (refused, err error) {
+func (f *function) replaceRoles(ctx context.Context, conn *pgx.Conn, out *result) (refused, err error) {
 	groups, err := f.unrevocable(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,9 @@ func (f *function) replaceRoles(ctx context.Context, conn *pgx.Conn) (refused, e
 		}
 		if err != nil {
 			refused = errors.Join(refused, fmt.Errorf("role %s cannot be replaced: %w", group, err))
+			continue
 		}
+		out.Changed = append(out.Changed, "role "+group+", replaced: grant it again what people granted to it")
 	}
 	return refused, nil
 }
@@ -66,8 +68,16 @@ func (f *function) replaceRole(ctx context.Context, conn *pgx.Conn, group string
 	if err := f.replacement(ctx, conn, group, false); err != nil {
 		return err
 	}
-	name := strings.TrimPrefix(group, groupRole(""))
-	for _, login := range users(name) {
+	rows, err := conn.Query(ctx, `SELECT rolname FROM pg_roles WHERE rolname = ANY($1)`,
+		users(strings.TrimPrefix(group, groupRole(""))))
+	if err != nil {
+		return err
+	}
+	logins, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, login := range logins {
 		for _, statement := range []string{
 			"ALTER ROLE " + quoted(login) + " NOLOGIN",
 			"COMMENT ON ROLE " + quoted(login) + " IS " + literal(unfinished),
@@ -82,7 +92,7 @@ func (f *function) replaceRole(ctx context.Context, conn *pgx.Conn, group string
 	}
 	for wait := 0; ; wait++ {
 		var sessions int
-		err := conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE usename = ANY($1)`, users(name)).
+		err := conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE usename = ANY($1)`, logins).
 			Scan(&sessions)
 		if err != nil {
 			return err
@@ -91,7 +101,7 @@ func (f *function) replaceRole(ctx context.Context, conn *pgx.Conn, group string
 			return f.replacement(ctx, conn, group, true)
 		}
 		if wait == 50 {
-			return passing{fmt.Errorf("%d sessions of service %s do not end", sessions, name)}
+			return passing{fmt.Errorf("%d sessions of %s do not end", sessions, group)}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
