@@ -19,9 +19,9 @@ tests() {
 	.build/bin/gotestsum --format pkgname-and-test-fails --jsonfile "$results" -- -count=1 -timeout 10m ./...
 }
 
-# The long form of two tests: hundreds of random configurations, and that the output is the same without the fast start.
+# Hundreds of random configurations; that the output is the same without the fast start; PostgreSQL's own static parameters.
 random() {
-	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.random" -- -tags e2e -count=1 -timeout 10m -run '^TestRandom|^TestFastStart' . ./internal/config
+	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.random" -- -tags e2e -count=1 -timeout 10m -run '^TestRandom|^TestFastStart|^TestStatic' . ./internal/config
 }
 
 # The function that creates database users, with a real PostgreSQL of each major version; what the emulator of AWS refuses.
