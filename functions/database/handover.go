@@ -106,8 +106,8 @@ func (h *handOver) try(ctx context.Context) error {
 
 // owned is an object and its owner.
 type owned struct {
-	class, kind, schema, identity, owner, description string
-	serial                                            bool // a sequence that belongs to a column
+	kind, schema, identity, owner, description string
+	serial                                     bool // a sequence that belongs to a column
 }
 
 // mostObjects is how many objects are handed over in one run, so that neither memory nor time of the
@@ -129,7 +129,7 @@ func (f *function) misplaced(ctx context.Context, conn *pgx.Conn) (todo []object
 		return nil, nil, err
 	}
 	rows, err := conn.Query(ctx, `
-		SELECT d.classid::regclass::text, i.type, coalesce(i.schema, ''), i.identity, d.rolname,
+		SELECT i.type, coalesce(i.schema, ''), i.identity, d.rolname,
 			coalesce(pg_describe_object(d.classid, d.objid, 0), i.identity),
 			d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_depend a WHERE a.classid = d.classid
 				AND a.objid = d.objid AND a.deptype = 'a' AND a.refclassid = 'pg_class'::regclass AND a.refobjsubid > 0)
@@ -143,13 +143,13 @@ func (f *function) misplaced(ctx context.Context, conn *pgx.Conn) (todo []object
 			AND coalesce(i.schema, '') !~ '^pg_temp'
 			AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid
 				AND e.objsubid = 0 AND e.deptype IN ('e', 'i'))
-		ORDER BY i.type = 'large object', i.type <> 'schema', 1, 3, 4
+		ORDER BY i.type = 'large object', i.type <> 'schema', d.classid::regclass::text, 2, 3
 		LIMIT $2`, owners, mostObjects) // a table's new owner needs rights in its schema
 	if err != nil {
 		return nil, nil, err
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (o owned, err error) {
-		return o, row.Scan(&o.class, &o.kind, &o.schema, &o.identity, &o.owner, &o.description, &o.serial)
+		return o, row.Scan(&o.kind, &o.schema, &o.identity, &o.owner, &o.description, &o.serial)
 	})
 	for _, o := range all {
 		if target := f.rightOwner(o, master); target != o.owner {
@@ -166,12 +166,8 @@ func (f *function) misplaced(ctx context.Context, conn *pgx.Conn) (todo []object
 // wrongOwners returns the roles of services that should own nothing: their users, and the role of a
 // service whose level is owner.
 func (f *function) wrongOwners(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	rows, err := conn.Query(ctx, `SELECT rolname FROM pg_roles
+	names, err := list(ctx, conn, `SELECT rolname FROM pg_roles
 		WHERE rolname ~ '^service_' AND shobj_description(oid, 'pg_authid') LIKE $1`, mark+"%")
-	if err != nil {
-		return nil, err
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	return slices.DeleteFunc(names, func(name string) bool {
 		level := f.settings.services[strings.TrimPrefix(name, groupRole(""))].Level
 		return !user.MatchString(name) && level != "owner"

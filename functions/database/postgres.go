@@ -195,9 +195,14 @@ func lost(err error) bool {
 		errors.As(err, new(net.Error)) && !errors.Is(err, context.Canceled)
 }
 
+// querier is a session or a transaction.
+type querier interface {
+	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+}
+
 // list returns the single column of a query.
-func list(ctx context.Context, tx pgx.Tx, query string, args ...any) ([]string, error) {
-	rows, err := tx.Query(ctx, query, args...)
+func list(ctx context.Context, in querier, query string, args ...any) ([]string, error) {
+	rows, err := in.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -68,12 +68,8 @@ func (f *function) replaceRole(ctx context.Context, conn *pgx.Conn, group string
 	if err := f.replacement(ctx, conn, group, false); err != nil {
 		return err
 	}
-	rows, err := conn.Query(ctx, `SELECT rolname FROM pg_roles WHERE rolname = ANY($1)`,
+	logins, err := list(ctx, conn, `SELECT rolname FROM pg_roles WHERE rolname = ANY($1)`,
 		users(strings.TrimPrefix(group, groupRole(""))))
-	if err != nil {
-		return err
-	}
-	logins, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return err
 	}

@@ -138,12 +138,8 @@ func (f *function) putRolesRight(ctx context.Context, conn *pgx.Conn, out *resul
 // endSessions ends the sessions of users whose comment asks for it, and of users that may not log
 // in.
 func endSessions(ctx context.Context, conn *pgx.Conn) error {
-	rows, err := conn.Query(ctx, `SELECT rolname FROM pg_roles
+	names, err := list(ctx, conn, `SELECT rolname FROM pg_roles
 		WHERE rolname ~ $1 AND shobj_description(oid, 'pg_authid') = $2`, servicesUsers, unfinished)
-	if err != nil {
-		return err
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return err
 	}
