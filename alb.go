@@ -209,13 +209,17 @@ func (balancer *LoadBalancer) outputs() []output {
 	}
 }
 
+// errorLimit is the share of requests, in percent, above which load_balancer_errors fires. Fewer
+// failed requests are for Prometheus, which knows the past.
+const errorLimit = 5
+
 func (balancer *LoadBalancer) alarms() []alarm {
 	return []alarm{{
 		id:      "load_balancer_errors",
 		runbook: "load-balancer.md#load_balancer_errors",
-		description: "More than 5% of the requests fail with a 5xx error. See the dashboard: errors of the services " +
-			"are explained in their log groups; errors of the load balancer itself (ELB 5xx) mean that no task " +
-			"answered.",
+		description: fmt.Sprintf("More than %d%% of the requests fail with a 5xx error. See the dashboard: errors of "+
+			"the services are explained in their log groups; errors of the load balancer itself (ELB 5xx) mean that "+
+			"no task answered.", errorLimit),
 		namespace:  "AWS/ApplicationELB",
 		dimensions: map[string]*string{"LoadBalancer": balancer.ARNSuffix},
 		queries: []query{
@@ -230,7 +234,7 @@ func (balancer *LoadBalancer) alarms() []alarm {
 			// Below twenty requests a minute a share says nothing.
 			{id: "share", expression: "IF(total >= 20, 100 * failed / total, 0)"},
 		},
-		threshold: 5, period: 60, datapoints: 3, periods: 5, missing: missingIsFine,
+		threshold: errorLimit, period: 60, datapoints: 3, periods: 5, missing: missingIsFine,
 	}}
 }
 

@@ -185,7 +185,7 @@ type alarmLimits struct {
 }
 
 func newAlarmLimits(cfg *config.Config, svc config.Service) alarmLimits {
-	limits := alarmLimits{tasks: svc.Tasks, cpu: 90, memory: 90, latency: 3}
+	limits := alarmLimits{tasks: svc.Tasks, cpu: 90, memory: 90, latency: latencyLimit(cfg)}
 	for _, schedule := range svc.Scaling.Schedules {
 		limits.tasks = min(limits.tasks, schedule.Min)
 	}
@@ -194,10 +194,12 @@ func newAlarmLimits(cfg *config.Config, svc config.Service) alarmLimits {
 		limits.cpu = max(limits.cpu, (svc.Scaling.CPU+100)/2)
 		limits.memory = max(limits.memory, (svc.Scaling.Memory+100)/2)
 	}
-	// No response takes longer than the load balancer's timeout, after which it returns an error.
-	limits.latency = min(limits.latency, float64(cfg.LoadBalancer.IdleTimeout)/2)
 	return limits
 }
+
+// latencyLimit is the response time in seconds above which the alarms of latency fire. No response
+// takes longer than the load balancer's timeout, after which it returns an error.
+func latencyLimit(cfg *config.Config) float64 { return min(3, float64(cfg.LoadBalancer.IdleTimeout)/2) }
 
 // slow says what is wrong when a service breaches its limit of latency.
 func (limits alarmLimits) slow(service string) string {

@@ -15,7 +15,7 @@
 //	rds, routes, alb, firewall
 //	networking, endpoints, flowlogs
 //	bucket, encryption, lambda, schedule, securitygroup
-//	alarms, topic, outputs, iam, provider
+//	alarms, topic, outputs, iam, provider, prometheus_text
 //	scope, names
 //
 // What does not become Terraform is in internal/.

@@ -1,10 +1,7 @@
 package main
 
 import (
-	_ "embed"
 	"fmt"
-	"strings"
-	"text/template"
 
 	"platform/internal/config"
 )
@@ -84,22 +81,12 @@ func runPrometheus(t *task, p config.Prometheus) *container {
 	return c
 }
 
-//go:embed prometheus/prometheus.yml
-var prometheusText string
-
-// prometheusConfig fills in the names in the configuration; prometheus/prometheus.yml explains it.
+// prometheusConfig fills in the configuration; prometheus/prometheus.yml explains it.
 func prometheusConfig(cfg *config.Config, clusterARN string) string {
-	parsed := template.Must(template.New("prometheus.yml").Option("missingkey=error").Parse(prometheusText))
-	var text strings.Builder
-	if err := parsed.Execute(&text, map[string]any{
-		"Region":         cfg.Region,
-		"Stack":          cfg.Stack(),
-		"ClusterARN":     clusterARN,
-		"ScrapeInterval": cfg.Monitoring.Prometheus.ScrapeInterval,
-	}); err != nil {
-		panic(fmt.Errorf("prometheus/prometheus.yml: %w", err))
-	}
-	return text.String()
+	return prometheusText{
+		Name: cfg.Name, Environment: cfg.Environment, Stack: cfg.Stack(), Region: cfg.Region, ClusterARN: clusterARN,
+		ScrapeInterval: cfg.Monitoring.Prometheus.ScrapeInterval,
+	}.files()["prometheus.yml"]
 }
 
 func (p *Prometheus) outputs() []output {
