@@ -25,6 +25,7 @@ type container struct {
 	SystemControls         []struct{}            `json:"systemControls"`
 	DependsOn              []containerDependency `json:"dependsOn,omitempty"`
 	LinuxParameters        linuxParameters       `json:"linuxParameters"`
+	RestartPolicy          *restartPolicy        `json:"restartPolicy,omitempty"`
 	HealthCheck            *containerHealthCheck `json:"healthCheck,omitempty"`
 	StopTimeout            int                   `json:"stopTimeout,omitempty"` // seconds
 	LogConfiguration       logConfiguration      `json:"logConfiguration"`
@@ -55,6 +56,11 @@ type mountPoint struct {
 type containerDependency struct {
 	ContainerName string `json:"containerName"`
 	Condition     string `json:"condition"`
+}
+
+type restartPolicy struct {
+	Enabled              bool `json:"enabled"`
+	RestartAttemptPeriod int  `json:"restartAttemptPeriod"` // seconds, 60 to 1800
 }
 
 type linuxParameters struct {
@@ -185,6 +191,12 @@ func newHealthCheck(startPeriod int, command ...string) *containerHealthCheck {
 func (c *container) dropCapabilities() {
 	c.LinuxParameters.Capabilities = &capabilities{Add: []string{}, Drop: []string{"ALL"}}
 }
+
+// restartInPlace makes ECS start the container again when it exits, in the same task and with the
+// task's volumes. A container that exits in its first minute is not restarted: the task ends, so
+// that a deployment which cannot run fails. Without the period, the first five minutes would count.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerRestartPolicy.html
+func (c *container) restartInPlace() { c.RestartPolicy = &restartPolicy{true, 60} }
 
 // startAfter makes the container wait until another one of the task has ended without an error.
 func (c *container) startAfter(other *container) {

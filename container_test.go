@@ -182,6 +182,17 @@ var containerPromises = []stacktest.Promise{{
 		By:    stacktest.Set(prometheusTask, prometheusContainer+".healthCheck.startPeriod", 301.0),
 		Found: prometheusTask,
 	}, {
+		Name:  "a container is restarted if it has run for less than ECS requires",
+		Stack: "dev",
+		By:    stacktest.Set(prometheusTask, prometheusContainer+".restartPolicy.restartAttemptPeriod", 30.0),
+		Found: prometheusTask,
+	}, {
+		Name:  "a container that ends by itself is restarted",
+		Stack: "dev",
+		By: stacktest.Add(prometheusTask, configurationContainer+".restartPolicy",
+			map[string]any{"enabled": true, "restartAttemptPeriod": 60.0}),
+		Found: prometheusTask,
+	}, {
 		Name:  "two containers of a task have the same port",
 		Stack: "dev",
 		By: stacktest.Set(prometheusTask, configurationContainer+".portMappings",
@@ -333,6 +344,7 @@ func containersAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
 				ports[p.Number("containerPort")] = true
 			}
 			healthCheckIsAccepted(v, c)
+			restartIsAccepted(v, c)
 			logIsAccepted(v, c, s.Region())
 		}
 		v.Want(essential, t.definition.Address, "has no essential container")
@@ -367,6 +379,18 @@ func healthCheckIsAccepted(v *stacktest.Violations, c stacktest.Resource) {
 		within("healthCheck.retries", 1, 10) &&
 		within("healthCheck.startPeriod", 0, 300),
 		c.Address, "has a health check outside of ECS's limits: %v", c.At("healthCheck"))
+}
+
+// restartIsAccepted: a container is restarted whenever it exits, also without an error.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerRestartPolicy.html
+func restartIsAccepted(v *stacktest.Violations, c stacktest.Resource) {
+	if !c.Has("restartPolicy") {
+		return
+	}
+	seconds := c.Number("restartPolicy.restartAttemptPeriod")
+	v.Want(c.Is("restartPolicy.enabled", true) && seconds >= 60 && seconds <= 1800,
+		c.Address, "want restarts after 60 to 1800 seconds, have %v", c.At("restartPolicy"))
+	v.Want(c.Is("essential", true), c.Address, "is restarted when it ends, although others wait for its end")
 }
 
 func logIsAccepted(v *stacktest.Violations, c stacktest.Resource, region string) {

@@ -309,7 +309,7 @@ func (users *DatabaseUsers) connect(t *task, app *container) {
 		"PGPORT":        strconv.Itoa(postgresPort),
 		"PGDATABASE":    db.name,
 		"PGSSLMODE":     "verify-full",
-		"PGSSLROOTCERT": certificateFile,
+		"PGSSLROOTCERT": certificateFolder + "/" + certificateFile,
 	})
 	secret := *users.secrets.arns[t.name]
 	app.setSecrets(map[string]string{"PGUSER": secret + ":username::", "PGPASSWORD": secret + ":password::"})
@@ -323,8 +323,11 @@ func (users *DatabaseUsers) connect(t *task, app *container) {
 //go:embed functions/database/certificates/*.pem
 var certificates embed.FS
 
-// certificateFile is where a container finds the certificates.
-const certificateFile = "/certificates/rds.pem"
+// Where a container finds the certificates.
+const (
+	certificateFolder = "/certificates"
+	certificateFile   = "rds.pem"
+)
 
 // deliverCertificates gives a container RDS's certificates, which public images do not contain.
 func deliverCertificates(t *task, app *container) {
@@ -332,8 +335,9 @@ func deliverCertificates(t *task, app *container) {
 	if err != nil {
 		panic(err) // checked with the configuration
 	}
-	t.deliver(app, t.cfg.Database.CertificateImage, textFile{
-		name: "rds-certificates", // no service can have a name with a dash
-		path: certificateFile, variable: "CERTIFICATES", text: string(text),
-	})
+	t.deliver(t.cfg.Database.CertificateImage, delivery{
+		name:   "rds-certificates", // no service can have a name with a dash
+		folder: certificateFolder,
+		files:  []textFile{{path: certificateFile, variable: "CERTIFICATES", text: string(text)}},
+	}, app)
 }

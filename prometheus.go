@@ -24,7 +24,7 @@ const (
 // Where Prometheus finds its configuration, and keeps its metrics: the image declares a volume
 // here, and it is the only place where a bind mount does not belong to root alone.
 const (
-	prometheusConfiguration = "/configuration/prometheus.yml"
+	prometheusConfiguration = "/configuration"
 	prometheusData          = "/prometheus"
 )
 
@@ -44,10 +44,12 @@ func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 			t.mayReach(svc.SecurityGroup, "service_"+svc.Name+"_from_prometheus", metrics.Port, "Metrics")
 		}
 	}
-	t.deliver(runPrometheus(t, p), p.ConfigImage, textFile{
-		name: "configuration", path: prometheusConfiguration,
-		variable: "CONFIGURATION", text: prometheusConfig(s.cfg, *cluster.ARN),
-	})
+	t.deliver(p.ConfigImage, delivery{
+		name: "configuration", folder: prometheusConfiguration,
+		files: []textFile{{
+			path: "prometheus.yml", variable: "CONFIGURATION", text: prometheusConfig(s.cfg, *cluster.ARN),
+		}},
+	}, runPrometheus(t, p))
 	t.allow(discoveryStatements(s, cluster)...)
 
 	running := t.service(serviceOptions{
@@ -66,8 +68,9 @@ func runPrometheus(t *task, p config.Prometheus) *container {
 	c := t.container(t.name, p.Image)
 	c.User = "65534" // nobody, the image's own
 	c.StopTimeout = prometheusStop
+	c.restartInPlace()
 	c.Command = []string{
-		"--config.file=" + prometheusConfiguration,
+		"--config.file=" + prometheusConfiguration + "/prometheus.yml",
 		"--storage.tsdb.path=" + prometheusData,
 		fmt.Sprintf("--storage.tsdb.retention.time=%dd", p.Days),
 		// The rest is for the log of what is not compacted yet.

@@ -61,7 +61,39 @@ var prometheusPromises = []stacktest.Promise{{
 			"--storage.tsdb.path=/tmp"),
 		Found: prometheusTask,
 	}},
+}, {
+	Name:  "a container of Prometheus's task that crashes is restarted with its files",
+	Check: prometheusRestartsInPlace,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a crash of Prometheus ends its task, and the history with it",
+		Stack: "dev",
+		By:    stacktest.Remove(prometheusTask, prometheusContainer+".restartPolicy"),
+		Found: prometheusTask,
+	}, {
+		Name:  "a configuration that Prometheus refuses ends no task, so that its deployment does not fail",
+		Stack: "prod",
+		By:    stacktest.Set(prometheusTask, prometheusContainer+".essential", false),
+		Found: prometheusTask,
+	}, {
+		Name:  "Prometheus is not restarted within its first five minutes",
+		Stack: "prod",
+		By:    stacktest.Set(prometheusTask, prometheusContainer+".restartPolicy.restartAttemptPeriod", 300.0),
+		Found: prometheusTask,
+	}},
 }}
+
+// prometheusRestartsInPlace: a container that exits in its first minute ends the task, because it is
+// essential. Three such tasks fail the deployment, which ECS rolls back.
+func prometheusRestartsInPlace(s stacktest.Stack, v *stacktest.Violations) {
+	for _, c := range prometheusServiceTask(s).containers() {
+		if c.String("name") == "configuration" {
+			continue
+		}
+		v.Want(c.Is("essential", true), c.Address, "may exit while the task runs on without it")
+		v.Want(c.Is("restartPolicy.enabled", true) && c.Is("restartPolicy.restartAttemptPeriod", 60.0),
+			c.Address, "is not restarted when it exits after a minute")
+	}
+}
 
 // prometheusHasItsConfiguration: the text in the task definition makes a change of the configuration
 // deploy the service, and lets ECS start a task of any earlier revision. A cluster's name in place of

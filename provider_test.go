@@ -140,7 +140,7 @@ var pathPromises = []stacktest.Promise{{
 	}, {
 		Name:  "a text contains an absolute path",
 		Stack: "dev",
-		By: stacktest.Replace(prometheusTask, prometheusConfigText, "# What",
+		By: stacktest.Replace(prometheusTask, prometheusConfigText, "global:",
 			"# /home/me/platform/prometheus.yml: what"),
 		Found: prometheusTask,
 	}},

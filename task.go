@@ -91,26 +91,51 @@ func (t *task) preparation(name, image string) *container {
 	return c
 }
 
-// textFile is a text that a container needs as a file.
+// delivery is a folder of texts that containers need as files.
+type delivery struct {
+	name   string // of the volume, and of the container that writes the files
+	folder string // where the containers find the files
+	files  []textFile
+}
+
+// textFile is a text that becomes a file.
 type textFile struct {
-	name     string // of the volume, and of the container that writes the file
-	path     string // of the file, in a folder of its own
+	path     string // below the delivery's folder
 	variable string // that holds the text, in the container that writes the file
 	text     string
 }
 
-// deliver makes a container wait for another one that writes a file to a volume, which both mount.
-// The text is in the task definition, where every revision has its own: a task that ECS starts from
-// an earlier revision needs nothing that a later deployment may have deleted.
-func (t *task) deliver(c *container, image string, f textFile) {
-	writer := t.preparation(f.name, image)
+// deliver makes containers wait for another one, of an image with a shell, that writes files to a
+// volume, which all of them mount. The texts are in the task definition, where every revision has
+// its own: a task that ECS starts from an earlier revision needs nothing that a later deployment
+// may have deleted.
+func (t *task) deliver(image string, d delivery, readers ...*container) {
+	writer := t.preparation(d.name, image)
 	writer.EntryPoint = []string{"/bin/sh", "-c"}
-	writer.Command = []string{fmt.Sprintf(`printf '%%s' "$%s" > %s`, f.variable, f.path)}
-	writer.setEnvironment(map[string]string{f.variable: f.text})
-	t.volume(f.name)
-	writer.mount(f.name, path.Dir(f.path), false)
-	c.mount(f.name, path.Dir(f.path), true)
-	c.startAfter(writer)
+	writer.Command = []string{d.script()}
+	for _, f := range d.files {
+		writer.setEnvironment(map[string]string{f.variable: f.text})
+	}
+	t.volume(d.name)
+	writer.mount(d.name, d.folder, false)
+	for _, reader := range readers {
+		reader.mount(d.name, d.folder, true)
+		reader.startAfter(writer)
+	}
+}
+
+// script writes each variable to its file, and fails with the first file that cannot be written.
+func (d delivery) script() string {
+	var commands, folders []string
+	for _, f := range d.files {
+		file := path.Join(d.folder, f.path)
+		if folder := path.Dir(file); folder != d.folder && !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+			commands = append(commands, "mkdir -p "+folder)
+		}
+		commands = append(commands, fmt.Sprintf(`printf '%%s' "$%s" > %s`, f.variable, file))
+	}
+	return strings.Join(commands, " && ")
 }
 
 // volume adds an empty volume to the task.

@@ -2,7 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -26,6 +30,42 @@ func TestContainerHasNoRoomForTheAgentUnlessExecIsAllowed(t *testing.T) {
 		if len(app.MountPoints) != want || (app.LinuxParameters.Capabilities == nil) != (exec == "true") {
 			t.Errorf("exec %s: mounts %v, capabilities %v", exec, app.MountPoints, app.LinuxParameters.Capabilities)
 		}
+	}
+}
+
+// The script that writes a delivery's files is run as a container runs it, with a folder in place of
+// the volume.
+func TestDeliveryWritesEachTextAsItIs(t *testing.T) {
+	folder := t.TempDir()
+	want := map[string]string{
+		"a.yml":        "a: \"$HOME\" `id` \\n %s\n",
+		"pages/b.html": "<p>'größer' {{ . }}</p>",
+		"pages/c.html": "",
+	}
+	d, environment := delivery{name: "texts", folder: folder}, []string{"PATH=" + os.Getenv("PATH")}
+	for _, path := range slices.Sorted(maps.Keys(want)) {
+		variable := fmt.Sprintf("TEXT_%d", len(d.files))
+		d.files = append(d.files, textFile{path: path, variable: variable, text: want[path]})
+		environment = append(environment, variable+"="+want[path])
+	}
+	run := func() ([]byte, error) {
+		command := exec.Command("/bin/sh", "-c", d.script())
+		command.Env = environment
+		return command.CombinedOutput()
+	}
+	for range 2 { // a restarted task may find the files
+		if out, err := run(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	for path, text := range want {
+		if got, err := os.ReadFile(filepath.Join(folder, path)); err != nil || string(got) != text {
+			t.Errorf("%s holds %q, want %q (%v)", path, got, text, err)
+		}
+	}
+	d.files[0].path = "pages" // a folder: the file cannot be written
+	if out, err := run(); err == nil {
+		t.Errorf("a file cannot be written, and the script ends without an error: %s", out)
 	}
 }
 
