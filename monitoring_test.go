@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"platform/internal/config"
 )
 
 const testClusterARN = "arn:aws:ecs:eu-central-1:123456789012:cluster/shop-dev"
@@ -39,11 +41,16 @@ type relabelling struct {
 	Action       string   `yaml:"action"`
 }
 
+// prometheusConfig is the text of prometheus.yml with a configuration.
+func prometheusConfig(cfg *config.Config, clusterARN string) string {
+	return newPrometheusText(cfg, clusterARN).files()["prometheus.yml"]
+}
+
 // readScrapes renders the configuration and parses it.
-func readScrapes(t *testing.T, config string) scrapes {
+func readScrapes(t *testing.T, file string) scrapes {
 	t.Helper()
 	var out scrapes
-	if err := yaml.Unmarshal([]byte(prometheusConfig(parse(t, "dev", config), testClusterARN)), &out); err != nil {
+	if err := yaml.Unmarshal([]byte(prometheusConfig(parse(t, "dev", file), testClusterARN)), &out); err != nil {
 		t.Fatalf("is no YAML: %v", err)
 	}
 	return out

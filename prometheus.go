@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"platform/internal/config"
 )
@@ -44,12 +47,8 @@ func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 			t.mayReach(svc.SecurityGroup, "service_"+svc.Name+"_from_prometheus", metrics.Port, "Metrics")
 		}
 	}
-	t.deliver(p.ConfigImage, delivery{
-		name: "configuration", folder: prometheusConfiguration,
-		files: []textFile{{
-			path: "prometheus.yml", variable: "CONFIGURATION", text: prometheusConfig(s.cfg, *cluster.ARN),
-		}},
-	}, runPrometheus(t, p))
+	text := newPrometheusText(s.cfg, *cluster.ARN)
+	t.deliver(p.ConfigImage, text.configuration(), runPrometheus(t, p))
 	t.allow(discoveryStatements(s, cluster)...)
 
 	running := t.service(serviceOptions{
@@ -84,12 +83,26 @@ func runPrometheus(t *task, p config.Prometheus) *container {
 	return c
 }
 
-// prometheusConfig fills in the configuration; prometheus/prometheus.yml explains it.
-func prometheusConfig(cfg *config.Config, clusterARN string) string {
+// newPrometheusText is what the texts in the folder prometheus are filled in with.
+func newPrometheusText(cfg *config.Config, clusterARN string) prometheusText {
+	m := cfg.Monitoring
 	return prometheusText{
 		Name: cfg.Name, Environment: cfg.Environment, Stack: cfg.Stack(), Region: cfg.Region, ClusterARN: clusterARN,
-		ScrapeInterval: cfg.Monitoring.Prometheus.ScrapeInterval,
-	}.files()["prometheus.yml"]
+		ScrapeInterval: m.Prometheus.ScrapeInterval,
+		Availability:   m.Objectives.Availability,
+		Latency:        m.Objectives.Latency, LatencyThreshold: m.Objectives.LatencyThreshold,
+	}
+}
+
+// configuration returns the texts as a delivery: the variable of prometheus.yml is PROMETHEUS_YML.
+func (t prometheusText) configuration() delivery {
+	d := delivery{name: "configuration", folder: prometheusConfiguration}
+	files := t.files()
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		variable := strings.ToUpper(strings.NewReplacer("/", "_", ".", "_").Replace(path))
+		d.files = append(d.files, textFile{path: path, variable: variable, text: files[path]})
+	}
+	return d
 }
 
 func (p *Prometheus) outputs() []output {

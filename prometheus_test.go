@@ -7,7 +7,7 @@ import (
 )
 
 // prometheusConfigText is where Prometheus's configuration is in its task definition.
-const prometheusConfigText = configurationContainer + ".environment[name=CONFIGURATION].value"
+const prometheusConfigText = configurationContainer + ".environment[name=PROMETHEUS_YML].value"
 
 var prometheusPromises = []stacktest.Promise{{
 	Name:  "Prometheus starts with the configuration of its deployment, and stores metrics on its volume",
@@ -106,7 +106,7 @@ func prometheusHasItsConfiguration(s stacktest.Stack, v *stacktest.Violations) {
 		command := strings.Join(c.Strings("command"), " ")
 		switch c.String("name") {
 		case "configuration":
-			written = command == `printf '%s' "$CONFIGURATION" > /configuration/prometheus.yml`
+			written = strings.Contains(command, `printf '%s' "$PROMETHEUS_YML" > /configuration/prometheus.yml`)
 			v.Want(c.Is("essential", false), c.Address, "is essential, so that the task stops when it exits")
 		case "prometheus":
 			dependencies := c.Blocks("dependsOn")

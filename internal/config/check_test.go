@@ -95,6 +95,8 @@ func wrongValues(n node) (values []any) {
 				values = append(values, number)
 			}
 		}
+	case reflect.Float64:
+		values = []any{-1.0, 0.0, 1e8}
 	case reflect.String:
 		for _, text := range []string{
 			"hunter 2", "${x}", "?", "arn:aws:iam::123456789012:user/x", "-1", strings.Repeat("x", 400),

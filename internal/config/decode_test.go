@@ -222,7 +222,7 @@ func TestDecoderSupportsAllTypesOfTheConfiguration(t *testing.T) {
 	var walk func(path string, kind reflect.Type)
 	walk = func(path string, kind reflect.Type) {
 		switch kind.Kind() {
-		case reflect.String, reflect.Bool, reflect.Int:
+		case reflect.String, reflect.Bool, reflect.Int, reflect.Float64:
 		case reflect.Slice:
 			walk(path+"[]", kind.Elem())
 		case reflect.Map:

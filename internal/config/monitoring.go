@@ -4,7 +4,18 @@ package config
 type Monitoring struct {
 	// addresses that receive notifications of alarms; each must confirm its subscription
 	Emails     []string   `yaml:"emails" allowed:"~email"`
+	Objectives Objectives `yaml:"objectives"` // what users may expect over 30 days
 	Prometheus Prometheus `yaml:"prometheus"` // the Prometheus service
+}
+
+// Objectives are what users may expect. Prometheus alerts when the rest of 100% is used up faster
+// than 30 days allow.
+type Objectives struct {
+	// share of requests without a server error
+	Availability float64 `yaml:"availability" allowed:"within 95..100 percent"`
+	// share of requests that are answered within latency_threshold
+	Latency          float64 `yaml:"latency" allowed:"within 95..100 percent"`
+	LatencyThreshold float64 `yaml:"latency_threshold" allowed:"within 0..30 seconds"` // time for a response
 }
 
 // Prometheus configures the Prometheus service.
@@ -32,15 +43,18 @@ const (
 )
 
 func monitoringDefaults(p profile) Monitoring {
-	return Monitoring{Prometheus: Prometheus{
-		Image:          DefaultPrometheusImage,
-		ConfigImage:    DefaultConfigImage,
-		CPU:            pick(p, 256, 1024),
-		Memory:         pick(p, 1024, 4096),
-		Storage:        pick(p, 21, 100),
-		Days:           pick(p, 7, 30),
-		ScrapeInterval: 30,
-	}}
+	return Monitoring{
+		Objectives: Objectives{Availability: 99.9, Latency: 99, LatencyThreshold: 1},
+		Prometheus: Prometheus{
+			Image:          DefaultPrometheusImage,
+			ConfigImage:    DefaultConfigImage,
+			CPU:            pick(p, 256, 1024),
+			Memory:         pick(p, 1024, 4096),
+			Storage:        pick(p, 21, 100),
+			Days:           pick(p, 7, 30),
+			ScrapeInterval: 30,
+		},
+	}
 }
 
 var emailAddress = form("email", `^[^@\s]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}$`)
@@ -52,15 +66,32 @@ func (c checker) monitoring() {
 		c.want(emailAddress.MatchString(email), "", "want an e-mail address, have %q", email)
 	})
 	c.unique("emails", m.Emails, "address")
+	c.at("objectives").objectives(m.Objectives)
 	c = c.at("prometheus")
 	c.image("image", m.Prometheus.Image)
 	c.image("config_image", m.Prometheus.ConfigImage)
 	c.size(m.Prometheus.CPU, m.Prometheus.Memory)
 }
 
+// objectives checks that the alerts can fire: the fastest one compares with 14.4 times what an
+// objective allows to fail, which is 72% with an objective of 95%.
+func (c checker) objectives(o Objectives) {
+	const lowest, highest = 95, 99.99
+	c.want(o.Availability >= lowest && o.Availability <= highest, "availability",
+		"want %v to %v percent, have %v", lowest, highest, o.Availability)
+	c.want(o.Latency >= lowest && o.Latency <= highest, "latency",
+		"want %v to %v percent, have %v", lowest, highest, o.Latency)
+	c.want(o.LatencyThreshold >= 0.05 && o.LatencyThreshold <= 30, "latency_threshold",
+		"want 0.05 to 30 seconds, have %v", o.LatencyThreshold)
+}
+
 func (w warner) monitoring() {
 	w.warn(w.cfg.Production() && len(w.cfg.Monitoring.Emails) == 0, "monitoring.emails",
 		"nobody receives notifications of alarms")
+	timeout := w.cfg.LoadBalancer.IdleTimeout
+	w.at("monitoring", "objectives").warn(w.cfg.Monitoring.Objectives.LatencyThreshold >= float64(timeout),
+		"latency_threshold", "every response is in time: after %d seconds, load_balancer.idle_timeout, "+
+			"the load balancer returns an error instead", timeout)
 	w = w.at("monitoring", "prometheus")
 	w.image("image", w.cfg.Monitoring.Prometheus.Image)
 	w.image("config_image", w.cfg.Monitoring.Prometheus.ConfigImage)

@@ -123,6 +123,8 @@ func scalarOf(s configtest.Setting, kind reflect.Type) tree {
 		node["type"] = "boolean"
 	case reflect.Int:
 		node["type"] = "integer"
+	case reflect.Float64:
+		node["type"] = "number"
 	default:
 		node["type"] = "string"
 	}

@@ -68,18 +68,21 @@ var formats = map[string]string{
 		"such as `db.t4g.micro`",
 	"database.name": "lower-case letters, digits and underscores; " +
 		"no word that PostgreSQL or RDS reserves",
-	"database.parameters":                "names and values of PostgreSQL parameters; `rds.force_ssl` must stay `1`",
-	"database.backup_window":             "`hh:mm-hh:mm`",
-	"database.maintenance_window":        "`ddd:hh:mm-ddd:hh:mm`, outside `backup_window`",
-	"database.rotation_window":           "`hh:00-hh:00`, not across midnight",
-	"database.certificate_image":         "an image, as for services",
-	"database.restores.<name>.snapshot":  "an identifier, or the ARN of a snapshot in the stack's region",
-	"database.restores.<name>.time":      "a time in UTC, such as `2026-11-23T03:00:00Z`",
-	"database.active":                    "`main` or a key of `restores`",
-	"monitoring.emails":                  "e-mail addresses",
-	"monitoring.prometheus.image":        "an image, as for services",
-	"monitoring.prometheus.config_image": "an image, as for services",
-	"monitoring.prometheus.memory":       "see [Fargate sizes](#fargate-sizes)",
+	"database.parameters":                     "names and values of PostgreSQL parameters; `rds.force_ssl` must stay `1`",
+	"database.backup_window":                  "`hh:mm-hh:mm`",
+	"database.maintenance_window":             "`ddd:hh:mm-ddd:hh:mm`, outside `backup_window`",
+	"database.rotation_window":                "`hh:00-hh:00`, not across midnight",
+	"database.certificate_image":              "an image, as for services",
+	"database.restores.<name>.snapshot":       "an identifier, or the ARN of a snapshot in the stack's region",
+	"database.restores.<name>.time":           "a time in UTC, such as `2026-11-23T03:00:00Z`",
+	"database.active":                         "`main` or a key of `restores`",
+	"monitoring.emails":                       "e-mail addresses",
+	"monitoring.objectives.availability":      "95 to 99.99",
+	"monitoring.objectives.latency":           "95 to 99.99",
+	"monitoring.objectives.latency_threshold": "0.05 to 30",
+	"monitoring.prometheus.image":             "an image, as for services",
+	"monitoring.prometheus.config_image":      "an image, as for services",
+	"monitoring.prometheus.memory":            "see [Fargate sizes](#fargate-sizes)",
 	"backup.schedule": "`cron(minute hour day month weekday year)` or `rate(n hours)`, outside " +
 		"`database.backup_window`",
 	"backup.timezone": "a time zone, such as `UTC` or `Europe/Berlin`",
@@ -107,7 +110,7 @@ func allowedText(s configtest.Setting) string {
 // kindInFile is what a type is called in a file.
 func kindInFile(kind reflect.Type) string {
 	switch kind.Kind() {
-	case reflect.Int:
+	case reflect.Int, reflect.Float64:
 		return "number"
 	case reflect.Bool:
 		return "switch"

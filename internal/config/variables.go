@@ -102,6 +102,13 @@ func (n node) set(doc *Document, text string) {
 			return
 		}
 		n.value.SetInt(int64(number))
+	case reflect.Float64:
+		number, ok := yaml.Fraction(text)
+		if !ok {
+			doc.Refuse(n.path, "want a number such as 99.9, have %q", text)
+			return
+		}
+		n.value.SetFloat(number)
 	default:
 		n.value.SetString(text)
 	}

@@ -193,6 +193,15 @@ func (d *decoder) scalar(path string, node ast.Node, into reflect.Value) {
 			d.number(path, n.Token.Value, into)
 			return
 		}
+	case reflect.Float64:
+		switch n := node.(type) {
+		case *ast.IntegerNode:
+			d.fraction(path, n.Token.Value, into)
+			return
+		case *ast.FloatNode:
+			d.fraction(path, n.Token.Value, into)
+			return
+		}
 	}
 	d.wrongType(path, node, into.Type())
 }
@@ -207,6 +216,24 @@ func (d *decoder) number(path, digits string, into reflect.Value) {
 	default:
 		into.SetInt(int64(i))
 	}
+}
+
+func (d *decoder) fraction(path, digits string, into reflect.Value) {
+	number, ok := Fraction(digits)
+	if !ok {
+		d.doc.Refuse(path, "want a number such as 99.9, have %s", digits)
+		return
+	}
+	into.SetFloat(number)
+}
+
+var fraction = regexp.MustCompile(`^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,6})?$`)
+
+// Fraction returns the number that all YAML parsers read in a text: at most nine digits, and at most
+// six after the point.
+func Fraction(text string) (number float64, ok bool) {
+	number, err := strconv.ParseFloat(text, 64)
+	return number, err == nil && fraction.MatchString(text)
 }
 
 var decimal = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
@@ -255,7 +282,7 @@ func (d *decoder) wrongType(path string, node ast.Node, want reflect.Type) {
 		if scalar {
 			have += "; put it in quotes"
 		}
-	case reflect.Int, reflect.Bool:
+	case reflect.Int, reflect.Float64, reflect.Bool:
 		if value := node.GetToken(); value.Type == token.SingleQuoteType || value.Type == token.DoubleQuoteType {
 			have = strconv.Quote(value.Value) + " in quotes; remove the quotes"
 		} else if scalar && node.Type() != ast.LiteralType {
@@ -288,6 +315,8 @@ func kindName(t reflect.Type) string {
 		return "text"
 	case reflect.Int:
 		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Slice:
