@@ -54,7 +54,7 @@ func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer,
 		users.connect(t, app)
 	}
 	options := serviceOptions{
-		tasks: svc.Tasks, scaled: svc.Scaled(), spot: svc.Spot, tags: metricsTags(svc.Metrics),
+		tasks: svc.Tasks, scaled: svc.Scaled(), spot: svc.Spot, tags: metricsTags(s, svc),
 		mayMove:  svc.Spot || !s.cfg.Production(),
 		taskTime: taskTime(svc),
 	}
@@ -83,7 +83,7 @@ func configure(t *task, svc config.Service) *container {
 	app := t.container(t.name, svc.Image)
 	app.Command, app.User, app.StopTimeout = svc.Command, svc.User, svc.StopTimeout
 	app.listen(svc.Port)
-	if svc.Metrics.Enabled {
+	if t.cfg.Scraped(svc) {
 		app.listen(svc.Metrics.Port)
 		app.DockerLabels = metricsPlace(svc.Metrics)
 	}
@@ -119,12 +119,12 @@ func metricsPlace(m config.Metrics) map[string]string {
 	return map[string]string{"MetricsPort": strconv.Itoa(m.Port), "MetricsPath": m.Path}
 }
 
-func metricsTags(m config.Metrics) map[string]*string {
-	if !m.Enabled {
+func metricsTags(s *scope, svc config.Service) map[string]*string {
+	if !s.cfg.Scraped(svc) {
 		return nil
 	}
 	tags := map[string]*string{}
-	for name, value := range metricsPlace(m) {
+	for name, value := range metricsPlace(svc.Metrics) {
 		tags[name] = jsii.String(value)
 	}
 	return tags

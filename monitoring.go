@@ -3,7 +3,7 @@ package main
 // Monitoring is where alarms go and metrics are kept.
 type Monitoring struct {
 	Topic      *Topic
-	Prometheus *Prometheus
+	Prometheus *Prometheus // nil without Prometheus
 }
 
 // newMonitoring declares the topic that informs people, and Prometheus.
@@ -12,9 +12,24 @@ type Monitoring struct {
 //	Prometheus (private) ── tasks' metrics ports
 //	           └── ECS's API: which tasks there are
 func newMonitoring(s *scope, cluster *Cluster, services Services) *Monitoring {
-	return &Monitoring{Topic: newTopic(s), Prometheus: newPrometheus(s, cluster, services)}
+	m := &Monitoring{Topic: newTopic(s)}
+	if s.cfg.Monitoring.Prometheus.Enabled {
+		m.Prometheus = newPrometheus(s, cluster, services)
+	}
+	return m
 }
 
 func (m *Monitoring) outputs() []output {
-	return append(m.Prometheus.outputs(), output{"alerts_topic_arn", "Topic of all alarms", m.Topic.ARN})
+	outputs := []output{{"alerts_topic_arn", "Topic of all alarms", m.Topic.ARN}}
+	if m.Prometheus != nil {
+		outputs = append(outputs, m.Prometheus.outputs()...)
+	}
+	return outputs
+}
+
+func (m *Monitoring) alarms() []alarm {
+	if m.Prometheus == nil {
+		return nil
+	}
+	return m.Prometheus.alarms()
 }

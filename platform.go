@@ -22,7 +22,7 @@ func (p *Platform) alarms(s *scope) []alarm {
 	return slices.Concat(
 		p.LoadBalancer.alarms(),
 		p.Services.alarms(),
-		p.Monitoring.Prometheus.alarms(),
+		p.Monitoring.alarms(),
 		p.Database.alarms(s.cfg.Database),
 		p.DatabaseUsers.alarms(s),
 		p.Network.alarms(),
@@ -48,10 +48,12 @@ func (p *Platform) outputs() []output {
 // logGroups are the names of the log groups by what writes to them.
 func (p *Platform) logGroups() map[string]*string {
 	logs := map[string]*string{
-		"prometheus":     p.Monitoring.Prometheus.LogGroup,
 		"backup":         p.Backup.LogGroup,
 		"database_roles": p.DatabaseUsers.LogGroup,
 		"database":       p.Database.LogGroups[0],
+	}
+	if p.Monitoring.Prometheus != nil {
+		logs["prometheus"] = p.Monitoring.Prometheus.LogGroup
 	}
 	for _, svc := range p.Services {
 		logs["service_"+svc.Name] = svc.LogGroup

@@ -43,8 +43,8 @@ func newPrometheus(s *scope, cluster *Cluster, services Services) *Prometheus {
 		size:        taskSize{cpu: p.CPU, memory: p.Memory, disk: p.Storage, architecture: "ARM64"},
 	})
 	for _, svc := range services {
-		if metrics := s.cfg.Services[svc.Name].Metrics; metrics.Enabled {
-			t.mayReach(svc.SecurityGroup, "service_"+svc.Name+"_from_prometheus", metrics.Port, "Metrics")
+		if configured := s.cfg.Services[svc.Name]; s.cfg.Scraped(configured) {
+			t.mayReach(svc.SecurityGroup, "service_"+svc.Name+"_from_prometheus", configured.Metrics.Port, "Metrics")
 		}
 	}
 	text := newPrometheusText(s.cfg, *cluster.ARN)

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"slices"
 	"strings"
+	"testing"
 
 	"platform/internal/stacktest"
 )
@@ -95,11 +97,38 @@ func prometheusRestartsInPlace(s stacktest.Stack, v *stacktest.Violations) {
 	}
 }
 
+// Without Prometheus, nothing of it is left: no resource, no permission, no tag, and no text.
+func TestPrometheusThatIsOffLeavesNoTrace(t *testing.T) {
+	const service = "services: {web: {metrics: {enabled: true}}}\n"
+	on := synth(t, parse(t, "dev", minimal+service), placeholder(t))
+	off := synth(t, parse(t, "dev", minimal+service+"monitoring: {prometheus: {enabled: false}}\n"), placeholder(t))
+	for _, word := range []string{"prometheus", "metricsport", "metricspath", "heartbeat", "9090"} {
+		lower := strings.ToLower(string(text(t, off)))
+		if at := strings.Index(lower, word); at >= 0 {
+			t.Errorf("%s is left: %.200s", word, lower[max(0, at-100):])
+		}
+	}
+	added, removed, changed := compare(on, off)
+	if len(added) > 0 || len(removed) < 10 {
+		t.Errorf("without Prometheus, the stack gains %v and loses only %v", added, removed)
+	}
+	if want := []string{
+		"aws_cloudwatch_dashboard.dashboard", // shows the alarms
+		"aws_ecs_service.service_web_service",
+		"aws_ecs_task_definition.service_web_task_definition",
+	}; !slices.Equal(changed, want) {
+		t.Errorf("without Prometheus, %v change, want %v", changed, want)
+	}
+}
+
 // prometheusHasItsConfiguration: the text in the task definition makes a change of the configuration
 // deploy the service, and lets ECS start a task of any earlier revision. A cluster's name in place of
 // its ARN stops Prometheus: https://github.com/prometheus/prometheus/pull/19449
 func prometheusHasItsConfiguration(s stacktest.Stack, v *stacktest.Violations) {
 	t := prometheusServiceTask(s)
+	if !s.Resource(prometheusTask).Exists() {
+		return // Prometheus is off
+	}
 	v.Want(t.service.Exists(), prometheusService, "does not exist")
 	written := false
 	for _, c := range t.containers() {

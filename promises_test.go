@@ -151,6 +151,12 @@ network: {nat: none, endpoints: [ec2, ecr.api, ecr.dkr, ecs, kms, logs, secretsm
 ` + privateImages + `
 services: {web: {image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1'}}
 `},
+	"no NAT and no Prometheus": {"dev", `
+network: {nat: none, endpoints: [ecr.api, ecr.dkr, ecs, logs, secretsmanager]}
+services: {web: {image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1', metrics: {enabled: true}}}
+monitoring:
+  prometheus: {enabled: false, config_image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/aws-cli:2'}
+`},
 	"NAT and endpoints": {"dev", `
 network: {nat: per-zone, zones: [a, b, c, d, e, f], endpoints: [ecr.api, logs]}
 `},

@@ -107,9 +107,11 @@ func summary(c *Config) (rows [][]string) {
 	b, p := c.Backup, c.Monitoring.Prometheus
 	say("backups", fmt.Sprintf("snapshots on schedule %s (%s), kept for %d days, always at least %d",
 		b.Schedule, b.Timezone, b.Retention, b.Minimum))
-	say("monitoring", fmt.Sprintf("Prometheus with %d CPU units and %d MiB, "+
-		"%d days of metrics; notifications of alarms to %s",
-		p.CPU, p.Memory, p.Days, orNone(c.Monitoring.Emails)))
+	prometheus := "no Prometheus"
+	if p.Enabled {
+		prometheus = fmt.Sprintf("Prometheus with %d CPU units and %d MiB, %d days of metrics", p.CPU, p.Memory, p.Days)
+	}
+	say("monitoring", prometheus+"; notifications of alarms to "+orNone(c.Monitoring.Emails))
 	return rows
 }
 

@@ -20,6 +20,9 @@ type Objectives struct {
 
 // Prometheus configures the Prometheus service.
 type Prometheus struct {
+	// run Prometheus; without it, alarms are CloudWatch's alone and nothing reads metrics of services
+	Enabled bool `yaml:"enabled"`
+
 	Image string `yaml:"image" allowed:"~image"`
 	// image with a shell; writes the configuration before Prometheus starts
 	ConfigImage string `yaml:"config_image" allowed:"~image"`
@@ -46,6 +49,7 @@ func monitoringDefaults(p profile) Monitoring {
 	return Monitoring{
 		Objectives: Objectives{Availability: 99.9, Latency: 99, LatencyThreshold: 1},
 		Prometheus: Prometheus{
+			Enabled:        true,
 			Image:          DefaultPrometheusImage,
 			ConfigImage:    DefaultConfigImage,
 			CPU:            pick(p, 256, 1024),
@@ -56,6 +60,9 @@ func monitoringDefaults(p profile) Monitoring {
 		},
 	}
 }
+
+// Scraped reports whether Prometheus reads the metrics of a service.
+func (c *Config) Scraped(s Service) bool { return c.Monitoring.Prometheus.Enabled && s.Metrics.Enabled }
 
 var emailAddress = form("email", `^[^@\s]+@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}$`)
 
@@ -68,8 +75,13 @@ func (c checker) monitoring() {
 	c.unique("emails", m.Emails, "address")
 	c.at("objectives").objectives(m.Objectives)
 	c = c.at("prometheus")
+	if m.Prometheus.Enabled || len(c.cfg.DatabaseServices()) > 0 {
+		c.image("config_image", m.Prometheus.ConfigImage)
+	}
+	if !m.Prometheus.Enabled {
+		return
+	}
 	c.image("image", m.Prometheus.Image)
-	c.image("config_image", m.Prometheus.ConfigImage)
 	c.size(m.Prometheus.CPU, m.Prometheus.Memory)
 }
 
@@ -93,6 +105,8 @@ func (w warner) monitoring() {
 		"latency_threshold", "every response is in time: after %d seconds, load_balancer.idle_timeout, "+
 			"the load balancer returns an error instead", timeout)
 	w = w.at("monitoring", "prometheus")
+	w.idle(w.cfg.Monitoring.Prometheus.Enabled, "while "+w.full("enabled")+" is false",
+		"image", "cpu", "memory", "storage", "days", "scrape_interval")
 	w.image("image", w.cfg.Monitoring.Prometheus.Image)
 	w.image("config_image", w.cfg.Monitoring.Prometheus.ConfigImage)
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -81,19 +82,26 @@ func forHosts(address netip.Addr) bool {
 	return !address.IsLoopback() && !address.IsLinkLocalUnicast() && !address.IsMulticast() && first != 0 && first < 240
 }
 
-// neededEndpoints returns the endpoints that tasks need without a NAT gateway. Not all are obvious:
-// a port-forwarding session to Prometheus is encrypted and needs ssmmessages and kms, and
-// Prometheus discovers tasks through ec2 and ecs.
+// neededEndpoints returns the endpoints that tasks and the database function need without a NAT
+// gateway, sorted. Not all are obvious: the session of a shell or of a port-forward to Prometheus is
+// encrypted and needs ssmmessages and kms, and Prometheus discovers tasks through ec2 and ecs.
 func (c checker) neededEndpoints() []string {
-	needed := []string{"ec2", "ecr.api", "ecr.dkr", "ecs", "kms", "logs", "secretsmanager", "ssmmessages"}
-	for _, s := range c.cfg.Services {
-		for _, reference := range s.Secrets {
-			if strings.HasPrefix(reference, "arn:aws:ssm:") {
-				return append([]string{"ssm"}, needed...)
-			}
+	needed := map[string]bool{}
+	need := func(ok bool, endpoints ...string) {
+		for _, endpoint := range endpoints {
+			needed[endpoint] = needed[endpoint] || ok
 		}
 	}
-	return needed
+	need(true, "ecr.api", "ecr.dkr", "ecs", "logs", "secretsmanager")
+	need(c.cfg.Monitoring.Prometheus.Enabled, "ec2", "kms", "ssmmessages")
+	for _, s := range c.cfg.Services {
+		need(s.Exec, "kms", "ssmmessages")
+		for _, reference := range s.Secrets {
+			need(strings.HasPrefix(reference, "arn:aws:ssm:"), "ssm")
+		}
+	}
+	maps.DeleteFunc(needed, func(_ string, ok bool) bool { return !ok })
+	return slices.Sorted(maps.Keys(needed))
 }
 
 // cidrs checks a list of CIDR blocks.

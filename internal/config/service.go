@@ -463,7 +463,7 @@ func (w warner) services() {
 	routed, scraped := 0, 0
 	for _, s := range w.cfg.Services {
 		routed += map[bool]int{true: 1}[s.Routed()]
-		scraped += map[bool]int{true: 1}[s.Metrics.Enabled]
+		scraped += map[bool]int{true: 1}[w.cfg.Scraped(s)]
 	}
 	// Besides, the database function is let in, and tasks of Prometheus out to HTTPS and to endpoints.
 	most := max(routed, scraped+2, len(w.cfg.DatabaseServices())+1)
@@ -476,6 +476,8 @@ func (w warner) services() {
 
 func (w warner) service(s Service) {
 	w.idle(s.Metrics.Enabled, "while "+w.full("metrics.enabled")+" is false", "metrics.port", "metrics.path")
+	w.warn(s.Metrics.Enabled && !w.cfg.Scraped(s), "metrics.enabled",
+		"nothing reads the metrics while monitoring.prometheus.enabled is false")
 	w.idle(s.Routed(), "without a route", "health_check.path", "health_check.codes", "health_check.interval",
 		"health_check.timeout")
 	w.idle(s.Routed() || len(s.HealthCheck.Command) > 0, "without a route or "+w.full("health_check.command"),
