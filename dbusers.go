@@ -18,7 +18,8 @@ import (
 	"platform/internal/bundle"
 )
 
-// DatabaseUsers are the services' users in the database, each with its own rights.
+// DatabaseUsers are the users of the services, and of the platform itself, in the database, each with
+// its own rights.
 type DatabaseUsers struct {
 	FunctionName *string
 	LogGroup     *string // name
@@ -97,15 +98,16 @@ func usersVariables(s *scope, db *Database, cluster *Cluster) map[string]*string
 	}
 }
 
-// secretPrefix begins the names of the services' secrets; the rest is the service's name.
+// secretPrefix begins the names of the users' secrets; the rest is the name of the service, or that
+// of the platform's own user.
 func secretPrefix(s *scope) string { return s.cfg.Stack() + "/database/" }
 
 // usersNamespace is the namespace of the metrics that the function reports.
 func usersNamespace(s *scope) string { return s.cfg.Stack() + "/Database" }
 
-// userSecrets are the services' secrets.
+// userSecrets are the secrets of the services, and of the users of the platform.
 type userSecrets struct {
-	arns map[string]*string // by service
+	arns map[string]*string // by service, or user of the platform
 	all  dependencies
 }
 
@@ -115,20 +117,29 @@ type userSecrets struct {
 // while it repeats the call.
 func newUserSecrets(s *scope) userSecrets {
 	secrets := userSecrets{arns: map[string]*string{}}
-	for _, name := range s.cfg.DatabaseServices() {
+	for _, name := range s.cfg.DatabaseUserNames() {
 		secret := secretsmanagersecret.NewSecretsmanagerSecret(s.stack,
-			jsii.String("service_"+name+"_database_secret"), &secretsmanagersecret.SecretsmanagerSecretConfig{
+			jsii.String(userID(s, name)+"_database_secret"), &secretsmanagersecret.SecretsmanagerSecretConfig{
 				Name:        jsii.String(secretPrefix(s) + name),
 				Description: jsii.String("User and password of " + name + " in the database; rotated by itself"),
 				KmsKeyId:    s.keys.Secrets,
 				// A password can be set again, and a service that comes back needs the name.
 				RecoveryWindowInDays: number(0),
-				Tags:                 s.tags(name + "-database"),
+				Tags:                 s.tags(dashed(name) + "-database"),
 				Lifecycle:            createBeforeDestroy(),
 			})
 		secrets.arns[name], secrets.all = secret.Arn(), append(secrets.all, secret)
 	}
 	return secrets
+}
+
+// userID begins the ids of what belongs to a user of the database. The names of the platform's own
+// users have an underscore, and those of services have none.
+func userID(s *scope, name string) string {
+	if _, own := s.cfg.PlatformUsers()[name]; own {
+		return name
+	}
+	return "service_" + name
 }
 
 // functionLog is a function's log group.
@@ -148,8 +159,10 @@ func newUsersFunctionRole(s *scope, db *Database, users userSecrets) (*Role, fun
 		sid: "MasterKey", actions: []string{"kms:Decrypt"}, resources: []string{*db.KeyARN}, conditions: through,
 	}, ownEnvironment(s, "database", *s.keys.Secrets))
 	var secrets, services []string
-	for _, name := range s.cfg.DatabaseServices() {
+	for _, name := range s.cfg.DatabaseUserNames() {
 		secrets = append(secrets, *users.arns[name])
+	}
+	for _, name := range s.cfg.RestartedServices() {
 		services = append(services, s.arn("ecs", "service/"+s.cfg.Stack()+"/"+name))
 	}
 	if len(secrets) > 0 {
@@ -162,7 +175,10 @@ func newUsersFunctionRole(s *scope, db *Database, users userSecrets) (*Role, fun
 		}, statement{
 			sid: "SecretsKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"},
 			resources: []string{*s.keys.Secrets}, conditions: through,
-		}, statement{
+		})
+	}
+	if len(services) > 0 {
+		statements = append(statements, statement{
 			sid: "Restart", actions: []string{"ecs:DescribeServices", "ecs:UpdateService"}, resources: services,
 		})
 	}
@@ -225,9 +241,9 @@ func newRotations(s *scope, users *DatabaseUsers, functionARN *string, invocatio
 			Principal:     jsii.String("secretsmanager.amazonaws.com"),
 			SourceAccount: jsii.String(s.account),
 		})
-	for _, name := range s.cfg.DatabaseServices() {
+	for _, name := range s.cfg.DatabaseUserNames() {
 		schedule := s.cfg.Database.RotationSchedule(name)
-		rotation.NewSecretsmanagerSecretRotation(s.stack, jsii.String("service_"+name+"_database_rotation"),
+		rotation.NewSecretsmanagerSecretRotation(s.stack, jsii.String(userID(s, name)+"_database_rotation"),
 			&rotation.SecretsmanagerSecretRotationConfig{
 				SecretId:          users.secrets.arns[name],
 				RotationLambdaArn: functionARN,
@@ -240,11 +256,15 @@ func newRotations(s *scope, users *DatabaseUsers, functionARN *string, invocatio
 	}
 }
 
-func (users *DatabaseUsers) outputs() []output {
+func (users *DatabaseUsers) outputs(s *scope) []output {
+	arns := map[string]*string{}
+	for _, name := range s.cfg.DatabaseServices() {
+		arns[name] = users.secrets.arns[name]
+	}
 	return []output{{
 		"service_database_secret_arns",
 		"Secrets with the services' users in the database, which are rotated",
-		users.secrets.arns,
+		arns,
 	}}
 }
 
@@ -298,9 +318,12 @@ func (users *DatabaseUsers) alarms(s *scope) []alarm {
 
 // ---- What a container gets --------------------------------------------------------------------
 
-// connect gives an application the database: the connection, libpq's variables, the user's secret
-// and the certificates.
-func (users *DatabaseUsers) connect(t *task, app *container) {
+// connect gives the application of a service the database, as the service's user.
+func (users *DatabaseUsers) connect(t *task, app *container) { users.connectAs(t.name, t, app) }
+
+// connectAs gives an application the database, as a user of a service or of the platform: the
+// connection, libpq's variables, the user's secret and the certificates.
+func (users *DatabaseUsers) connectAs(user string, t *task, app *container) {
 	db := users.database
 	t.mayReach(db.SecurityGroup, t.id+"_to_database", postgresPort, "PostgreSQL")
 	t.after(users.ready...)
@@ -311,7 +334,7 @@ func (users *DatabaseUsers) connect(t *task, app *container) {
 		"PGSSLMODE":     "verify-full",
 		"PGSSLROOTCERT": certificateFolder + "/" + certificateFile,
 	})
-	secret := *users.secrets.arns[t.name]
+	secret := *users.secrets.arns[user]
 	app.setSecrets(map[string]string{"PGUSER": secret + ":username::", "PGPASSWORD": secret + ":password::"})
 	t.mayReadSecrets(secretAccess{secrets: []string{secret}, keys: []string{*t.keys.Secrets}})
 	deliverCertificates(t, app)

@@ -66,7 +66,7 @@ func (events *Events) newDeploymentEvents(s *scope, topic *Topic, cluster string
 // one, the alarms on the function's errors and on overdue rotations remain.
 // https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html
 func (events *Events) newRotationEvents(s *scope, topic *Topic) {
-	if len(s.cfg.DatabaseServices()) == 0 {
+	if len(s.cfg.DatabaseUserNames()) == 0 {
 		return
 	}
 	secrets := s.arn("secretsmanager", "secret:"+secretPrefix(s))

@@ -100,7 +100,7 @@ func newStack(app cdktf.App, cfg *config.Config, functions functionBundles) cdkt
 	p.Events = newEvents(s, p.Monitoring.Topic, p.Cluster, p.Database)
 
 	alarms := newAlarms(s, p.Monitoring.Topic, p.alarms(s))
-	newOutputs(s, append(p.outputs(), newDashboard(s, p, alarms)))
+	newOutputs(s, append(p.outputs(s), newDashboard(s, p, alarms)))
 	return s.stack
 }
 

@@ -31,13 +31,13 @@ func (p *Platform) alarms(s *scope) []alarm {
 	)
 }
 
-func (p *Platform) outputs() []output {
+func (p *Platform) outputs(s *scope) []output {
 	return slices.Concat(
 		p.Network.outputs(),
 		p.LoadBalancer.outputs(),
 		p.Database.outputs(),
 		p.Cluster.outputs(),
-		p.DatabaseUsers.outputs(),
+		p.DatabaseUsers.outputs(s),
 		p.Services.outputs(),
 		p.Monitoring.outputs(),
 		p.Backup.outputs(),

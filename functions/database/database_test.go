@@ -81,7 +81,7 @@ func TestEnvironmentVariablesErrorListsAllProblems(t *testing.T) {
 	good := goodEnvironment()
 	s, err := loadSettings(func(name string) string { return good[name] })
 	if err != nil || s.port != 5432 || !strings.Contains(string(s.roots), "BEGIN CERTIFICATE") ||
-		s.services["web"] != (service{"read", -1, 0}) {
+		s.services["web"] != (service{Level: "read", Connections: -1}) {
 		t.Errorf("the right environment: %+v, %v", s, err)
 	}
 	for name := range good {

@@ -11,8 +11,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
+// ecsService returns the service of ECS whose tasks log in with a service's secret: "" if there is none
+// that runs all the time. A scheduled task reads the secret each time that it starts.
+func (f *function) ecsService(service string) string {
+	if ofPlatform(service) {
+		return f.settings.services[service].Service
+	}
+	return service
+}
+
 // restart makes ECS replace the tasks of a service, which read their secret when they start.
-func (f *function) restart(ctx context.Context, service string) error {
+func (f *function) restart(ctx context.Context, name string) error {
+	service := f.ecsService(name)
+	if service == "" {
+		return nil
+	}
 	err := f.permitted(ctx, func() error {
 		_, err := f.ecs.UpdateService(ctx, &ecs.UpdateServiceInput{
 			Cluster: &f.settings.cluster, Service: &service, ForceNewDeployment: true,
@@ -33,7 +46,10 @@ func (f *function) restart(ctx context.Context, service string) error {
 // restartUnlessDeployedSince is restart for a rotation that may have done it already: a service
 // whose newest deployment began after a moment is not deployed again.
 func (f *function) restartUnlessDeployedSince(ctx context.Context, service string, moment time.Time) error {
-	deployed, err := f.lastDeployment(ctx, service)
+	if f.ecsService(service) == "" {
+		return nil
+	}
+	deployed, err := f.lastDeployment(ctx, f.ecsService(service))
 	if err != nil {
 		return err
 	}

@@ -167,10 +167,10 @@ func (f *function) misplaced(ctx context.Context, conn *pgx.Conn) (todo []object
 // service whose level is owner.
 func (f *function) wrongOwners(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	names, err := list(ctx, conn, `SELECT rolname FROM pg_roles
-		WHERE rolname ~ '^service_' AND shobj_description(oid, 'pg_authid') LIKE $1`, mark+"%")
+		WHERE rolname ~ $1 AND shobj_description(oid, 'pg_authid') LIKE $2`, servicesRoles, mark+"%")
 	return slices.DeleteFunc(names, func(name string) bool {
-		level := f.settings.services[strings.TrimPrefix(name, groupRole(""))].Level
-		return !user.MatchString(name) && level != "owner"
+		service, group := serviceOfGroup(name)
+		return group && !f.settings.services[service].ownsAsOwner()
 	}), err
 }
 
@@ -213,7 +213,7 @@ func (f *function) rightOwner(o owned, master string) string {
 		}
 		return ownerRole
 	}
-	name := strings.TrimPrefix(o.owner, groupRole(""))
+	name, _ := serviceOfGroup(o.owner)
 	if s, configured := f.settings.services[name]; configured {
 		return workingRole(name, s)
 	}

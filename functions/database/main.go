@@ -94,9 +94,12 @@ type settings struct {
 
 // service is what a service may do in the database.
 type service struct {
-	Level            string `json:"level"`             // read, write or owner
+	Level            string `json:"level"`             // read, write or owner; of the platform: monitor or dump
 	Connections      int    `json:"connections"`       // of each of its two users; -1: any number
 	StatementTimeout int    `json:"statement_timeout"` // milliseconds; 0: none
+
+	// Service is the service of ECS to deploy again after a rotation, if a user of the platform has one.
+	Service string `json:"service,omitempty"`
 }
 
 // secret returns the name of a service's secret.
@@ -189,11 +192,11 @@ func (e *environment) services() map[string]service {
 	}
 	for _, name := range sorted(services) {
 		s := services[name]
-		if !serviceName.MatchString(name) {
+		if !serviceName.MatchString(name) && !ofPlatform(name) {
 			e.problem("SERVICES: %q: want lower-case letters, digits and dashes, at most 41", name)
 		}
-		if !slices.Contains(levels, s.Level) {
-			e.problem("SERVICES: %s.level: want one of %v, have %q", name, levels, s.Level)
+		if allowed := levelsOf(name); !slices.Contains(allowed, s.Level) {
+			e.problem("SERVICES: %s.level: want one of %v, have %q", name, allowed, s.Level)
 		}
 		if s.Connections < -1 || s.Connections == 0 {
 			e.problem("SERVICES: %s.connections: want 1 or more, or -1 for any number, have %d", name, s.Connections)
@@ -203,4 +206,12 @@ func (e *environment) services() map[string]service {
 		}
 	}
 	return services
+}
+
+// levelsOf returns the levels that a service may have.
+func levelsOf(name string) []string {
+	if ofPlatform(name) {
+		return []string{strings.TrimPrefix(name, platformUser(""))}
+	}
+	return levels
 }

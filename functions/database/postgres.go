@@ -135,14 +135,14 @@ func (f *function) takeLock(ctx context.Context, conn *pgx.Conn) error {
 		WHERE l.locktype = 'advisory' AND l.classid = ($1::bigint >> 32)::int
 			AND l.objid = ($1::bigint & x'ffffffff'::bigint)::int
 			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-			AND l.granted AND a.usename ~ '^service_'`
+			AND l.granted AND a.usename ~ $2`
 	return f.repeat(ctx, f.end(ctx), busy, func() error {
 		var taken bool
 		if err := conn.QueryRow(ctx, ask, lockNumber).Scan(&taken); err != nil || taken {
 			return err
 		}
 		var services int
-		if err := conn.QueryRow(ctx, evict, lockNumber).Scan(&services); err != nil {
+		if err := conn.QueryRow(ctx, evict, lockNumber, servicesUsers).Scan(&services); err != nil {
 			return err
 		}
 		return errBusy

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,7 +52,7 @@ func (f *function) unrevocable(ctx context.Context, conn *pgx.Conn) ([]string, e
 	var groups []string
 	for _, m := range surplus {
 		for _, name := range []string{m.member, m.role} {
-			if r.ours(name) && strings.HasPrefix(name, groupRole("")) && !user.MatchString(name) {
+			if _, group := serviceOfGroup(name); group && r.ours(name) {
 				groups = append(groups, name)
 			}
 		}
@@ -68,8 +67,8 @@ func (f *function) replaceRole(ctx context.Context, conn *pgx.Conn, group string
 	if err := f.replacement(ctx, conn, group, false); err != nil {
 		return err
 	}
-	logins, err := list(ctx, conn, `SELECT rolname FROM pg_roles WHERE rolname = ANY($1)`,
-		users(strings.TrimPrefix(group, groupRole(""))))
+	service, _ := serviceOfGroup(group)
+	logins, err := list(ctx, conn, `SELECT rolname FROM pg_roles WHERE rolname = ANY($1)`, users(service))
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -32,13 +31,15 @@ func (r *roles) allowed(m membership) bool {
 		_, configured := r.services[service]
 		return configured && m.role == groupRole(service)
 	}
-	if name, ok := strings.CutPrefix(m.member, groupRole("")); ok {
+	if name, ok := serviceOfGroup(m.member); ok {
 		s, configured := r.services[name]
 		return configured && m.role == levelRole(s.Level)
 	}
 	if m.member == ownerRole { // of every service that owns what it creates
-		name, ok := strings.CutPrefix(m.role, groupRole(""))
-		return ok && !user.MatchString(m.role) && r.services[name].Level != "owner"
+		// Also of a removed service's, whose objects stay.
+		name, ok := serviceOfGroup(m.role)
+		_, configured := r.services[name]
+		return ok && !ofPlatform(name) && (!configured || r.belongsToOwner(name))
 	}
 	return false
 }
@@ -103,7 +104,11 @@ func (r *roles) surplusSettings(ctx context.Context) ([]string, error) {
 	var s statements
 	var role, database string
 	_, err = pgx.ForEachRow(rows, []any{&role, &database}, func() error {
-		for _, setting := range []string{"role", "statement_timeout"} {
+		ours := []string{"role", "statement_timeout"}
+		if name, _, err := usersOf(role); err == nil && r.services[name].Level == "dump" {
+			ours = append(ours, "default_transaction_read_only")
+		}
+		for _, setting := range ours {
 			s.add("ALTER ROLE %s IN DATABASE %s RESET %s", quoted(role), quoted(database), setting)
 		}
 		return nil

@@ -21,6 +21,8 @@ import (
 //	service_web      a member of one of the three                  nobody logs in as this one either
 //	service_web_a  ┐ the two users of the service web, members of
 //	service_web_b  ┘ service_web and of nothing else
+//	platform_dump      users of the platform itself, each with a pair of logins such as platform_dump_a:
+//	platform_monitor   of the logical dumps and of the exporter of metrics, if they are configured
 //
 // A user works as another role from its first statement on (SET role): as service_web, or as
 // platform_owner if that is the service's level. So current_user, what a service creates and what is
@@ -32,10 +34,61 @@ var levels = []string{"read", "write", "owner"}
 
 const ownerRole = "platform_owner"
 
-func levelRole(level string) string { return "platform_" + level }
+// platformLevels are the levels of the users of the platform itself, one user each.
+//
+//   - monitor reads statistics and settings (pg_monitor), and no table of a service.
+//   - dump reads all that services own. Only platform_owner can: the owner of a table alone passes its
+//     row-level security, unless BYPASSRLS is set, which takes a superuser or a role that has it; and
+//     before PostgreSQL 19, pg_read_all_data reads no large objects. So dump is a member of it, and
+//     could write. It does not by accident, because its transactions are read-only by default; and no
+//     right of PostgreSQL excludes writing for the owner.
+var platformLevels = []string{"monitor", "dump"}
+
+// levelRole returns the role that gives a level its rights.
+func levelRole(level string) string {
+	switch level {
+	case "monitor":
+		return "pg_monitor"
+	case "dump":
+		return ownerRole
+	}
+	return "platform_" + level
+}
+
+// platformUser returns the name of the platform's own user with a level. The underscore, which no
+// service has in its name, keeps the names of both apart in roles, secrets and SERVICES.
+func platformUser(level string) string { return "platform_" + level }
+
+// ofPlatform tells whether a name in SERVICES is the platform's own.
+func ofPlatform(name string) bool {
+	return slices.ContainsFunc(platformLevels, func(level string) bool { return name == platformUser(level) })
+}
 
 // groupRole returns the role that both users of a service work as, unless its level is owner.
-func groupRole(service string) string { return "service_" + service }
+func groupRole(service string) string {
+	if ofPlatform(service) {
+		return service
+	}
+	return "service_" + service
+}
+
+// serviceOfGroup returns the service whose groupRole has a name; false if it is no such role.
+func serviceOfGroup(role string) (service string, ok bool) {
+	if ofPlatform(role) {
+		return role, true
+	}
+	service, ok = strings.CutPrefix(role, groupRole(""))
+	return service, ok && !user.MatchString(role)
+}
+
+// levelRoles returns the roles of all levels.
+func levelRoles() []string {
+	var roles []string
+	for _, level := range slices.Concat(levels, platformLevels) {
+		roles = append(roles, levelRole(level))
+	}
+	return roles
+}
 
 // users returns the two users of a service, which alternate (see rotate).
 func users(service string) []string {
@@ -44,22 +97,25 @@ func users(service string) []string {
 
 // workingRole returns the role that the users of a service work as, and that owns what they create.
 func workingRole(name string, s service) string {
-	if s.Level == "owner" {
+	if s.ownsAsOwner() {
 		return ownerRole
 	}
 	return groupRole(name)
 }
 
+// ownsAsOwner tells whether users of a level work as platform_owner.
+func (s service) ownsAsOwner() bool { return levelRole(s.Level) == ownerRole }
+
 var (
 	serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,40}$`)
-	user        = regexp.MustCompile(`^service_([a-z][a-z0-9-]*)_([ab])$`)
+	user        = regexp.MustCompile(`^(?:service_([a-z][a-z0-9-]*)|(platform_(?:dump|monitor)))_[ab]$`)
 )
 
 // servicesRoles and servicesUsers are regular expressions of PostgreSQL for the names of the roles of
 // services, and of their users alone. A person's role can have such a name: see mark.
 const (
-	servicesRoles = `^service_[a-z0-9-]+(_[ab])?$`
-	servicesUsers = `^service_[a-z0-9-]+_[ab]$`
+	servicesRoles = `^(service_[a-z0-9-]+|platform_(dump|monitor))(_[ab])?$`
+	servicesUsers = `^(service_[a-z0-9-]+|platform_(dump|monitor))_[ab]$`
 )
 
 // usersOf returns the service that a user is of, and its other user.
@@ -68,10 +124,11 @@ func usersOf(name string) (service, other string, err error) {
 	if parts == nil {
 		return "", "", fmt.Errorf("username %q is not that of a service's user", name)
 	}
-	if both := users(parts[1]); both[0] == name {
-		return parts[1], both[1], nil
+	service = parts[1] + parts[2] // one of them is empty
+	if both := users(service); both[0] == name {
+		return service, both[1], nil
 	}
-	return parts[1], users(parts[1])[0], nil
+	return service, users(service)[0], nil
 }
 
 // A comment marks a role that this function created for a service; comments of all versions begin
@@ -202,7 +259,8 @@ func (f *function) readRoles(ctx context.Context, tx pgx.Tx) (*roles, error) {
 	}
 	for _, name := range ours {
 		if service, _, err := usersOf(name); err != nil {
-			if _, configured := r.services[strings.TrimPrefix(name, groupRole(""))]; !configured {
+			group, _ := serviceOfGroup(name)
+			if _, configured := r.services[group]; !configured {
 				r.removedGroups = append(r.removedGroups, name)
 			}
 		} else if _, configured := r.services[service]; !configured {
@@ -388,8 +446,11 @@ func (r *roles) addService(s *statements, name string) {
 	s.add("ALTER ROLE %s NOLOGIN NOCREATEDB NOCREATEROLE INHERIT VALID UNTIL 'infinity'", group)
 	s.add("%s", r.administer(groupRole(name)))
 	s.add("%s", r.member(levelRole(configured.Level), group))
-	if configured.Level != "owner" { // so that a dump, which works as the owner, reads the service's large objects
+	if r.belongsToOwner(name) { // so that a dump, which works as the owner, reads the service's large objects
 		s.add("%s", r.member(groupRole(name), quoted(ownerRole)))
+	}
+	if configured.Level == "monitor" { // the other levels have it
+		s.add("GRANT CONNECT ON DATABASE %s TO %s", quoted(r.database), group)
 	}
 	s.add("COMMENT ON ROLE %s IS %s", group, literal(comment))
 	for _, login := range users(name) {
@@ -400,8 +461,18 @@ func (r *roles) addService(s *statements, name string) {
 		s.add("%s", r.member(groupRole(name), role))
 		s.add("ALTER ROLE %s SET statement_timeout = %s", role, literal(strconv.Itoa(configured.StatementTimeout)))
 		s.add("ALTER ROLE %s SET role = %s", role, literal(working))
+		if configured.Level == "dump" {
+			s.add("ALTER ROLE %s SET default_transaction_read_only = 'on'", role)
+		}
 		s.add("COMMENT ON ROLE %s IS %s", role, literal(comment))
 	}
+}
+
+// belongsToOwner tells whether platform_owner must be a member of a service's role: the role owns what
+// the service creates.
+func (r *roles) belongsToOwner(name string) bool {
+	s, configured := r.services[name]
+	return configured && !ofPlatform(name) && !s.ownsAsOwner()
 }
 
 // standing returns all that this function is responsible for, except passwords and owners, as a map
@@ -409,7 +480,7 @@ func (r *roles) addService(s *statements, name string) {
 func (r *roles) standing(ctx context.Context) (map[string]string, error) {
 	rows, err := r.tx.Query(ctx, `
 		WITH ours AS (SELECT * FROM pg_roles WHERE rolname = ANY($1)),
-			levels AS (SELECT * FROM ours WHERE rolname ~ '^platform_')
+			levels AS (SELECT * FROM pg_roles WHERE rolname = ANY($4))
 		SELECT 'login of ' || rolname, rolcanlogin::text FROM ours
 		UNION ALL SELECT 'level of ' || u.rolname, coalesce(string_agg(DISTINCT l.rolname, ' '), '')
 			FROM ours u LEFT JOIN pg_auth_members own ON own.member = u.oid
@@ -432,7 +503,7 @@ func (r *roles) standing(ctx context.Context) (map[string]string, error) {
 			FROM pg_namespace WHERE nspname = 'public'
 		UNION ALL SELECT 'default rights, kind ' || defaclobjtype::text, defaclacl::text
 			FROM pg_default_acl JOIN ours ON defaclrole = ours.oid WHERE defaclnamespace = 0`,
-		r.all(), servicesUsers, append([]string{r.database}, r.baseDatabases...))
+		r.all(), servicesUsers, append([]string{r.database}, r.baseDatabases...), levelRoles())
 	if err != nil {
 		return nil, err
 	}

@@ -3,26 +3,66 @@ package config
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 )
 
-// DatabaseUser is what the database function must know of a service with a database user.
+// DatabaseUser is what the database function must know of a service with a database user, or of a
+// user of the platform itself.
 type DatabaseUser struct {
 	Level            string `json:"level"`
 	Connections      int    `json:"connections"`
-	StatementTimeout int    `json:"statement_timeout"` // milliseconds
+	StatementTimeout int    `json:"statement_timeout"` // milliseconds; 0: none
+
+	// Service is the service of ECS that a rotation deploys again, for a user of the platform. Tasks
+	// that read the secret each time that they start have none.
+	Service string `json:"service,omitempty"`
 }
 
-// DatabaseUsers returns the services with a database user in JSON, by name. It is the desired
-// state, which the database function has in its environment: every call reads the same state, and
-// needs no permission and no network for that.
-func (c *Config) DatabaseUsers() string {
-	users := map[string]DatabaseUser{}
+// The users of the platform itself. No service can have such a name, because of the underscore. The
+// database function derives the level from it.
+const (
+	DumpUser    = "platform_dump"    // reads all that services own, for the logical dumps
+	MonitorUser = "platform_monitor" // reads PostgreSQL's statistics, for the exporter of metrics
+)
+
+// PlatformUsers returns the users of the platform itself in the database, by name: those of the
+// features that are on.
+func (c *Config) PlatformUsers() map[string]DatabaseUser {
+	return map[string]DatabaseUser{}
+}
+
+// databaseUsers returns the users of services and of the platform, by name.
+func (c *Config) databaseUsers() map[string]DatabaseUser {
+	users := c.PlatformUsers()
 	for _, name := range c.DatabaseServices() {
 		s := c.Services[name]
-		users[name] = DatabaseUser{s.Database, s.Connections, s.QueryTimeout}
+		users[name] = DatabaseUser{Level: s.Database, Connections: s.Connections, StatementTimeout: s.QueryTimeout}
 	}
-	text, _ := json.Marshal(users) // of texts and numbers: it cannot fail
+	return users
+}
+
+// DatabaseUserNames returns the names of all users in the database, in order: of services and of the
+// platform.
+func (c *Config) DatabaseUserNames() []string { return slices.Sorted(maps.Keys(c.databaseUsers())) }
+
+// RestartedServices returns the services of ECS that log in to the database, in order.
+func (c *Config) RestartedServices() []string {
+	services := c.DatabaseServices()
+	for _, user := range c.PlatformUsers() {
+		if user.Service != "" {
+			services = append(services, user.Service)
+		}
+	}
+	return slices.Sorted(slices.Values(services))
+}
+
+// DatabaseUsers returns the users in the database in JSON, by name. It is the desired state, which
+// the database function has in its environment: every call reads the same state, and needs no
+// permission and no network for that.
+func (c *Config) DatabaseUsers() string {
+	text, _ := json.Marshal(c.databaseUsers()) // of texts and numbers: it cannot fail
 	return string(text)
 }
 

@@ -200,7 +200,8 @@ func (p programs) allow(data, connections string) error {
 // RDS does. They run in the database template1, before others are created.
 //
 // On RDS, the master user is a member of rds_superuser, which is a member of these roles (User
-// Guide, Understanding the rds_superuser role), and owns the databases but template0 and rdsadmin.
+// Guide, Understanding the rds_superuser role). It can grant pg_monitor, which the instructions of
+// monitoring products for RDS say for all versions. It owns the databases but template0 and rdsadmin.
 // With that, the master user owns the schema public, which belongs to the database's owner since
 // PostgreSQL 15. For PostgreSQL 14, we assume that it does too: the User Guide (Controlling user
 // access to the PostgreSQL database) lets it revoke CREATE ON SCHEMA public FROM PUBLIC, which
@@ -211,7 +212,8 @@ func (s *Server) setup(o Options) string {
 		"CREATE ROLE rds_replication",
 		"CREATE ROLE rds_password",
 		"CREATE ROLE rds_superuser",
-		"GRANT pg_signal_backend, pg_monitor, rds_replication, rds_password TO rds_superuser",
+		"GRANT pg_signal_backend, rds_replication, rds_password TO rds_superuser",
+		"GRANT pg_monitor TO rds_superuser WITH ADMIN OPTION",
 		"CREATE ROLE " + s.Master.Name + " LOGIN CREATEROLE CREATEDB PASSWORD '" + s.Master.Password + "'" +
 			" VALID UNTIL 'infinity'",
 		"GRANT rds_superuser TO " + s.Master.Name,
