@@ -209,9 +209,9 @@ func (balancer *LoadBalancer) outputs() []output {
 	}
 }
 
-// errorLimit is the share of requests, in percent, above which load_balancer_errors fires. Fewer
-// failed requests are for Prometheus, which knows the past.
-const errorLimit = 5
+// load_balancer_errors fires above this share of failed requests, in percent, if there are at least
+// so many requests a minute. The rest is for Prometheus, which looks at hours and days.
+const errorLimit, errorRequests = 5, 20
 
 func (balancer *LoadBalancer) alarms() []alarm {
 	return []alarm{{
@@ -231,8 +231,8 @@ func (balancer *LoadBalancer) alarms() []alarm {
 			// Requests that reached no target are not in RequestCount.
 			{id: "total", expression: "SUM([FILL(requests, 0), FILL(balancer, 0)])"},
 			{id: "failed", expression: "SUM([FILL(balancer, 0), FILL(targets, 0)])"},
-			// Below twenty requests a minute a share says nothing.
-			{id: "share", expression: "IF(total >= 20, 100 * failed / total, 0)"},
+			// With fewer requests a share says nothing.
+			{id: "share", expression: fmt.Sprintf("IF(total >= %d, 100 * failed / total, 0)", errorRequests)},
 		},
 		threshold: errorLimit, period: 60, datapoints: 3, periods: 5, missing: missingIsFine,
 	}}

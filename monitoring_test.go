@@ -58,7 +58,8 @@ func readScrapes(t *testing.T, file string) scrapes {
 
 func TestPrometheusConfigurationFollowsTheFile(t *testing.T) {
 	got := readScrapes(t, "name: shop\nregion: us-west-2\nmonitoring: {prometheus: {scrape_interval: 45}}\n")
-	if got.Global.ScrapeInterval != "45s" || got.Global.EvaluationInterval != "45s" {
+	// The recorded rates are a value a minute.
+	if got.Global.ScrapeInterval != "45s" || got.Global.EvaluationInterval != "60s" {
 		t.Errorf("scrapes every %s and evaluates every %s", got.Global.ScrapeInterval, got.Global.EvaluationInterval)
 	}
 	if got.Global.ExternalLabels["stack"] != "shop-dev" {
@@ -174,12 +175,12 @@ func TestPrometheusKeepsRunningTasksThatSayWhereTheirMetricsAre(t *testing.T) {
 				return
 			}
 			for label, want := range map[string]string{
-				"__address__":       "10.0.1.7:9090",
-				"__metrics_path__":  "/stats",
-				"service":           "web",
-				"task":              "0af1",
-				"availability_zone": "eu-central-1b",
-				"revision":          "42",
+				"__address__":      "10.0.1.7:9090",
+				"__metrics_path__": "/stats",
+				"service":          "web",
+				"task":             "0af1",
+				"zone":             "b",
+				"revision":         "42",
 			} {
 				if got[label] != want {
 					t.Errorf("%s is %q, want %q", label, got[label], want)

@@ -91,6 +91,9 @@ func newPrometheusText(cfg *config.Config, clusterARN string) prometheusText {
 		ScrapeInterval: m.Prometheus.ScrapeInterval,
 		Availability:   m.Objectives.Availability,
 		Latency:        m.Objectives.Latency, LatencyThreshold: m.Objectives.LatencyThreshold,
+		ErrorLimit: errorLimit, ErrorRequests: errorRequests, LatencyLimit: latencyLimit(cfg),
+		NATGateways:  cfg.Network.NAT != "none",
+		Certificates: cfg.LoadBalancer.Domain != "" && cfg.LoadBalancer.CertificateARN == "",
 	}
 }
 
