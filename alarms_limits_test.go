@@ -165,6 +165,8 @@ func alarmValues(s stacktest.Stack, a stacktest.Resource) (values, bool) {
 	switch a.String("namespace") + " " + a.String("metric_name") {
 	case "ECS/ContainerInsights RunningTaskCount":
 		return values{most: unlimited, low: leastTasks(s, of("ServiceName"))}, true
+	case "AWS/SNS NumberOfMessagesPublished": // a sign of life at least every five minutes
+		return values{most: unlimited, low: a.Number("period") / 300}, true
 	case "AWS/ECS CPUUtilization":
 		return values{most: 100, high: scalingTo(s, of("ServiceName"), "ECSServiceAverageCPUUtilization")}, true
 	case "AWS/ECS MemoryUtilization":

@@ -14,6 +14,7 @@ const (
 	webContainer           = "container_definitions[name=web]"
 	configurationContainer = "container_definitions[name=configuration]"
 	prometheusContainer    = "container_definitions[name=prometheus]"
+	alertmanagerContainer  = "container_definitions[name=alertmanager]"
 	dependsOnConfiguration = prometheusContainer + ".dependsOn[containerName=configuration]"
 )
 
@@ -420,7 +421,7 @@ func conditionIsAccepted(v *stacktest.Violations, c, other stacktest.Resource, c
 
 // imageVolumes are the paths at which an image declares a volume. Only there a bind mount belongs
 // to the image's user instead of root.
-var imageVolumes = map[string]string{"prometheus": "/prometheus"}
+var imageVolumes = map[string]string{"alertmanager": "/alertmanager", "prometheus": "/prometheus"}
 
 // agentFolders are the folders that ECS Exec's agent writes to, as root.
 var agentFolders = []string{"/managed-agents", "/var/lib/amazon/ssm", "/var/log/amazon/ssm"}

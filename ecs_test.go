@@ -47,6 +47,11 @@ func (t serviceTask) name() string { return t.service.String("name") }
 
 func (t serviceTask) containers() []stacktest.Resource { return t.definition.Containers() }
 
+// called are the containers with a name: one, or none.
+func (t serviceTask) called(name string) []stacktest.Resource {
+	return stacktest.Filter(t.containers(), func(c stacktest.Resource) bool { return c.Is("name", name) })
+}
+
 // securityGroup is the address of the tasks' security group.
 func (t serviceTask) securityGroup() string {
 	return t.service.Reference("network_configuration.security_groups")
@@ -395,6 +400,7 @@ func execWorks(s stacktest.Stack, v *stacktest.Violations) {
 			if !c.Is("essential", true) {
 				continue
 			}
+			enabled := enabled && c.Is("name", t.name()) // sessions are opened in the main container
 			v.Want(!enabled || c.Is("linuxParameters.initProcessEnabled", true),
 				c.Address, "has no init process to reap the processes that ECS Exec leaves")
 			for _, folder := range agentFolders {

@@ -363,6 +363,10 @@ var (
 		"ec2:DescribeNetworkInterfaces", "ecs:DescribeClusters", "ecs:DescribeServices", "ecs:DescribeTasks",
 		"ecs:ListServices", "ecs:ListTasks",
 	}
+	// notify/sns of Alertmanager 0.34.2; SNS uses the topics' key with its caller's rights
+	alertmanagerCalls = []string{"kms:Decrypt", "kms:GenerateDataKey", "sns:Publish"}
+	// pkg/clients of the exporter 0.67.0; without a NAT gateway, its call of IAM goes nowhere
+	cloudWatchCalls = []string{"cloudwatch:GetMetricData", "cloudwatch:ListMetrics", "tag:GetResources"}
 	// The managed policy AmazonRDSEnhancedMonitoringRole
 	monitoringCalls = []string{
 		"logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:GetLogEvents",
@@ -401,7 +405,15 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 			required = append(required, sessionCalls...)
 		}
 		if t.name() == "prometheus" {
-			required = append(required, prometheusCalls...)
+			required = slices.Concat(required, prometheusCalls, alertmanagerCalls)
+			for _, c := range t.containers() {
+				if c.Is("name", "cloudwatch") {
+					required = append(required, cloudWatchCalls...)
+					if len(s.Resources("aws_nat_gateway")) > 0 {
+						required = append(required, "iam:ListAccountAliases")
+					}
+				}
+			}
 		}
 	case "aws_lambda_function.role":
 		required = backupCalls

@@ -8,13 +8,13 @@ type Monitoring struct {
 
 // newMonitoring declares the topic that informs people, and Prometheus.
 //
-//	alarms, events ── topic ── e-mail
-//	Prometheus (private) ── tasks' metrics ports
+//	alarms, events, alerts ── topic ── e-mail
+//	Prometheus (private) ── tasks' metrics ports, CloudWatch
 //	           └── ECS's API: which tasks there are
 func newMonitoring(s *scope, cluster *Cluster, services Services) *Monitoring {
 	m := &Monitoring{Topic: newTopic(s)}
 	if s.cfg.Monitoring.Prometheus.Enabled {
-		m.Prometheus = newPrometheus(s, cluster, services)
+		m.Prometheus = newPrometheus(s, cluster, services, m.Topic)
 	}
 	return m
 }

@@ -222,6 +222,10 @@ var permissionPromises = []stacktest.Promise{{
 
 // unrestrictable are the actions that may be allowed on every resource, and why.
 var unrestrictable = map[string]string{
+	"cloudwatch:GetMetricData":  "metrics have no ARN",
+	"cloudwatch:ListMetrics":    "likewise",
+	"iam:ListAccountAliases":    "the alias is the account's",
+	"tag:GetResources":          "the resources of the stack are found by their tags",
 	"ecr:GetAuthorizationToken": "a token is for the whole registry",
 	"ec2:AssignPrivateIpAddresses": "Lambda requires it to attach a function to a VPC; " +
 		"denied to the function's own code",

@@ -570,7 +570,7 @@ func policyPrincipalsExist(s stacktest.Stack, v *stacktest.Violations) {
 	}
 }
 
-var anyARN = regexp.MustCompile(`arn:[^"'\s,\\\]]*`)
+var anyARN = regexp.MustCompile(`\barn:[^"'\s,\\\]]*`)
 
 // arnResources are the resource parts of ARNs by service, from the pages that testdata/iam.json
 // names. Those of events, scheduler and cloudwatch are from

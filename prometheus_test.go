@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -41,6 +42,22 @@ var prometheusPromises = []stacktest.Promise{{
 		By:    stacktest.Set(prometheusTask, configurationContainer+".essential", true),
 		Found: prometheusTask,
 	}, {
+		Name:  "Alertmanager starts before its configuration is written",
+		Stack: "prod",
+		By:    stacktest.Remove(prometheusTask, alertmanagerContainer+".dependsOn"),
+		Found: prometheusTask,
+	}, {
+		Name:  "Alertmanager's configuration is not written",
+		Stack: "prod",
+		By: stacktest.Replace(prometheusTask, configurationContainer+".command", "/configuration/alertmanager.yml",
+			"/configuration/alertmanager.yaml"),
+		Found: prometheusTask,
+	}, {
+		Name:  "Alertmanager does not see the volume of its configuration",
+		Stack: "dev",
+		By:    stacktest.Set(prometheusTask, alertmanagerContainer+".mountPoints", []any{}),
+		Found: prometheusTask,
+	}, {
 		Name:  "Prometheus is told the cluster's name instead of its ARN",
 		Stack: "prod",
 		By: stacktest.Replace(prometheusTask, prometheusConfigText, "${aws_ecs_cluster.cluster.arn}",
@@ -49,7 +66,7 @@ var prometheusPromises = []stacktest.Promise{{
 	}, {
 		Name:  "Prometheus's configuration contains a template placeholder",
 		Stack: "prod",
-		By:    stacktest.Replace(prometheusTask, prometheusConfigText, "eu-central-1", "{{.Region}}"),
+		By:    stacktest.Replace(prometheusTask, prometheusConfigText, "eu-central-1", "[[.Region]]"),
 		Found: prometheusTask,
 	}, {
 		Name:  "there is no Prometheus service",
@@ -130,26 +147,47 @@ func prometheusHasItsConfiguration(s stacktest.Stack, v *stacktest.Violations) {
 		return // Prometheus is off
 	}
 	v.Want(t.service.Exists(), prometheusService, "does not exist")
-	written := false
-	for _, c := range t.containers() {
-		command := strings.Join(c.Strings("command"), " ")
-		switch c.String("name") {
-		case "configuration":
-			written = strings.Contains(command, `printf '%s' "$PROMETHEUS_YML" > /configuration/prometheus.yml`)
-			v.Want(c.Is("essential", false), c.Address, "is essential, so that the task stops when it exits")
-		case "prometheus":
+	configuration := t.called("configuration")
+	v.Want(len(configuration) == 1, t.definition.Address, "has no container that writes its texts")
+	for _, writer := range configuration {
+		v.Want(writer.Is("essential", false), writer.Address, "is essential, so that the task stops when it exits")
+		script := strings.Join(writer.Strings("command"), " ")
+		for _, c := range t.containers() {
+			if c.Address == writer.Address {
+				continue
+			}
 			dependencies := c.Blocks("dependsOn")
 			v.Want(len(dependencies) == 1 &&
 				dependencies[0].Is("containerName", "configuration") &&
 				dependencies[0].Is("condition", "SUCCESS"),
 				c.Address, "does not wait for its configuration")
-			v.Want(strings.Contains(command, "--storage.tsdb.path=/prometheus"),
-				c.Address, "stores metrics where it cannot write, or in memory")
+			v.Want(c.Is("mountPoints[sourceVolume=configuration].containerPath", "/configuration"),
+				c.Address, "does not have the folder of its configuration")
+			file := argument(c, "--config.file=")
+			variable := variableOfText(strings.TrimPrefix(file, "/configuration/"))
+			v.Want(strings.Contains(script, fmt.Sprintf(`printf '%%s' "$%s" > %s`, variable, file)) &&
+				writer.String("environment[name="+variable+"].value") != "",
+				c.Address, "reads %s, which nothing writes", file)
+		}
+		for _, text := range writer.Blocks("environment") {
+			v.Want(!strings.Contains(text.String("value"), "[["), writer.Address,
+				"has a template placeholder in %s", text.String("name"))
 		}
 	}
-	v.Want(written, t.definition.Address, "does not write the configuration that it has")
+	main := t.called("prometheus")
+	v.Want(len(main) == 1 && argument(main[0], "--storage.tsdb.path=") == "/prometheus",
+		t.definition.Address, "stores metrics where it cannot write, or in memory")
 	text := t.definition.String(prometheusConfigText)
 	v.Want(strings.Contains(text, `clusters: ["${aws_ecs_cluster.cluster.arn}"]`),
 		t.definition.Address, "does not name the cluster by its ARN")
-	v.Want(!strings.Contains(text, "{{"), t.definition.Address, "contains a template placeholder")
+}
+
+// argument returns the value of a flag in a container's command; "" if it is not there.
+func argument(c stacktest.Resource, flag string) string {
+	for _, word := range c.Strings("command") {
+		if value, found := strings.CutPrefix(word, flag); found {
+			return value
+		}
+	}
+	return ""
 }

@@ -147,7 +147,9 @@ services:
     secrets: {SIGNATURE: 'arn:aws:ssm:eu-central-1:123456789012:parameter/web/signature'}
 `},
 	"no NAT and the fewest endpoints": {"dev", `
-network: {nat: none, endpoints: [ec2, ecr.api, ecr.dkr, ecs, kms, logs, secretsmanager, ssmmessages]}
+network:
+  nat: none
+  endpoints: [ec2, ecr.api, ecr.dkr, ecs, kms, logs, monitoring, secretsmanager, sns, ssmmessages, sts, tagging]
 ` + privateImages + `
 services: {web: {image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1'}}
 `},
@@ -277,4 +279,6 @@ monitoring:
   prometheus:
     image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/prometheus:v3
     config_image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/aws-cli:2
+    alertmanager_image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/alertmanager:v0
+    cloudwatch_image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/cloudwatch:v0
 `

@@ -10,30 +10,53 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/snstopicsubscription"
 )
 
-// Topic is where alarms and events go, and from there to people.
+// Topic is where alarms and events go, and from there to people, or where signs of life go.
 type Topic struct {
 	ARN   *string
+	Name  *string
 	Ready dependencies // what publishes to the topic depends on its policy
 }
 
 // newTopic declares the topic, encrypted, open to the services that publish alarms and events of
 // this account.
 func newTopic(s *scope) *Topic {
-	topic := snstopic.NewSnsTopic(s.stack, jsii.String("alerts_topic"), &snstopic.SnsTopicConfig{
-		Name: jsii.String(s.named("alerts")), KmsMasterKeyId: s.keys.Alerts, Tags: s.tags("alerts"),
-	})
-	policy := snstopicpolicy.NewSnsTopicPolicy(s.stack, jsii.String("alerts_topic_policy"),
-		&snstopicpolicy.SnsTopicPolicyConfig{Arn: topic.Arn(), Policy: policyJSON(topicStatements(s, *topic.Arn())...)})
+	topic := newBareTopic(s, "alerts", publisherStatements)
 	for _, email := range s.cfg.Monitoring.Emails {
 		snstopicsubscription.NewSnsTopicSubscription(s.stack, jsii.String(subscriptionID(email)),
 			&snstopicsubscription.SnsTopicSubscriptionConfig{
-				TopicArn: topic.Arn(), Protocol: jsii.String("email"), Endpoint: jsii.String(email),
+				TopicArn: topic.ARN, Protocol: jsii.String("email"), Endpoint: jsii.String(email),
 			})
 	}
-	return &Topic{ARN: topic.Arn(), Ready: dependencies{policy}}
+	return topic
 }
 
-func topicStatements(s *scope, topicARN string) []statement {
+// newHeartbeatTopic declares the topic of Prometheus' signs of life. Nobody subscribes to it:
+// CloudWatch counts the messages. Its policy names no publisher, because the role of Prometheus'
+// task allows it to publish.
+func newHeartbeatTopic(s *scope) *Topic { return newBareTopic(s, "heartbeat", nil) }
+
+// newBareTopic declares an encrypted topic without subscriptions. Its policy refuses what is not
+// encrypted on its way, and allows what publishers, which may be nil, returns for the topic's ARN.
+func newBareTopic(s *scope, noun string, publishers func(s *scope, topicARN string) []statement) *Topic {
+	topic := snstopic.NewSnsTopic(s.stack, jsii.String(noun+"_topic"), &snstopic.SnsTopicConfig{
+		Name: jsii.String(s.named(noun)), KmsMasterKeyId: s.keys.Alerts, Tags: s.tags(noun),
+	})
+	var statements []statement
+	if publishers != nil {
+		statements = publishers(s, *topic.Arn())
+	}
+	statements = append(statements, statement{
+		sid: "TLSOnly", deny: true, principals: everyone(),
+		actions: []string{"sns:Publish"}, resources: []string{*topic.Arn()},
+		conditions: []condition{{"Bool", "aws:SecureTransport", []string{"false"}}},
+	})
+	policy := snstopicpolicy.NewSnsTopicPolicy(s.stack, jsii.String(noun+"_topic_policy"),
+		&snstopicpolicy.SnsTopicPolicyConfig{Arn: topic.Arn(), Policy: policyJSON(statements...)})
+	return &Topic{ARN: topic.Arn(), Name: topic.Name(), Ready: dependencies{policy}}
+}
+
+// publisherStatements allow the AWS services that publish alarms and events of this account.
+func publisherStatements(s *scope, topicARN string) []statement {
 	from := func(sid, publisher string, source ...condition) statement {
 		return statement{
 			sid: sid, principals: awsService(publisher), conditions: source,
@@ -52,11 +75,6 @@ func topicStatements(s *scope, topicARN string) []statement {
 		// By account alone: RDS's documentation does not say which ARN is the source, the
 		// instance's or the subscription's.
 		from("DatabaseEvents", "events.rds.amazonaws.com", equals("aws:SourceAccount", s.account)),
-		{
-			sid: "TLSOnly", deny: true, principals: everyone(),
-			actions: []string{"sns:Publish"}, resources: []string{topicARN},
-			conditions: []condition{{"Bool", "aws:SecureTransport", []string{"false"}}},
-		},
 	}
 }
 

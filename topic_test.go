@@ -10,6 +10,8 @@ import (
 const (
 	alertsTopic       = "aws_sns_topic.alerts_topic"
 	alertsTopicPolicy = "aws_sns_topic_policy.alerts_topic_policy"
+	heartbeatTopic    = "aws_sns_topic.heartbeat_topic"
+	heartbeatAlarm    = "aws_cloudwatch_metric_alarm.prometheus_heartbeat_alarm"
 )
 
 var topicPromises = []stacktest.Promise{{

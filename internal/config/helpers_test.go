@@ -14,12 +14,16 @@ import (
 const minimal = "name: shop\nregion: eu-central-1\n"
 
 // noNAT has the settings for a network without a NAT gateway.
-const noNAT = `network: {nat: none, endpoints: [ec2, ecr.api, ecr.dkr, ecs, kms, logs, secretsmanager, ssmmessages]}
+const noNAT = `network:
+  nat: none
+  endpoints: [ec2, ecr.api, ecr.dkr, ecs, kms, logs, monitoring, secretsmanager, sns, ssmmessages, sts, tagging]
 services: {web: {image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/web:1'}}
 monitoring:
   prometheus:
     image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/prometheus:1'
     config_image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/aws-cli:1'
+    alertmanager_image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/alertmanager:1'
+    cloudwatch_image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/cloudwatch:1'
 `
 
 // full is a file that sets every setting.

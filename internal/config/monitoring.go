@@ -5,7 +5,10 @@ type Monitoring struct {
 	// addresses that receive notifications of alarms; each must confirm its subscription
 	Emails     []string   `yaml:"emails" allowed:"~email"`
 	Objectives Objectives `yaml:"objectives"` // what users may expect over 30 days
-	Prometheus Prometheus `yaml:"prometheus"` // the Prometheus service
+	// interval at which Prometheus reads CloudWatch's metrics, in whole minutes; AWS bills each
+	// reading; 0: it reads none
+	CloudWatchInterval int        `yaml:"cloudwatch_interval" allowed:"0 or 60..900 seconds"`
+	Prometheus         Prometheus `yaml:"prometheus"` // the Prometheus service
 }
 
 // Objectives are what users may expect. Prometheus alerts when the rest of 100% is used up faster
@@ -25,8 +28,10 @@ type Prometheus struct {
 
 	Image string `yaml:"image" allowed:"~image"`
 	// image with a shell; writes the configuration before Prometheus starts
-	ConfigImage string `yaml:"config_image" allowed:"~image"`
-	CPU         int    `yaml:"cpu" allowed:"within @cpu CPU units"` // 1024 are one vCPU
+	ConfigImage       string `yaml:"config_image" allowed:"~image"`
+	AlertmanagerImage string `yaml:"alertmanager_image" allowed:"~image"` // sends Prometheus' alerts
+	CloudWatchImage   string `yaml:"cloudwatch_image" allowed:"~image"`   // reads CloudWatch's metrics
+	CPU               int    `yaml:"cpu" allowed:"within @cpu CPU units"` // 1024 are one vCPU
 	// must be a combination with cpu that Fargate supports
 	Memory int `yaml:"memory" allowed:"within 512..122880 MiB"`
 	// ephemeral storage of the task; metrics use at most three quarters
@@ -37,8 +42,11 @@ type Prometheus struct {
 }
 
 // The default images. They are pinned, public, built for both architectures, and in registries
-// without pull limits.
+// without pull limits. A tag without a digest is that of a release, which its project never moves.
 const (
+	DefaultAlertmanagerImage = "quay.io/prometheus/alertmanager:v0.34.2"
+	DefaultCloudWatchImage   = "quay.io/prometheuscommunity/yet-another-cloudwatch-exporter:v0.67.0"
+
 	DefaultPrometheusImage = "quay.io/prometheus/prometheus:v3.15.0" +
 		"@sha256:efd719c99d83b060d9daefdcf00360461adf279f45ef5391f8d111892118753e"
 	DefaultConfigImage = "public.ecr.aws/aws-cli/aws-cli:2.37.4" +
@@ -47,19 +55,25 @@ const (
 
 func monitoringDefaults(p profile) Monitoring {
 	return Monitoring{
-		Objectives: Objectives{Availability: 99.9, Latency: 99, LatencyThreshold: 1},
+		Objectives:         Objectives{Availability: 99.9, Latency: 99, LatencyThreshold: 1},
+		CloudWatchInterval: 300,
 		Prometheus: Prometheus{
-			Enabled:        true,
-			Image:          DefaultPrometheusImage,
-			ConfigImage:    DefaultConfigImage,
-			CPU:            pick(p, 256, 1024),
-			Memory:         pick(p, 1024, 4096),
-			Storage:        pick(p, 21, 100),
-			Days:           pick(p, 7, 30),
-			ScrapeInterval: 30,
+			Enabled:           true,
+			Image:             DefaultPrometheusImage,
+			ConfigImage:       DefaultConfigImage,
+			AlertmanagerImage: DefaultAlertmanagerImage,
+			CloudWatchImage:   DefaultCloudWatchImage,
+			CPU:               pick(p, 256, 512),
+			Memory:            pick(p, 1024, 2048),
+			Storage:           pick(p, 21, 100),
+			Days:              pick(p, 7, 30),
+			ScrapeInterval:    30,
 		},
 	}
 }
+
+// ReadsCloudWatch reports whether Prometheus reads CloudWatch's metrics.
+func (m Monitoring) ReadsCloudWatch() bool { return m.Prometheus.Enabled && m.CloudWatchInterval > 0 }
 
 // Scraped reports whether Prometheus reads the metrics of a service.
 func (c *Config) Scraped(s Service) bool { return c.Monitoring.Prometheus.Enabled && s.Metrics.Enabled }
@@ -74,15 +88,23 @@ func (c checker) monitoring() {
 	})
 	c.unique("emails", m.Emails, "address")
 	c.at("objectives").objectives(m.Objectives)
+	c.want(m.CloudWatchInterval%60 == 0, "cloudwatch_interval",
+		"want whole minutes, the periods of CloudWatch's metrics: a multiple of 60, have %d", m.CloudWatchInterval)
 	c = c.at("prometheus")
-	if m.Prometheus.Enabled || len(c.cfg.DatabaseServices()) > 0 {
-		c.image("config_image", m.Prometheus.ConfigImage)
-	}
-	if !m.Prometheus.Enabled {
-		return
-	}
-	c.image("image", m.Prometheus.Image)
+	certificates := len(c.cfg.DatabaseServices()) > 0 // which the same image delivers
+	c.usedImage(m.Prometheus.Enabled, "image", m.Prometheus.Image, DefaultPrometheusImage)
+	c.usedImage(m.Prometheus.Enabled || certificates, "config_image", m.Prometheus.ConfigImage, DefaultConfigImage)
+	c.usedImage(m.Prometheus.Enabled, "alertmanager_image", m.Prometheus.AlertmanagerImage, DefaultAlertmanagerImage)
+	c.usedImage(m.ReadsCloudWatch(), "cloudwatch_image", m.Prometheus.CloudWatchImage, DefaultCloudWatchImage)
 	c.size(m.Prometheus.CPU, m.Prometheus.Memory)
+}
+
+// usedImage checks an image, unless nothing uses it and it is the default one: without a NAT gateway,
+// tasks cannot pull that.
+func (c checker) usedImage(used bool, key, image, standard string) {
+	if used || image != standard {
+		c.image(key, image)
+	}
 }
 
 // objectives checks that the alerts can fire: the fastest one compares with 14.4 times what an
@@ -104,9 +126,15 @@ func (w warner) monitoring() {
 	w.at("monitoring", "objectives").warn(w.cfg.Monitoring.Objectives.LatencyThreshold >= float64(timeout),
 		"latency_threshold", "every response is in time: after %d seconds, load_balancer.idle_timeout, "+
 			"the load balancer returns an error instead", timeout)
+	m := w.cfg.Monitoring
+	off := "while monitoring.prometheus.enabled is false"
+	w.at("monitoring").idle(m.Prometheus.Enabled, off, "objectives", "cloudwatch_interval")
 	w = w.at("monitoring", "prometheus")
-	w.idle(w.cfg.Monitoring.Prometheus.Enabled, "while "+w.full("enabled")+" is false",
-		"image", "cpu", "memory", "storage", "days", "scrape_interval")
-	w.image("image", w.cfg.Monitoring.Prometheus.Image)
+	w.idle(m.Prometheus.Enabled, off, "image", "alertmanager_image", "cpu", "memory", "storage", "days",
+		"scrape_interval")
+	w.idle(m.ReadsCloudWatch(), "while Prometheus does not read CloudWatch's metrics", "cloudwatch_image")
+	w.image("image", m.Prometheus.Image)
+	w.image("alertmanager_image", m.Prometheus.AlertmanagerImage)
+	w.image("cloudwatch_image", m.Prometheus.CloudWatchImage)
 	w.image("config_image", w.cfg.Monitoring.Prometheus.ConfigImage)
 }
