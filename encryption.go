@@ -21,9 +21,12 @@ import (
 //	                                               and a condition drops every event
 //	backup    -                                    the function's role
 //
+// Amazon Managed Service for Prometheus uses the logs key with its caller's rights, and grants.
+//
 // The keys of backups outlive a stack that leaves backups.
 func newKeys(s *scope) *Keys {
 	use := []string{"kms:Decrypt", "kms:GenerateDataKey*"}
+	logged := choose(s.cfg.Monitoring.KeepsHistory(), "log groups, and the durable history of metrics", "log groups")
 	logs := statement{
 		sid:        "CloudWatchLogs",
 		principals: awsService("logs." + s.cfg.Region + ".amazonaws.com"),
@@ -43,7 +46,7 @@ func newKeys(s *scope) *Keys {
 		principals: append(awsService("events.amazonaws.com"), awsService("events.rds.amazonaws.com")...),
 	}
 	return &Keys{
-		Logs:     newKey(s, keySpec{"logs", "log groups", s.protect()}, logs),
+		Logs:     newKey(s, keySpec{"logs", logged, s.protect()}, logs),
 		Database: newKey(s, keySpec{"database", "the database, its secret and its snapshots", s.keep()}),
 		Secrets: newKey(s, keySpec{
 			"secrets", "the services' passwords in the database, the database function's environment", s.protect(),

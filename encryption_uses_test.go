@@ -30,6 +30,7 @@ var encryptedWords = map[string]string{
 	"aws_ecr_repository":        "repositories",
 	"aws_ecs_cluster":           "sessions",
 	"aws_lambda_function":       "function",
+	"aws_prometheus_workspace":  "history of metrics",
 	"aws_secretsmanager_secret": "passwords",
 	"aws_sns_topic":             "topic",
 }

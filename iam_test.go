@@ -406,6 +406,9 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 		}
 		if t.name() == "prometheus" {
 			required = slices.Concat(required, prometheusCalls, alertmanagerCalls)
+			if len(s.Resources("aws_prometheus_workspace")) > 0 {
+				required = append(required, "aps:RemoteWrite")
+			}
 			for _, c := range t.containers() {
 				if c.Is("name", "cloudwatch") {
 					required = append(required, cloudWatchCalls...)

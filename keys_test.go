@@ -267,6 +267,7 @@ var keyArguments = map[string][]string{
 	"aws_ecr_repository":        {"encryption_configuration.kms_key"},
 	"aws_ecs_cluster":           {"configuration.execute_command_configuration.kms_key_id"},
 	"aws_lambda_function":       {"kms_key_arn"},
+	"aws_prometheus_workspace":  {"kms_key_arn"},
 	"aws_s3_object":             {"kms_key_id"},
 	"aws_secretsmanager_secret": {"kms_key_id"},
 	"aws_sns_topic":             {"kms_master_key_id"},

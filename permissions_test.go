@@ -462,6 +462,8 @@ func encryptionKey(s stacktest.Stack, address string) string {
 		for _, encryption := range stacktest.Referring(encryptions, "bucket", address) {
 			return encryption.Reference("rule.apply_server_side_encryption_by_default.kms_master_key_id")
 		}
+	case "aws_prometheus_workspace":
+		return r.Reference("kms_key_arn")
 	case "aws_sns_topic":
 		return r.Reference("kms_master_key_id")
 	case "aws_db_instance":

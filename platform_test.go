@@ -45,6 +45,11 @@ var protectionPromises = []stacktest.Promise{{
 		By:    stacktest.Set(loadBalancer, "enable_deletion_protection", false),
 		Found: loadBalancer,
 	}, {
+		Name:  "Terraform may delete the durable history of metrics",
+		Stack: "a durable history of metrics",
+		By:    stacktest.Remove(prometheusWorkspace, "lifecycle.prevent_destroy"),
+		Found: prometheusWorkspace,
+	}, {
 		Name:  "a restored database of a protected stack has no deletion protection",
 		Stack: "production over HTTP",
 		By:    stacktest.Set(restoredDatabase, "deletion_protection", false),
@@ -206,7 +211,8 @@ func protectedStacksStay(s stacktest.Stack, v *stacktest.Violations) {
 	if !isProtected(s) {
 		return
 	}
-	protected := append(s.Resources("aws_db_instance", "aws_kms_key", "aws_lb", "aws_vpc"), s.Resource(backupBucket))
+	kinds := []string{"aws_db_instance", "aws_kms_key", "aws_lb", "aws_prometheus_workspace", "aws_vpc"}
+	protected := append(s.Resources(kinds...), s.Resource(backupBucket))
 	for _, r := range protected {
 		v.Want(r.Is("lifecycle.prevent_destroy", true), r.Address, "may be destroyed by Terraform")
 	}

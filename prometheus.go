@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/jsii-runtime-go"
+	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/prometheusworkspace"
+
 	"platform/internal/config"
 )
 
@@ -16,6 +19,7 @@ type Prometheus struct {
 	LogGroup    *string // name
 
 	heartbeat *Topic
+	workspace *workspace // nil without monitoring.durable
 }
 
 const (
@@ -67,6 +71,10 @@ func newPrometheus(s *scope, cluster *Cluster, services Services, alerts *Topic)
 		containers = append(containers, runCloudWatchExporter(t, s.cfg.Monitoring))
 		t.allow(cloudWatchStatements(s.cfg)...)
 	}
+	history := newHistory(t)
+	if history != nil {
+		text.RemoteWriteURL = *history.endpoint + "api/v1/remote_write"
+	}
 	t.deliver(p.ConfigImage, text.configuration(), containers...)
 
 	running := t.service(serviceOptions{
@@ -77,7 +85,34 @@ func newPrometheus(s *scope, cluster *Cluster, services Services, alerts *Topic)
 		ServiceName: running.Name(),
 		LogGroup:    t.logs.Name(),
 		heartbeat:   heartbeat,
+		workspace:   history,
 	}
+}
+
+// workspace is where Amazon Managed Service for Prometheus keeps metrics.
+type workspace struct{ endpoint *string }
+
+// newHistory declares the workspace that outlives the tasks of Prometheus, if it is configured, and
+// lets the task write to it. AWS keeps its metrics for 150 days, and deletes them with the stack.
+func newHistory(t *task) *workspace {
+	if !t.cfg.Monitoring.KeepsHistory() {
+		return nil
+	}
+	made := prometheusworkspace.NewPrometheusWorkspace(t.stack, jsii.String("prometheus_workspace"),
+		&prometheusworkspace.PrometheusWorkspaceConfig{
+			Alias:     jsii.String(t.cfg.Stack()),
+			KmsKeyArn: t.keys.Logs,
+			Tags:      t.tags("prometheus"),
+			Lifecycle: t.protect(),
+		})
+	t.allow(statement{
+		sid: "History", actions: []string{"aps:RemoteWrite"}, resources: []string{*made.Arn()},
+	}, statement{
+		sid: "HistoryKey", actions: []string{"kms:Decrypt", "kms:GenerateDataKey"},
+		resources:  []string{*t.keys.Logs},
+		conditions: []condition{equals("kms:ViaService", "aps."+t.cfg.Region+".amazonaws.com")},
+	})
+	return &workspace{made.PrometheusEndpoint()}
 }
 
 // runPrometheus adds Prometheus itself.
@@ -178,9 +213,17 @@ func variableOfText(path string) string {
 }
 
 func (p *Prometheus) outputs() []output {
-	return []output{{
+	outputs := []output{{
 		"prometheus_address", "Name of Prometheus in the VPC, where nobody may connect: use a port-forward", p.Address,
 	}}
+	if p.workspace != nil {
+		outputs = append(outputs, output{
+			"prometheus_workspace_endpoint",
+			"Where the durable history of metrics is read, with requests signed for aps",
+			p.workspace.endpoint,
+		})
+	}
+	return outputs
 }
 
 // alarms tell that alerts do not leave. Every few minutes, a rule of Prometheus that always fires

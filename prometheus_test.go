@@ -9,6 +9,8 @@ import (
 	"platform/internal/stacktest"
 )
 
+const prometheusWorkspace = "aws_prometheus_workspace.prometheus_workspace"
+
 // prometheusConfigText is where Prometheus's configuration is in its task definition.
 const prometheusConfigText = configurationContainer + ".environment[name=PROMETHEUS_YML].value"
 
@@ -81,6 +83,30 @@ var prometheusPromises = []stacktest.Promise{{
 		Found: prometheusTask,
 	}},
 }, {
+	Name:  "Prometheus writes its history to the workspace, if there is one",
+	Check: historyIsWritten,
+	BrokenBy: []stacktest.Break{{
+		Name:  "Prometheus does not write to the workspace",
+		Stack: "a durable history of metrics",
+		By:    stacktest.Replace(prometheusTask, prometheusConfigText, "api/v1/remote_write", "api/v1/query"),
+		Found: prometheusWorkspace,
+	}, {
+		Name:  "Prometheus does not sign its requests",
+		Stack: "a durable history of metrics",
+		By:    stacktest.Replace(prometheusTask, prometheusConfigText, "sigv4:", "tls_config:"),
+		Found: prometheusTask,
+	}, {
+		Name:  "the role of Prometheus allows reading the workspace only",
+		Stack: "a durable history of metrics",
+		By:    stacktest.Set(prometheusPolicy, "policy.Statement[Sid=History].Action", []any{"aps:QueryMetrics"}),
+		Found: prometheusTaskRole,
+	}, {
+		Name:  "the workspace that Prometheus writes to is missing",
+		Stack: "a durable history of metrics",
+		By:    stacktest.Delete(prometheusWorkspace),
+		Found: prometheusTask,
+	}},
+}, {
 	Name:  "a container of Prometheus's task that crashes is restarted with its files",
 	Check: prometheusRestartsInPlace,
 	BrokenBy: []stacktest.Break{{
@@ -100,6 +126,22 @@ var prometheusPromises = []stacktest.Promise{{
 		Found: prometheusTask,
 	}},
 }}
+
+// historyIsWritten: the workspace that the role may write to is the one that the text names.
+func historyIsWritten(s stacktest.Stack, v *stacktest.Violations) {
+	text := s.Resource(prometheusTask).String(prometheusConfigText)
+	workspaces := s.Resources("aws_prometheus_workspace")
+	for _, workspace := range workspaces {
+		v.Want(strings.Contains(text, "url: ${"+workspace.Address+".prometheus_endpoint}api/v1/remote_write"),
+			workspace.Address, "gets no metrics from Prometheus")
+		v.Want(strings.Contains(text, "sigv4:"), prometheusTask, "does not sign what it writes to the workspace")
+		role := s.Resource(prometheusTask).Reference("task_role_arn")
+		v.Want(roleAllows(s, role, "aps:RemoteWrite", workspace.Address),
+			role, "does not allow writing to %s", workspace.Address)
+	}
+	v.Want(!strings.Contains(text, "remote_write:") || len(workspaces) == 1,
+		prometheusTask, "writes to a workspace that is not in the stack")
+}
 
 // prometheusRestartsInPlace: a container that exits in its first minute ends the task, because it is
 // essential. Three such tasks fail the deployment, which ECS rolls back.

@@ -194,6 +194,12 @@ services:
     repository: true
 `},
 	"more than a hundred alarms": {"dev", manyServices(20)},
+	"a durable history of metrics": {"live", `
+profile: production
+state: {backend: local}
+load_balancer: {allow_http: true}
+monitoring: {durable: true}
+`},
 	"off at night": {"dev", `
 load_balancer: {idle_timeout: 2}
 database: {parameters: {max_connections: '60'}}

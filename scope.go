@@ -21,7 +21,7 @@ type scope struct {
 // Keys are the ARNs of the stack's own KMS keys, one for each kind of data, so that access to one
 // kind opens no other.
 type Keys struct {
-	Logs     *string // every log group
+	Logs     *string // every log group, the durable history of metrics
 	Database *string // storage, master secret, Performance Insights and snapshots
 	Secrets  *string // the services' secrets, the database function's environment
 	Services *string // shell sessions, image repositories

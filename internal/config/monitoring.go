@@ -7,8 +7,11 @@ type Monitoring struct {
 	Objectives Objectives `yaml:"objectives"` // what users may expect over 30 days
 	// interval at which Prometheus reads CloudWatch's metrics, in whole minutes; AWS bills each
 	// reading; 0: it reads none
-	CloudWatchInterval int        `yaml:"cloudwatch_interval" allowed:"0 or 60..900 seconds"`
-	Prometheus         Prometheus `yaml:"prometheus"` // the Prometheus service
+	CloudWatchInterval int `yaml:"cloudwatch_interval" allowed:"0 or 60..900 seconds"`
+	// keep the history of metrics in Amazon Managed Service for Prometheus too, for 150 days; without
+	// it, each deployment of Prometheus begins a new one
+	Durable    bool       `yaml:"durable"`
+	Prometheus Prometheus `yaml:"prometheus"` // the Prometheus service
 }
 
 // Objectives are what users may expect. Prometheus alerts when the rest of 100% is used up faster
@@ -75,6 +78,9 @@ func monitoringDefaults(p profile) Monitoring {
 // ReadsCloudWatch reports whether Prometheus reads CloudWatch's metrics.
 func (m Monitoring) ReadsCloudWatch() bool { return m.Prometheus.Enabled && m.CloudWatchInterval > 0 }
 
+// KeepsHistory reports whether Prometheus writes its history to a workspace too.
+func (m Monitoring) KeepsHistory() bool { return m.Prometheus.Enabled && m.Durable }
+
 // Scraped reports whether Prometheus reads the metrics of a service.
 func (c *Config) Scraped(s Service) bool { return c.Monitoring.Prometheus.Enabled && s.Metrics.Enabled }
 
@@ -128,7 +134,7 @@ func (w warner) monitoring() {
 			"the load balancer returns an error instead", timeout)
 	m := w.cfg.Monitoring
 	off := "while monitoring.prometheus.enabled is false"
-	w.at("monitoring").idle(m.Prometheus.Enabled, off, "objectives", "cloudwatch_interval")
+	w.at("monitoring").idle(m.Prometheus.Enabled, off, "objectives", "cloudwatch_interval", "durable")
 	w = w.at("monitoring", "prometheus")
 	w.idle(m.Prometheus.Enabled, off, "image", "alertmanager_image", "cpu", "memory", "storage", "days",
 		"scrape_interval")

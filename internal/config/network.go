@@ -95,6 +95,7 @@ func (c checker) neededEndpoints() []string {
 	need(true, "ecr.api", "ecr.dkr", "ecs", "logs", "secretsmanager")
 	need(c.cfg.Monitoring.Prometheus.Enabled, "ec2", "kms", "sns", "ssmmessages")
 	need(c.cfg.Monitoring.ReadsCloudWatch(), "monitoring", "sts", "tagging")
+	need(c.cfg.Monitoring.KeepsHistory(), "aps-workspaces")
 	for _, s := range c.cfg.Services {
 		need(s.Exec, "kms", "ssmmessages")
 		for _, reference := range s.Secrets {
