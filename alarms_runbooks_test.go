@@ -20,7 +20,7 @@ const descriptionLimit = 1024
 var runbookLink = regexp.MustCompile(`\. Runbook: docs/runbooks/([a-z-]+\.md#[a-z_]+)\.$`)
 
 // An alarm tells the person it wakes what to do, in a section of docs/runbooks. A section that no
-// alarm names describes an alarm that does not exist.
+// alarm and no alert of Prometheus names describes an alarm that does not exist.
 func TestEveryAlarmHasARunbook(t *testing.T) {
 	stacks := allStacks(t)
 	sections := runbookSections(t)
@@ -34,6 +34,9 @@ func TestEveryAlarmHasARunbook(t *testing.T) {
 				named[link[1]] = true
 			}
 		}
+	}
+	for _, alert := range alertRules(t) {
+		named[strings.TrimPrefix(alert.Annotations["runbook"], "docs/runbooks/")] = true
 	}
 	for _, section := range slices.Sorted(maps.Keys(sections)) {
 		if !named[section] {

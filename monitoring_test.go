@@ -127,6 +127,10 @@ func relabelled(t *testing.T, rules []relabelling, labels map[string]string) (ma
 			if match != nil {
 				labels[rule.TargetLabel] = match[1]
 			}
+		case "labeldrop":
+			maps.DeleteFunc(labels, func(label, _ string) bool {
+				return regexp.MustCompile("^(?s:" + pattern + ")$").MatchString(label)
+			})
 		default:
 			t.Fatalf("action %q is new to this test", rule.Action)
 		}

@@ -91,10 +91,8 @@ func (t prometheusText) files() map[string]string {
 	files := map[string]string{
 		"prometheus.yml":         t.fill("prometheus.yml"),
 		"rules.yml":              t.fill("rules.yml"),
+		"alertmanager.yml":       t.fill("alertmanager.yml"),
 		"consoles/overview.html": t.fill("overview.html"),
-	}
-	if t.TopicARN != "" {
-		files["alertmanager.yml"] = t.fill("alertmanager.yml")
 	}
 	if t.CloudWatchInterval > 0 {
 		files["cloudwatch.yml"] = t.fill("cloudwatch.yml")
