@@ -25,6 +25,8 @@ type alarm struct {
 	datapoints int // how many of the last periods must breach
 	periods    int
 	missing    string // what a period without data means
+
+	after dependencies // what writes the first data, if missing data is a breach
 }
 
 // query is a metric under a name, or an expression over such names.
@@ -50,7 +52,7 @@ func newAlarms(s *scope, topic *Topic, alarms []alarm) (arns []*string) {
 	for _, a := range alarms {
 		arguments := a.arguments(s)
 		arguments.AlarmActions, arguments.OkActions = &[]*string{topic.ARN}, &[]*string{topic.ARN}
-		arguments.DependsOn = topic.Ready.list()
+		arguments.DependsOn = topic.Ready.plus(a.after...).list()
 		arns = append(arns, a.create(s, arguments).Arn())
 	}
 	return arns

@@ -628,7 +628,8 @@ func reportedDimensions(s stacktest.Stack) map[string][]string {
 		"AWS/Scheduler InvocationDroppedCount":         {"ScheduleGroup"},
 		"AWS/SNS NumberOfMessagesPublished":            {"TopicName"},
 		// functions/backup/metrics.go
-		s.Name() + "/Backup NewestBackupAge": {"DBInstanceIdentifier"},
+		s.Name() + "/Backup NewestBackupAge":   {"DBInstanceIdentifier"},
+		s.Name() + "/Backup SnapshotQuotaUsed": {"DBInstanceIdentifier"},
 		// functions/database/metrics.go
 		s.Name() + "/Database ObjectsInUse":     {"FunctionName"},
 		s.Name() + "/Database OverdueRotations": {"FunctionName"},
@@ -752,7 +753,7 @@ func everythingHasAnAlarm(s stacktest.Stack, v *stacktest.Violations) {
 	for _, address := range usedDatabases(s) {
 		d := s.Resource(address)
 		want(d, "DBInstanceIdentifier", "CPUUtilization", "DatabaseConnections", "FreeStorageSpace", "FreeableMemory",
-			"ReadLatency", "WriteLatency", "NewestBackupAge")
+			"ReadLatency", "WriteLatency", "NewestBackupAge", "SnapshotQuotaUsed")
 		v.Want(notifiesOfDatabaseEvents(s, address),
 			address, "has no subscription that notifies the topic of its important events")
 	}

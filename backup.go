@@ -19,8 +19,9 @@ type Backup struct {
 	FunctionName *string
 	LogGroup     *string // name
 
-	database      *string // identifier
-	scheduleGroup *string // name
+	database      *string      // identifier
+	scheduleGroup *string      // name
+	reported      dependencies // the first report, before which the alarms have no data
 }
 
 // newBackup declares the bucket, the function that takes and deletes snapshots, and its schedules.
@@ -28,6 +29,8 @@ type Backup struct {
 //	schedule (backup.schedule) ──┐
 //	schedule (hourly report)   ──┴─ function ── RDS snapshots
 //	                                   └── metrics; after two retries a failure goes to the topic
+//
+// The hourly report also takes a snapshot that a schedule missed.
 //
 // The bucket is for logical dumps, which have no writer yet.
 func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *Backup {
@@ -48,6 +51,7 @@ func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *
 			"BACKUP_OF":              jsii.String(s.cfg.Stack()),
 			"RETENTION_DAYS":         jsii.String(strconv.Itoa(s.cfg.Backup.Retention)),
 			"MINIMUM_SNAPSHOTS":      jsii.String(strconv.Itoa(s.cfg.Backup.Minimum)),
+			"MAX_AGE_HOURS":          jsii.String(strconv.Itoa(s.cfg.Backup.MaxAge)),
 			"METRIC_NAMESPACE":       jsii.String(backupNamespace(s)),
 		},
 		ready: dependencies{logs},
@@ -59,6 +63,7 @@ func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *
 	return &Backup{
 		Bucket: bucket.Name, FunctionName: lambda.FunctionName(), LogGroup: logs.Name(),
 		database: db.Identifier, scheduleGroup: newSchedules(s, lambda, ready),
+		reported: dependencies{newFirstReport(s, lambda.FunctionName(), db, ready)},
 	}
 }
 
@@ -103,6 +108,19 @@ func newSnapshotCleanup(s *scope, function *string, after dependencies) cdktf.IT
 		})
 }
 
+// newFirstReport calls the function once for each instance that comes into use. The alarms count a
+// missing age as a breach and are created after this call: otherwise they would fire until the first
+// hourly report.
+func newFirstReport(s *scope, function *string, db *Database, after dependencies) cdktf.ITerraformDependable {
+	return lambdainvocation.NewLambdaInvocation(s.stack, jsii.String("backup_first_report"),
+		&lambdainvocation.LambdaInvocationConfig{
+			FunctionName: function,
+			Input:        jsii.String(marshal(map[string]string{"action": "report"})),
+			Triggers:     &map[string]*string{"database": db.Identifier},
+			DependsOn:    after.list(),
+		})
+}
+
 // newSchedules declares when the function is called, and returns the name of the schedules' group.
 // The schedules depend on the function's clean-up, so that they are deleted before it runs and no
 // new snapshot comes after it.
@@ -135,11 +153,20 @@ func (b *Backup) alarms(s *scope) []alarm {
 		id:      "backup_age",
 		runbook: "backup.md#backup_age",
 		description: fmt.Sprintf("The newest snapshot is older than %d hours, or its age is not being reported. See "+
-			"the backup function's log group. After a stack is created, this alarm fires until the first snapshot "+
-			"exists.", s.cfg.Backup.MaxAge),
+			"the backup function's log group.", s.cfg.Backup.MaxAge),
 		namespace: backupNamespace(s), metric: "NewestBackupAge", statistic: "Minimum",
 		dimensions: map[string]*string{"DBInstanceIdentifier": b.database},
 		threshold:  float64(s.cfg.Backup.MaxAge) * 3600, period: 3600, datapoints: 3, periods: 3, missing: missingIsBad,
+		after: b.reported,
+	}, alarm{
+		id:      "backup_quota",
+		runbook: "backup.md#backup_quota",
+		description: "More than 90% of the manual snapshots that RDS allows in this region exist. When the quota is " +
+			"full, every backup fails. See which databases they belong to: delete those that nobody needs, or " +
+			"request a higher quota (L-272F1212).",
+		namespace: backupNamespace(s), metric: "SnapshotQuotaUsed", statistic: "Maximum",
+		dimensions: map[string]*string{"DBInstanceIdentifier": b.database},
+		threshold:  90, period: 3600, datapoints: 2, periods: 2, missing: missingIsLast,
 	}, alarm{
 		id:      "backup_errors",
 		runbook: "backup.md#backup_errors",
@@ -156,7 +183,8 @@ func (b *Backup) alarms(s *scope) []alarm {
 // backupStatements are what the function may do, with its log group, the database and the topic by
 // ARN.
 func backupStatements(s *scope, logGroup, database, topic string) []statement {
-	own := s.arn("rds", "snapshot:"+snapshotPrefix(s)+"-*")
+	// The rest of a name is the time of the snapshot. A copy that a person keeps has another name.
+	own := s.arn("rds", "snapshot:"+snapshotPrefix(s)+"-????????-??????")
 	return []statement{
 		writeLog(logGroup),
 		{sid: "Create", actions: []string{"rds:CreateDBSnapshot"}, resources: []string{database, own}},
@@ -164,6 +192,11 @@ func backupStatements(s *scope, logGroup, database, topic string) []statement {
 		{
 			sid: "List", actions: []string{"rds:DescribeDBSnapshots"},
 			resources: []string{database, s.arn("rds", "snapshot:*")}, // a list is checked against all snapshots
+		},
+		{sid: "Instance", actions: []string{"rds:DescribeDBInstances"}, resources: []string{database}},
+		{
+			sid: "Quota", actions: []string{"rds:DescribeAccountAttributes"},
+			resources: []string{"*"}, // of the account: there is no resource
 		},
 		{
 			sid: "Prune", actions: []string{"rds:DeleteDBSnapshot"}, resources: []string{own},

@@ -275,6 +275,14 @@ var backupPromises = []stacktest.Promise{{
 		),
 		Found: backupFunctionPolicy,
 	}, {
+		Name:  "the backup function can delete copies of its snapshots, which people made to keep them",
+		Stack: "prod",
+		By: stacktest.Set(
+			backupFunctionPolicy, "policy.Statement[Sid=Prune].Resource",
+			[]any{"arn:aws:rds:eu-central-1:" + callerAccount + ":snapshot:platform-prod-scheduled-*"},
+		),
+		Found: backupFunctionPolicy,
+	}, {
 		Name:  "the backup function can tag snapshots of others, and then delete them",
 		Stack: "prod",
 		By: stacktest.Set(
@@ -503,7 +511,8 @@ func functionsAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
 }
 
 func functionDeletesOwnSnapshots(s stacktest.Stack, v *stacktest.Violations) {
-	ownSnapshots := "arn:aws:rds:" + s.Region() + ":" + callerAccount + ":snapshot:" + s.Name() + "-scheduled-*"
+	ownSnapshots := "arn:aws:rds:" + s.Region() + ":" + callerAccount + ":snapshot:" + s.Name() +
+		"-scheduled-????????-??????"
 	for _, f := range s.Resources("aws_lambda_function") {
 		for _, st := range rolePermissions(s, f.Reference("role")) {
 			if allows(st, "rds:DeleteDBSnapshot") {
@@ -534,7 +543,7 @@ func functionVariablesMatch(s stacktest.Stack, v *stacktest.Violations) {
 		for _, st := range rolePermissions(s, f.Reference("role")) {
 			if allows(st, "rds:CreateDBSnapshot") {
 				prefix := variable("SNAPSHOT_PREFIX")
-				named := func(r string) bool { return strings.HasSuffix(r, ":snapshot:"+prefix+"-*") }
+				named := func(r string) bool { return strings.HasSuffix(r, ":snapshot:"+prefix+"-????????-??????") }
 				v.Want(slices.ContainsFunc(st.Strings("Resource"), named),
 					f.Address, "gives snapshots the prefix %s, but its role allows %v", prefix, st.Strings("Resource"))
 				databases := slices.DeleteFunc(st.References("Resource"), func(address string) bool {
@@ -562,7 +571,7 @@ func functionVariablesMatch(s stacktest.Stack, v *stacktest.Violations) {
 		}
 		v.Want(hasAlarm,
 			f.Address, "reports to the namespace %s, on which there is no alarm", variable("METRIC_NAMESPACE"))
-		for _, name := range []string{"MINIMUM_SNAPSHOTS", "RETENTION_DAYS"} {
+		for _, name := range []string{"MINIMUM_SNAPSHOTS", "RETENTION_DAYS", "MAX_AGE_HOURS"} {
 			v.Want(f.Number("environment.variables."+name) >= 1, f.Address, "want 1 or more as %s", name)
 		}
 	}

@@ -344,6 +344,7 @@ var (
 	backupCalls = []string{
 		"logs:CreateLogStream", "logs:PutLogEvents",
 		"rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:DeleteDBSnapshot", "rds:DescribeDBSnapshots",
+		"rds:DescribeAccountAttributes", "rds:DescribeDBInstances",
 		"kms:Decrypt", "kms:GenerateDataKey", "sns:Publish",
 	}
 	// functions/database: its own calls, the key of its environment and of the secrets, and what

@@ -9,6 +9,7 @@ import (
 
 const (
 	snapshotCleanup  = "aws_lambda_invocation.backup_cleanup"
+	firstReport      = "aws_lambda_invocation.backup_first_report"
 	databaseFunction = "aws_lambda_function.database_function"
 
 	vpcFlowLog      = "aws_flow_log.flow_log"
@@ -313,6 +314,25 @@ var orderPromises = []stacktest.Promise{{
 		Found: snapshotSchedule,
 	}},
 }, {
+	Name:  "an alarm on missing data is created after the first report, so that it does not fire for a new stack",
+	Check: reportedBeforeAlarm,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the alarm on the newest snapshot does not wait for the first report",
+		Stack: "prod",
+		By:    stacktest.RemoveDependency(backupAgeAlarm, firstReport),
+		Found: backupAgeAlarm,
+	}, {
+		Name:  "nothing reports before the first hour",
+		Stack: "dev",
+		By:    stacktest.Delete(firstReport),
+		Found: backupFunction,
+	}, {
+		Name:  "an instance that comes into use later is not reported",
+		Stack: "dev",
+		By:    stacktest.Remove(firstReport, "triggers"),
+		Found: firstReport,
+	}},
+}, {
 	Name:  "the topic's policy is created before anything publishes to the topic",
 	Check: topicPolicyBeforePublishers,
 	BrokenBy: []stacktest.Break{{
@@ -557,7 +577,9 @@ func schedulesAreCreatedLast(s stacktest.Stack, v *stacktest.Violations) {
 		v.WantBefore(o, schedule,
 			stacktest.Referring(s.Resources("aws_lambda_function_event_invoke_config"), "function_name", function),
 			"an earlier failure is not retried, and nobody is notified of it")
-		invocations := s.Resources("aws_lambda_invocation")
+		invocations := stacktest.Filter(s.Resources("aws_lambda_invocation"), func(i stacktest.Resource) bool {
+			return !i.Is("input.action", "report")
+		})
 		v.WantBefore(o, schedule,
 			stacktest.Referring(invocations, "function_name", function),
 			"what is created first is deleted last, and a run after the clean-up creates another snapshot")
@@ -579,6 +601,26 @@ func topicPolicyBeforePublishers(s stacktest.Stack, v *stacktest.Violations) {
 				func(address string) bool { return slices.Contains(counted, address) })
 			if slices.Contains(references, topic.Address) {
 				v.WantBefore(o, r, policies, "what it publishes earlier is lost")
+			}
+		}
+	}
+}
+
+func reportedBeforeAlarm(s stacktest.Stack, v *stacktest.Violations) {
+	o := s.Order()
+	for _, f := range backupFunctions(s) {
+		reports := stacktest.Filter(s.Resources("aws_lambda_invocation"), func(i stacktest.Resource) bool {
+			return i.Reference("function_name") == f.Address && i.Is("input.action", "report")
+		})
+		v.Want(len(reports) == 1, f.Address, "want one first report, have %d", len(reports))
+		for _, report := range reports {
+			database := f.References("environment.variables.DB_INSTANCE_IDENTIFIER")
+			v.Want(slices.Equal(report.References("triggers"), database),
+				report.Address, "is not called again when another instance comes into use")
+		}
+		for _, a := range s.Resources("aws_cloudwatch_metric_alarm") {
+			if strings.HasSuffix(a.String("namespace"), "/Backup") && a.Is("treat_missing_data", "breaching") {
+				v.WantBefore(o, a, reports, "without data it fires")
 			}
 		}
 	}

@@ -237,6 +237,7 @@ var unrestrictable = map[string]string{
 	"ecs:ListServices":                 "a list has no resource; restricted by a condition on the cluster",
 	"ecs:ListTasks":                    "likewise",
 	"logs:DescribeLogGroups":           "a list has no resource; the agent of ECS Exec gives no name",
+	"rds:DescribeAccountAttributes":    "quotas are the account's, which is no resource",
 	"ssmmessages:CreateControlChannel": "channels have no ARN",
 	"ssmmessages:CreateDataChannel":    "likewise",
 	"ssmmessages:OpenControlChannel":   "likewise",

@@ -42,6 +42,7 @@ func environment() map[string]string {
 		"BACKUP_OF":              "platform-dev",
 		"RETENTION_DAYS":         "7",
 		"MINIMUM_SNAPSHOTS":      "2",
+		"MAX_AGE_HOURS":          "2400",
 		"METRIC_NAMESPACE":       "platform-dev/Backup",
 	}
 }
@@ -55,8 +56,13 @@ type fakeRDS struct {
 	deletes   []string             // all requested deletions
 	pages     int                  // returned pages
 
+	instance types.DBInstance // the instance in use; without an identifier, there is none
+	quota    int64            // of manual snapshots; 0: RDS names none
+
 	createErr, describeErr error
+	createErrs             int // number of calls that fail with createErr; 0: all
 	describeErrs           int // number of calls that fail with describeErr; 0: all
+	instanceErr, quotaErr  error
 	deleteErr              map[string]error
 	refuseForState         bool      // fails because of the instance's state although the snapshot exists
 	ignoreFilters          bool      // lists every snapshot of the account
@@ -68,8 +74,11 @@ func (f *fakeRDS) CreateDBSnapshot(
 ) (*rds.CreateDBSnapshotOutput, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.createErr != nil {
-		return nil, f.createErr
+	if err := f.createErr; err != nil {
+		if f.createErrs--; f.createErrs == 0 {
+			f.createErr = nil
+		}
+		return nil, err
 	}
 	for _, s := range f.snapshots {
 		if identifier(s) == aws.ToString(in.DBSnapshotIdentifier) {
@@ -149,6 +158,39 @@ func (f *fakeRDS) DeleteDBSnapshot(
 	return &rds.DeleteDBSnapshotOutput{}, nil
 }
 
+func (f *fakeRDS) DescribeDBInstances(
+	_ context.Context, in *rds.DescribeDBInstancesInput, _ ...func(*rds.Options),
+) (*rds.DescribeDBInstancesOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.instanceErr != nil {
+		return nil, f.instanceErr
+	}
+	if aws.ToString(f.instance.DBInstanceIdentifier) != aws.ToString(in.DBInstanceIdentifier) {
+		return nil, &types.DBInstanceNotFoundFault{}
+	}
+	return &rds.DescribeDBInstancesOutput{DBInstances: []types.DBInstance{f.instance}}, nil
+}
+
+func (f *fakeRDS) DescribeAccountAttributes(
+	context.Context, *rds.DescribeAccountAttributesInput, ...func(*rds.Options),
+) (*rds.DescribeAccountAttributesOutput, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.quotaErr != nil {
+		return nil, f.quotaErr
+	}
+	out := &rds.DescribeAccountAttributesOutput{AccountQuotas: []types.AccountQuota{
+		{AccountQuotaName: aws.String("DBInstances"), Used: aws.Int64(1), Max: aws.Int64(40)},
+	}}
+	if f.quota > 0 {
+		out.AccountQuotas = append(out.AccountQuotas, types.AccountQuota{
+			AccountQuotaName: aws.String("ManualSnapshots"), Used: aws.Int64(int64(len(f.snapshots))), Max: &f.quota,
+		})
+	}
+	return out, nil
+}
+
 // ripen makes snapshots available whose time has come.
 func (f *fakeRDS) ripen() {
 	for i, s := range f.snapshots {
@@ -203,6 +245,15 @@ func ofInstance(id string) func(*types.DBSnapshot) {
 	return func(s *types.DBSnapshot) { s.DBInstanceIdentifier = aws.String(id) }
 }
 
+// inUse is the instance in use, created some hours ago.
+func inUse(hoursAgo int, status string) types.DBInstance {
+	return types.DBInstance{
+		DBInstanceIdentifier: aws.String("platform-dev"),
+		DBInstanceStatus:     aws.String(status),
+		InstanceCreateTime:   aws.Time(now.Add(-time.Duration(hoursAgo) * time.Hour)),
+	}
+}
+
 func timeless(s *types.DBSnapshot) { s.SnapshotCreateTime = nil }
 
 // invoke handles an event at the time now, and returns the result and the emitted metrics.
@@ -225,6 +276,11 @@ func newBackup(t *testing.T, f *fakeRDS, out io.Writer) *backup {
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.mu.Lock()
+	if f.quota == 0 {
+		f.quota = 100
+	}
+	f.mu.Unlock()
 	return &backup{
 		settings: s,
 		rds:      f,
@@ -284,6 +340,9 @@ func readMetrics(t *testing.T, output []byte) map[string]float64 {
 	}
 	units := map[string]string{
 		"BackupSucceeded": "Count", "SnapshotsDeleted": "Count", "Backups": "Count", "NewestBackupAge": "Seconds",
+		"SnapshotsInRegion": "Count", "SnapshotQuotaUsed": "Percent", "CopyLag": "Seconds",
+		"NewestDumpAge": "Seconds", "NewestDumpSize": "Bytes", "DumpSizeRatio": "None", "NewestDrillAge": "Seconds",
+		"NewestDumpCopyAge": "Seconds",
 	}
 	values := map[string]float64{}
 	for _, m := range directive.Metrics {
@@ -305,8 +364,14 @@ func readMetrics(t *testing.T, output []byte) map[string]float64 {
 	return values
 }
 
+// wantMetrics compares the metrics without those of the region's snapshots, which have tests of their
+// own.
 func wantMetrics(t *testing.T, have, want map[string]float64) {
 	t.Helper()
+	have = maps.Clone(have)
+	maps.DeleteFunc(have, func(name string, _ float64) bool {
+		return name == "SnapshotsInRegion" || name == "SnapshotQuotaUsed"
+	})
 	if !maps.Equal(have, want) {
 		t.Errorf("metrics are %v, want %v", have, want)
 	}
@@ -438,20 +503,57 @@ func TestExistingSnapshotIsAnErrorUnlessItBelongsToTheStack(t *testing.T) {
 }
 
 func TestFailedSnapshotDoesNotHideTheOtherSteps(t *testing.T) {
-	f := &fakeRDS{
-		createErr: &types.InvalidDBInstanceStateFault{Message: aws.String("instance is stopped")},
-		snapshots: []types.DBSnapshot{ours(1), ours(2), ours(9)},
-	}
-	_, metrics, err := invoke(t, f, backupEvent)
-	wantError(t, err, "snapshot: ", "InvalidDBInstanceState", "instance is stopped")
-	if want := []string{ourID(1), ourID(2)}; !slices.Equal(f.ids(), want) {
-		t.Errorf("left are %v, want %v", f.ids(), want)
-	}
-	wantMetrics(t, metrics, map[string]float64{
-		"BackupSucceeded":  0,
-		"SnapshotsDeleted": 1,
-		"Backups":          2,
-		"NewestBackupAge":  86400,
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRDS{
+			createErr: &types.InvalidDBInstanceStateFault{Message: aws.String("instance is stopped")},
+			snapshots: []types.DBSnapshot{ours(1), ours(2), ours(9)},
+		}
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+		defer cancel()
+		_, metrics, err := invokeWithin(t, ctx, f, backupEvent)
+		wantError(t, err, "snapshot: ", "InvalidDBInstanceState", "instance is stopped")
+		if waited := time.Since(began); waited < 13*time.Minute || waited > 14*time.Minute+10*time.Second {
+			t.Errorf("waited %v of 15 minutes, want all but about a minute", waited)
+		}
+		if want := []string{ourID(1), ourID(2)}; !slices.Equal(f.ids(), want) {
+			t.Errorf("left are %v, want %v", f.ids(), want)
+		}
+		wantMetrics(t, metrics, map[string]float64{
+			"BackupSucceeded":  0,
+			"SnapshotsDeleted": 1,
+			"Backups":          2,
+			"NewestBackupAge":  86400,
+		})
+	})
+}
+
+func TestBackupWaitsUntilTheInstanceAllowsASnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRDS{createErr: &types.InvalidDBInstanceStateFault{}, createErrs: 30}
+		ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+		defer cancel()
+		began := time.Now()
+		res, metrics, err := invokeWithin(t, ctx, f, backupEvent)
+		wantError(t, err)
+		if !res.Created || res.Snapshot != backupID || metrics["BackupSucceeded"] != 1 {
+			t.Errorf("result is %+v, metrics are %v", res, metrics)
+		}
+		if waited := time.Since(began); waited < 4*time.Minute || waited > 6*time.Minute {
+			t.Errorf("waited %v, want about five minutes", waited)
+		}
+	})
+}
+
+func TestBackupDoesNotRepeatOtherErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeRDS{createErr: &types.SnapshotQuotaExceededFault{}, snapshots: []types.DBSnapshot{ours(1)}}
+		began := time.Now()
+		_, _, err := invoke(t, f, backupEvent)
+		wantError(t, err, "snapshot: ", "SnapshotQuotaExceeded")
+		if waited := time.Since(began); waited != 0 {
+			t.Errorf("waited %v", waited)
+		}
 	})
 }
 
@@ -561,9 +663,23 @@ func TestPruneDeletesOnlyExpiredSnapshots(t *testing.T) {
 			3,
 		},
 		{
-			"keeps a snapshot of unknown age",
-			append(days(1, 2), ours(30, in("failed"), timeless, named("platform-dev-scheduled-extra"))),
+			"keeps a copy that a person made, with the tags",
+			append(days(1, 2), ours(30, named(ourID(30)+"-keep")), ours(31, named("platform-dev-scheduled-extra"))),
 			nil,
+			2,
+		},
+		{
+			"does not count copies towards the minimum",
+			append(days(30, 31), ours(1, named(ourID(1)+"-keep")), ours(2, named(ourID(2)+"-keep"))),
+			nil,
+			2,
+		},
+		{
+			"uses the time of the original, not that of the copy",
+			append(days(1, 2), ours(0, named(ourID(40)), func(s *types.DBSnapshot) {
+				s.OriginalSnapshotCreateTime = aws.Time(now.AddDate(0, 0, -40))
+			})),
+			[]string{ourID(40)},
 			2,
 		},
 	}
@@ -593,8 +709,8 @@ func TestFakeRDSReturnsPages(t *testing.T) {
 	f := &fakeRDS{snapshots: []types.DBSnapshot{ours(1), ours(2), ours(3)}}
 	res, _, err := invoke(t, f, reportEvent)
 	wantError(t, err)
-	if f.pages != 2 || res.Kept != 3 {
-		t.Errorf("%d pages with %d snapshots, want 2 with 3", f.pages, res.Kept)
+	if f.pages != 4 || res.Kept != 3 { // the report lists them twice
+		t.Errorf("%d pages with %d snapshots, want 4 with 3", f.pages, res.Kept)
 	}
 }
 
@@ -641,10 +757,20 @@ func TestReportEmitsMetrics(t *testing.T) {
 		has  []types.DBSnapshot
 		want map[string]float64
 	}{
-		{"emits no age without any snapshot", nil, map[string]float64{"Backups": 0}},
-		{"emits no age without an available snapshot",
+		{
+			"emits the age of the instance without any snapshot", nil,
+			map[string]float64{"Backups": 0, "NewestBackupAge": 50 * 3600},
+		},
+		{
+			"emits the age of the instance without an available snapshot",
 			[]types.DBSnapshot{ours(1, in("creating")), ours(2, in("failed"))},
-			map[string]float64{"Backups": 0}},
+			map[string]float64{"Backups": 0, "NewestBackupAge": 50 * 3600},
+		},
+		{
+			"does not take a person's copy of an old snapshot for a new one",
+			[]types.DBSnapshot{ours(5), ours(0, named(ourID(5)+"-keep"))},
+			map[string]float64{"Backups": 1, "NewestBackupAge": 5 * 86400},
+		},
 		{"emits the age of the newest available snapshot", []types.DBSnapshot{
 			ours(9), ours(2), ours(3), ours(0, in("creating")), ours(1, in("failed")),
 		},
@@ -665,7 +791,7 @@ func TestReportEmitsMetrics(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			f := &fakeRDS{snapshots: slices.Clone(test.has)}
+			f := &fakeRDS{snapshots: slices.Clone(test.has), instance: inUse(50, "available")}
 			_, metrics, err := invoke(t, f, reportEvent)
 			wantError(t, err)
 			wantMetrics(t, metrics, test.want)
@@ -899,7 +1025,8 @@ func TestInvalidEnvironmentListsAllProblems(t *testing.T) {
 		{"complete", with(nil), nil},
 		{"empty", func(string) string { return "" }, []string{
 			"DB_INSTANCE_IDENTIFIER: not set", "SNAPSHOT_PREFIX: not set", "BACKUP_OF: not set",
-			"RETENTION_DAYS: not set", "MINIMUM_SNAPSHOTS: not set", "METRIC_NAMESPACE: not set",
+			"RETENTION_DAYS: not set", "MINIMUM_SNAPSHOTS: not set", "MAX_AGE_HOURS: not set",
+			"METRIC_NAMESPACE: not set",
 		}},
 		{"all of it wrong", with(map[string]string{
 			"DB_INSTANCE_IDENTIFIER": "Platform",
@@ -907,14 +1034,18 @@ func TestInvalidEnvironmentListsAllProblems(t *testing.T) {
 			"BACKUP_OF":              strings.Repeat("x", 257),
 			"RETENTION_DAYS":         "0",
 			"MINIMUM_SNAPSHOTS":      "two",
+			"MAX_AGE_HOURS":          "0.5",
 			"METRIC_NAMESPACE":       "AWS/Backup",
+			"COPY_BUCKET":            "elsewhere",
 		}), []string{
 			`DB_INSTANCE_IDENTIFIER: want lower-case`, `"Platform"`,
 			`SNAPSHOT_PREFIX: want lower-case`, `"platform--dev"`,
 			"BACKUP_OF: want at most 256",
 			"RETENTION_DAYS: want a whole number from 1 to", `"0"`,
 			"MINIMUM_SNAPSHOTS: want a whole number from 1 to", `"two"`,
+			`MAX_AGE_HOURS: want a whole number from 1 to`, `"0.5"`,
 			"METRIC_NAMESPACE: AWS/ is reserved",
+			"COPY_BUCKET: want COPY_REGION and BACKUP_BUCKET too",
 		}},
 		{
 			"a prefix that leaves no room for the time",

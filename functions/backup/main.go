@@ -1,14 +1,24 @@
-// Backup is the Lambda function that keeps scheduled snapshots of one RDS instance: it takes one when its schedule says so,
-// prunes the old ones, and reports how old the newest good one is.
+// Backup is the Lambda function that takes snapshots of one RDS instance on a schedule, deletes the
+// old ones, and reports how old every backup is.
 //
-//	EventBridge Scheduler ── {"action":"backup","scheduled_time":…} ──┐
-//	EventBridge Scheduler ── {"action":"report"}, every hour ─────────┼──▶ handle ──▶ steps ──▶ RDS
-//	terraform apply/destroy ─ {"action":"lifecycle","tf":{…}} ────────┘       └──▶ one line of metrics on stdout
+//	Scheduler ── {"action":"backup","scheduled_time":…} ──┐             ┌──▶ RDS: snapshots
+//	Scheduler ── {"action":"report"}, every hour ─────────┼──▶ handle ──┼──▶ S3: lists dumps and drills
+//	Terraform ── {"action":"report"}, first deployment ───┤             ├──▶ RDS and S3 in the other region
+//	Terraform ── {"action":"lifecycle","tf":{…}} ─────────┘             └──▶ one line of metrics on stdout
 //
-// main.go reads the environment and starts; backup.go holds the events and the steps; metrics.go writes what CloudWatch
-// turns into metrics. The function keeps no state: what it made it finds again by tag and name.
+// main.go reads the environment and starts. event.go has the events and their steps. Then, from top
+// to bottom:
 //
-// The function imports no other package of the project, since its deployment hash covers this folder only.
+//	create.go     takes the scheduled snapshot, and makes up for one that was missed
+//	remove.go     deletes snapshots: past their retention, or all of them
+//	report.go     ages and quota;  dumps.go  the objects of the backup bucket
+//	snapshots.go  which snapshots are ours;  wait.go  what is tried again, and how long
+//	backup.go     what the function calls;  metrics.go  CloudWatch
+//
+// The function keeps no state: it finds its snapshots by tag and name.
+//
+// The function imports no other package of the project, because its deployment hash covers this
+// folder only.
 package main
 
 import (
@@ -25,6 +35,7 @@ import (
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
 
 func main() {
@@ -45,73 +56,107 @@ func run(logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("AWS configuration: %w", err)
 	}
-	b := &backup{settings: settings, rds: rds.NewFromConfig(aws), now: time.Now, metrics: os.Stdout, log: logger}
+	elsewhere := aws.Copy()
+	elsewhere.Region = settings.copyRegion
+	b := &backup{
+		settings: settings,
+		rds:      rds.NewFromConfig(aws),
+		s3:       s3.NewFromConfig(aws),
+		copies:   rds.NewFromConfig(elsewhere),
+		copyS3:   s3.NewFromConfig(elsewhere),
+		now:      time.Now,
+		metrics:  os.Stdout,
+		log:      logger,
+	}
 	lambda.Start(b.handle)
 	return nil
 }
 
-// settings is what the environment says. Every field is required.
+// settings is what the environment says. The last three may be empty.
 type settings struct {
-	instance      string // DB_INSTANCE_IDENTIFIER: the instance to back up; lower case, as RDS stores it; 63 characters at most
-	prefix        string // SNAPSHOT_PREFIX: how our snapshots' identifiers begin, before "-20261123-030000"; 239 characters at most
-	backupOf      string // BACKUP_OF: value of the tag BackupOf, the stack's name; 256 characters at most
-	retentionDays int    // RETENTION_DAYS: snapshots older than this are pruned; days, 1 to 36500
-	minimum       int    // MINIMUM_SNAPSHOTS: how many available snapshots stay whatever their age; 1 or more
-	namespace     string // METRIC_NAMESPACE: CloudWatch namespace of our metrics; 255 characters at most
+	instance      string        // DB_INSTANCE_IDENTIFIER: instance to back up; lower case; at most 63 characters
+	prefix        string        // SNAPSHOT_PREFIX: of identifiers, before "-20261123-030000"; at most 239 characters
+	backupOf      string        // BACKUP_OF: value of the tag BackupOf, the stack's name; at most 256 characters
+	retentionDays int           // RETENTION_DAYS: age at which snapshots are deleted; 1 to 36500
+	minimum       int           // MINIMUM_SNAPSHOTS: available snapshots kept regardless of their age; at least 1
+	maxAge        time.Duration // MAX_AGE_HOURS: age of the newest snapshot at which a report takes one; 1 to 10000
+	namespace     string        // METRIC_NAMESPACE: CloudWatch namespace of our metrics; at most 255 characters
+
+	bucket     string // BACKUP_BUCKET: bucket of the dumps; empty: there are none
+	copyRegion string // COPY_REGION: region to which automated backups are replicated; empty: none
+	copyBucket string // COPY_BUCKET: bucket there to which the dumps are replicated; empty: none
 }
 
 var (
-	// RDS stores identifiers in lower case. One that is not would be created, and never recognised as ours again.
+	// RDS stores identifiers in lower case. One that is not would be created, and never be recognised
+	// as ours again.
 	rdsIdentifier = regexp.MustCompile(`^[a-z](-?[a-z0-9])*$`)
 
 	// CloudWatch drops metrics of an invalid namespace without an error, so it is checked here.
 	metricNamespace = regexp.MustCompile(`^[0-9A-Za-z._/#-][0-9A-Za-z._/#:-]*$`)
 )
 
-// loadSettings reads the settings from environment variables by way of getenv. Its error names every variable that is wrong.
+// loadSettings reads the settings from environment variables through getenv. Its error names every
+// variable that is wrong.
 func loadSettings(getenv func(string) string) (settings, error) {
-	var problems []string
-	problem := func(name, format string, args ...any) {
-		problems = append(problems, name+": "+fmt.Sprintf(format, args...))
-	}
-	text := func(name string, limit int, shape *regexp.Regexp, want string) string {
-		value := getenv(name)
-		switch {
-		case value == "":
-			problem(name, "not set")
-		case len(value) > limit:
-			problem(name, "want at most %d characters, have %d", limit, len(value))
-		case shape != nil && !shape.MatchString(value):
-			problem(name, "want %s, have %q", want, value)
-		}
-		return value
-	}
-	number := func(name string, limit int) int {
-		value := getenv(name)
-		n, err := strconv.Atoi(value)
-		switch {
-		case value == "":
-			problem(name, "not set")
-		case err != nil || n < 1 || n > limit:
-			problem(name, "want a whole number from 1 to %d, have %q", limit, value)
-		}
-		return n
-	}
-
+	e := environmentReader{getenv: getenv}
 	const identifier = "lower-case letters, digits and single hyphens, a letter first and no hyphen last"
+	const namespace = "letters, digits and . - _ / # : only, and no colon first"
 	s := settings{
-		instance:      text("DB_INSTANCE_IDENTIFIER", 63, rdsIdentifier, identifier),
-		prefix:        text("SNAPSHOT_PREFIX", 255-len("-20060102-150405"), rdsIdentifier, identifier),
-		backupOf:      text("BACKUP_OF", 256, nil, ""),
-		retentionDays: number("RETENTION_DAYS", 36500),
-		minimum:       number("MINIMUM_SNAPSHOTS", 1000),
-		namespace:     text("METRIC_NAMESPACE", 255, metricNamespace, "letters, digits and . - _ / # : only, and no colon first"),
+		instance:      e.text("DB_INSTANCE_IDENTIFIER", 63, rdsIdentifier, identifier),
+		prefix:        e.text("SNAPSHOT_PREFIX", 255-len("-20060102-150405"), rdsIdentifier, identifier),
+		backupOf:      e.text("BACKUP_OF", 256, nil, ""),
+		retentionDays: e.number("RETENTION_DAYS", 36500),
+		minimum:       e.number("MINIMUM_SNAPSHOTS", 1000),
+		maxAge:        time.Duration(e.number("MAX_AGE_HOURS", 10000)) * time.Hour,
+		namespace:     e.text("METRIC_NAMESPACE", 255, metricNamespace, namespace),
+		bucket:        getenv("BACKUP_BUCKET"),
+		copyRegion:    getenv("COPY_REGION"),
+		copyBucket:    getenv("COPY_BUCKET"),
 	}
 	if strings.HasPrefix(s.namespace, "AWS/") {
-		problem("METRIC_NAMESPACE", "AWS/ is reserved, have %q", s.namespace)
+		e.problem("METRIC_NAMESPACE", "AWS/ is reserved, have %q", s.namespace)
 	}
-	if len(problems) > 0 {
-		return settings{}, errors.New("environment: " + strings.Join(problems, "; "))
+	if s.copyBucket != "" && (s.copyRegion == "" || s.bucket == "") {
+		e.problem("COPY_BUCKET", "want COPY_REGION and BACKUP_BUCKET too")
+	}
+	if len(e.problems) > 0 {
+		return settings{}, errors.New("environment: " + strings.Join(e.problems, "; "))
 	}
 	return s, nil
+}
+
+// environmentReader reads variables and collects what is wrong.
+type environmentReader struct {
+	getenv   func(string) string
+	problems []string
+}
+
+func (e *environmentReader) problem(name, format string, args ...any) {
+	e.problems = append(e.problems, name+": "+fmt.Sprintf(format, args...))
+}
+
+func (e *environmentReader) text(name string, limit int, shape *regexp.Regexp, want string) string {
+	value := e.getenv(name)
+	switch {
+	case value == "":
+		e.problem(name, "not set")
+	case len(value) > limit:
+		e.problem(name, "want at most %d characters, have %d", limit, len(value))
+	case shape != nil && !shape.MatchString(value):
+		e.problem(name, "want %s, have %q", want, value)
+	}
+	return value
+}
+
+func (e *environmentReader) number(name string, limit int) int {
+	value := e.getenv(name)
+	n, err := strconv.Atoi(value)
+	switch {
+	case value == "":
+		e.problem(name, "not set")
+	case err != nil || n < 1 || n > limit:
+		e.problem(name, "want a whole number from 1 to %d, have %q", limit, value)
+	}
+	return n
 }

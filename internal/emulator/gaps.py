@@ -408,6 +408,27 @@ for call, method in (
     gap(RDSResponse, method, f"rds {call}", "the same")(new_instance)
 
 
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html
+SNAPSHOTS = 100
+
+
+def manual_snapshots(backend):
+    return [s for s in backend.database_snapshots.values() if s.snapshot_type == "manual"]
+
+
+@gap(RDSResponse, "describe_account_attributes?", "rds DescribeAccountAttributes", "missing")
+def _(_, self):
+    quota = {"AccountQuotaName": "ManualSnapshots", "Used": len(manual_snapshots(self.backend)), "Max": SNAPSHOTS}
+    return ActionResult({"AccountQuotas": [quota]})
+
+
+@gap(RDSResponse, "create_db_snapshot", "rds CreateDBSnapshot", "has no quota of manual snapshots")
+def _(original, self):
+    if len(manual_snapshots(self.backend)) >= SNAPSHOTS:
+        raise RDSClientError("SnapshotQuotaExceeded", "Cannot create more than the allowed number of manual snapshots.")
+    return original(self)
+
+
 def key_is_enabled(original, self, source, *args, **kwargs):
     """source is the instance or the snapshot that is restored."""
     if source.startswith("arn:"):

@@ -217,6 +217,10 @@ def rds_needs(operation, parameters, place):
     asked = tag_context(parameters.get("Tags"), "aws:RequestTag")
     asked["aws:TagKeys"] = [tag["Key"] for tag in parameters.get("Tags") or []] or None
     needs = []
+    if operation == "DescribeAccountAttributes":
+        return [Need("rds:DescribeAccountAttributes", "*")]
+    if operation == "DescribeDBInstanceAutomatedBackups":
+        return [Need(f"rds:{operation}", place.arn("rds", f"{kind}:*")) for kind in ("auto-backup", "db")]
     for parameter, kind in RDS.items():
         name = parameters.get(parameter)
         if name:
