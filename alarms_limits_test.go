@@ -179,6 +179,8 @@ func alarmValues(s stacktest.Stack, a stacktest.Resource) (values, bool) {
 		return values{most: unlimited}, true
 	case s.Name() + "/Backup NewestBackupAge":
 		return values{most: unlimited, high: 3600 * hoursBetweenBackups(s)}, true
+	case s.Name() + "/Backup CopyLag": // RDS copies transaction logs about every five minutes
+		return values{most: unlimited, high: 30 * 60}, true
 	case s.Name() + "/Backup SnapshotQuotaUsed":
 		return values{most: 100, high: 80}, true
 	case "AWS/RDS CPUUtilization":

@@ -572,6 +572,7 @@ func missingDataIsTreated(s stacktest.Stack, v *stacktest.Violations) {
 			case strings.HasSuffix(metric, " RunningTaskCount"),
 				strings.HasSuffix(metric, " Invocations"),
 				strings.HasSuffix(metric, " NumberOfMessagesPublished"),
+				strings.HasSuffix(metric, " CopyLag"),
 				strings.HasSuffix(metric, " NewestBackupAge"):
 				v.Want(
 					missing == "breaching",
@@ -609,6 +610,7 @@ func missingDataIsTreated(s stacktest.Stack, v *stacktest.Violations) {
 //	https://docs.aws.amazon.com/scheduler/latest/UserGuide/monitoring-cloudwatch.html
 //	https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
 //	https://docs.aws.amazon.com/sns/latest/dg/sns-monitoring-using-cloudwatch.html
+//	https://docs.aws.amazon.com/AmazonS3/latest/userguide/metrics-dimensions.html
 func reportedDimensions(s stacktest.Stack) map[string][]string {
 	const loadBalancer, target, service = "LoadBalancer", "LoadBalancer TargetGroup", "ClusterName ServiceName"
 	all := map[string][]string{
@@ -628,6 +630,8 @@ func reportedDimensions(s stacktest.Stack) map[string][]string {
 		"AWS/Scheduler InvocationDroppedCount":         {"ScheduleGroup"},
 		"AWS/SNS NumberOfMessagesPublished":            {"TopicName"},
 		// functions/backup/metrics.go
+		"AWS/S3 OperationsFailedReplication":   {"DestinationBucket RuleId SourceBucket"},
+		s.Name() + "/Backup CopyLag":           {"DBInstanceIdentifier"},
 		s.Name() + "/Backup NewestBackupAge":   {"DBInstanceIdentifier"},
 		s.Name() + "/Backup SnapshotQuotaUsed": {"DBInstanceIdentifier"},
 		// functions/database/metrics.go
@@ -645,6 +649,9 @@ func reportedDimensions(s stacktest.Stack) map[string][]string {
 // dimensionValues are the attributes that are the values of dimensions. An ARN or an id in place of
 // a name matches no metric.
 var dimensionValues = map[string]*regexp.Regexp{
+	"DestinationBucket":    regexp.MustCompile(`^\$\{aws_s3_bucket\.\w+\.id\}$`),
+	"RuleId":               regexp.MustCompile(`^all$`),
+	"SourceBucket":         regexp.MustCompile(`^\$\{aws_s3_bucket\.\w+\.id\}$`),
 	"ClusterName":          regexp.MustCompile(`^\$\{aws_ecs_cluster\.\w+\.name\}$`),
 	"DBInstanceIdentifier": regexp.MustCompile(`^\$\{aws_db_instance\.\w+\.identifier\}$`),
 	"FunctionName":         regexp.MustCompile(`^\$\{aws_lambda_function\.\w+\.function_name\}$`),

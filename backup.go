@@ -7,7 +7,6 @@ import (
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdafunction"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lambdainvocation"
-	lock "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketobjectlockconfiguration"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 
 	"platform/internal/bundle"
@@ -19,6 +18,7 @@ type Backup struct {
 	FunctionName *string
 	LogGroup     *string // name
 
+	copies        *Copy        // nil: none
 	database      *string      // identifier
 	scheduleGroup *string      // name
 	reported      dependencies // the first report, before which the alarms have no data
@@ -34,66 +34,58 @@ type Backup struct {
 //
 // The bucket is for logical dumps, which have no writer yet.
 func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *Backup {
-	bucket := newBackupBucket(s)
+	bucket := newBackupBucket(s, "backup", s.own(), s.keys.Backup)
+	var copies *Copy
+	if s.cfg.Backup.Copy.Region != "" {
+		copies = newCopy(s, bucket)
+	}
 	logs := newLogGroup(s, "backup_function_log_group", "/aws/lambda/"+s.named("backup"))
 	role := newRole(s, roleSpec{
 		id: "backup_function_role", noun: "backup-function", assumed: "lambda.amazonaws.com",
-	}, backupStatements(s, *logs.Arn(), *db.ARN, *topic.ARN)...)
+	}, append(backupStatements(s, *logs.Arn(), *db.ARN, *topic.ARN), copies.reportStatements(s)...)...)
 	lambda := newLambda(s, function, lambdaSpec{
 		id: "backup_function", noun: "backup",
 		description: "Takes and prunes snapshots of the database, and reports how old the newest is",
 		memory:      128, timeout: 900, // the clean-up waits for a snapshot in the making
-		role: role,
-		key:  s.keys.Backup,
-		variables: map[string]*string{
-			"DB_INSTANCE_IDENTIFIER": db.Identifier,
-			"SNAPSHOT_PREFIX":        jsii.String(snapshotPrefix(s)),
-			"BACKUP_OF":              jsii.String(s.cfg.Stack()),
-			"RETENTION_DAYS":         jsii.String(strconv.Itoa(s.cfg.Backup.Retention)),
-			"MINIMUM_SNAPSHOTS":      jsii.String(strconv.Itoa(s.cfg.Backup.Minimum)),
-			"MAX_AGE_HOURS":          jsii.String(strconv.Itoa(s.cfg.Backup.MaxAge)),
-			"METRIC_NAMESPACE":       jsii.String(backupNamespace(s)),
-		},
-		ready: dependencies{logs},
+		role:      role,
+		key:       s.keys.Backup,
+		variables: backupVariables(s, db, copies),
+		ready:     dependencies{logs},
 	})
 	ready := dependencies{newRetries(s, "backup", lambda.FunctionName(), topic)}
 	if !s.cfg.Protected {
 		ready = append(ready, newSnapshotCleanup(s, lambda.FunctionName(), ready))
 	}
+	if copies != nil {
+		copies.replicateDatabase(s, db, ready)
+	}
 	return &Backup{
+		copies: copies,
 		Bucket: bucket.Name, FunctionName: lambda.FunctionName(), LogGroup: logs.Name(),
 		database: db.Identifier, scheduleGroup: newSchedules(s, lambda, ready),
 		reported: dependencies{newFirstReport(s, lambda.FunctionName(), db, ready)},
 	}
 }
 
-// backupNamespace is the namespace of the metrics that the function reports.
-func backupNamespace(s *scope) string { return s.cfg.Stack() + "/Backup" }
+// backupVariables are the function's settings.
+func backupVariables(s *scope, db *Database, copies *Copy) map[string]*string {
+	variables := map[string]*string{
+		"DB_INSTANCE_IDENTIFIER": db.Identifier,
+		"SNAPSHOT_PREFIX":        jsii.String(snapshotPrefix(s)),
+		"BACKUP_OF":              jsii.String(s.cfg.Stack()),
+		"RETENTION_DAYS":         jsii.String(strconv.Itoa(s.cfg.Backup.Retention)),
+		"MINIMUM_SNAPSHOTS":      jsii.String(strconv.Itoa(s.cfg.Backup.Minimum)),
+		"MAX_AGE_HOURS":          jsii.String(strconv.Itoa(s.cfg.Backup.MaxAge)),
+		"METRIC_NAMESPACE":       jsii.String(backupNamespace(s)),
+	}
+	if copies != nil {
+		variables["COPY_REGION"] = jsii.String(copies.place.region)
+	}
+	return variables
+}
 
 // snapshotPrefix begins the identifiers of the snapshots that the function takes.
 func snapshotPrefix(s *scope) string { return s.named("scheduled") }
-
-func newBackupBucket(s *scope) *Bucket {
-	b := s.cfg.Backup
-	bucket := newBucket(s, "backup", bucketOptions{
-		key: s.keys.Backup, keeps: true,
-		archive: choose(b.Retention >= 90, 30, 0), // colder storage bills at least 90 days
-		expire:  b.Retention, superseded: max(b.ObjectLock, 30),
-	})
-	if b.ObjectLock > 0 {
-		lock.NewS3BucketObjectLockConfigurationA(s.stack, jsii.String("backup_bucket_object_lock"),
-			&lock.S3BucketObjectLockConfigurationAConfig{
-				Bucket: bucket.Name,
-				Rule: &lock.S3BucketObjectLockConfigurationRuleA{
-					DefaultRetention: &lock.S3BucketObjectLockConfigurationRuleDefaultRetentionA{
-						Mode: jsii.String("GOVERNANCE"), Days: number(b.ObjectLock),
-					},
-				},
-				DependsOn: bucket.Ready.list(),
-			})
-	}
-	return bucket
-}
 
 // newSnapshotCleanup calls the function when an unprotected stack is destroyed, to delete its own
 // snapshots, which Terraform does not know. When the stack is created it calls it too, which shows
@@ -142,14 +134,18 @@ func newSchedules(s *scope, lambda lambdafunction.LambdaFunction, after dependen
 }
 
 func (b *Backup) outputs() []output {
-	return []output{
+	all := []output{
 		{"backup_bucket_name", "Bucket of the backups", b.Bucket},
 		{"backup_function_name", "Function that takes snapshots", b.FunctionName},
 	}
+	if b.copies != nil {
+		all = append(all, b.copies.outputs()...)
+	}
+	return all
 }
 
 func (b *Backup) alarms(s *scope) []alarm {
-	return []alarm{{
+	all := []alarm{{
 		id:      "backup_age",
 		runbook: "backup.md#backup_age",
 		description: fmt.Sprintf("The newest snapshot is older than %d hours, or its age is not being reported. See "+
@@ -178,6 +174,10 @@ func (b *Backup) alarms(s *scope) []alarm {
 		description: "EventBridge Scheduler gave up calling the backup function. See the schedule's role and the " +
 			"function's state, and start a backup by hand.",
 	}.onDropped(b.scheduleGroup)}
+	if b.copies != nil {
+		all = append(all, b.copies.alarms(s, b.database, b.reported)...)
+	}
+	return all
 }
 
 // backupStatements are what the function may do, with its log group, the database and the topic by

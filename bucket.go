@@ -1,9 +1,12 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucket"
 	lifecycle "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketlifecycleconfiguration"
+	lock "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketobjectlockconfiguration"
 	ownership "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketownershipcontrols"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketpolicy"
 	access "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketpublicaccessblock"
@@ -20,6 +23,7 @@ type Bucket struct {
 
 // bucketOptions holds what differs between the buckets.
 type bucketOptions struct {
+	in         *place      // nil: the stack's region
 	key        *string     // KMS key; nil: S3's own, the only one that the load balancer's access logs accept
 	keeps      bool        // its objects outlive a stack that leaves backups
 	expire     int         // days after which an object expires; 0: never
@@ -31,8 +35,10 @@ type bucketOptions struct {
 // newBucket declares a bucket with all that belongs to it; every id begins with noun. Its name
 // carries account and region, since bucket names are unique across all accounts.
 func newBucket(s *scope, noun string, o bucketOptions) *Bucket {
+	in := o.in.orOwn(s)
 	arguments := &s3bucket.S3BucketConfig{
-		Bucket:       jsii.String(s.named(dashed(noun)) + "-" + s.account + "-" + s.cfg.Region),
+		Provider:     in.provider,
+		Bucket:       jsii.String(s.named(dashed(noun)) + "-" + s.account + "-" + in.region),
 		ForceDestroy: !s.cfg.Protected && (!o.keeps || !s.cfg.KeepsData()),
 		Tags:         s.tags(dashed(noun)),
 	}
@@ -40,7 +46,7 @@ func newBucket(s *scope, noun string, o bucketOptions) *Bucket {
 		arguments.Lifecycle = s.keep()
 	}
 	bucket := s3bucket.NewS3Bucket(s.stack, jsii.String(noun+"_bucket"), arguments)
-	b := bucketParts{scope: s, noun: noun, name: bucket.Id(), arn: *bucket.Arn()}
+	b := bucketParts{scope: s, provider: in.provider, noun: noun, name: bucket.Id(), arn: *bucket.Arn()}
 	owned := b.newOwnership()
 	closed := b.newAccessBlock()
 	versioned := b.newVersioning()
@@ -55,9 +61,10 @@ func newBucket(s *scope, noun string, o bucketOptions) *Bucket {
 // bucketParts declares the resources that belong to one bucket.
 type bucketParts struct {
 	*scope
-	noun string
-	name *string
-	arn  string
+	provider cdktf.TerraformProvider
+	noun     string
+	name     *string
+	arn      string
 }
 
 func (b bucketParts) id(part string) *string { return jsii.String(b.noun + "_bucket_" + part) }
@@ -65,7 +72,8 @@ func (b bucketParts) id(part string) *string { return jsii.String(b.noun + "_buc
 func (b bucketParts) newOwnership() cdktf.ITerraformDependable {
 	return ownership.NewS3BucketOwnershipControls(b.stack, b.id("ownership"),
 		&ownership.S3BucketOwnershipControlsConfig{
-			Bucket: b.name,
+			Provider: b.provider,
+			Bucket:   b.name,
 			Rule: &ownership.S3BucketOwnershipControlsRule{
 				ObjectOwnership: jsii.String("BucketOwnerEnforced"),
 			},
@@ -75,6 +83,7 @@ func (b bucketParts) newOwnership() cdktf.ITerraformDependable {
 func (b bucketParts) newAccessBlock() cdktf.ITerraformDependable {
 	return access.NewS3BucketPublicAccessBlock(b.stack, b.id("public_access_block"),
 		&access.S3BucketPublicAccessBlockConfig{
+			Provider:              b.provider,
 			Bucket:                b.name,
 			BlockPublicAcls:       true,
 			BlockPublicPolicy:     true,
@@ -85,7 +94,8 @@ func (b bucketParts) newAccessBlock() cdktf.ITerraformDependable {
 
 func (b bucketParts) newVersioning() cdktf.ITerraformDependable {
 	return versioning.NewS3BucketVersioningA(b.stack, b.id("versioning"), &versioning.S3BucketVersioningAConfig{
-		Bucket: b.name,
+		Provider: b.provider,
+		Bucket:   b.name,
 		VersioningConfiguration: &versioning.S3BucketVersioningVersioningConfiguration{
 			Status: jsii.String("Enabled"),
 		},
@@ -99,7 +109,8 @@ func (b bucketParts) newEncryption(key *string) cdktf.ITerraformDependable {
 		encryption = sse.S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA
 	)
 	return sse.NewS3BucketServerSideEncryptionConfigurationA(b.stack, b.id("encryption"), &arguments{
-		Bucket: b.name,
+		Provider: b.provider,
+		Bucket:   b.name,
 		Rule: &[]*rule{{
 			ApplyServerSideEncryptionByDefault: &encryption{
 				SseAlgorithm: jsii.String(choose(key != nil, "aws:kms", "AES256")), KmsMasterKeyId: key,
@@ -133,6 +144,7 @@ func (b bucketParts) newLifecycle(o bucketOptions, versioned cdktf.ITerraformDep
 	}
 	lifecycle.NewS3BucketLifecycleConfiguration(b.stack, b.id("lifecycle"),
 		&lifecycle.S3BucketLifecycleConfigurationConfig{
+			Provider:  b.provider,
 			Bucket:    b.name,
 			Rule:      &[]*ruleType{rule},
 			DependsOn: dependencies{versioned}.list(), // rules for old versions need versions
@@ -156,8 +168,35 @@ func (b bucketParts) newPolicy(allowed []statement, closed cdktf.ITerraformDepen
 		statements = append(statements, s)
 	}
 	return s3bucketpolicy.NewS3BucketPolicy(b.stack, b.id("policy"), &s3bucketpolicy.S3BucketPolicyConfig{
+		Provider:  b.provider,
 		Bucket:    b.name,
 		Policy:    policyJSON(statements...),
 		DependsOn: dependencies{closed}.list(), // S3 refuses two changes of a bucket's access at the same time
 	})
+}
+
+// newBackupBucket declares the bucket of the backups, or that of their copies in another region, with
+// the key that encrypts the objects.
+func newBackupBucket(s *scope, noun string, in *place, key *string) *Bucket {
+	b := s.cfg.Backup
+	bucket := newBucket(s, noun, bucketOptions{
+		in: in, key: key, keeps: true,
+		archive: choose(b.Retention >= 90, 30, 0), // colder storage bills at least 90 days
+		expire:  b.Retention, superseded: max(b.ObjectLock, 30),
+	})
+	if b.ObjectLock > 0 {
+		locked := lock.NewS3BucketObjectLockConfigurationA(s.stack, jsii.String(noun+"_bucket_object_lock"),
+			&lock.S3BucketObjectLockConfigurationAConfig{
+				Provider: in.provider,
+				Bucket:   bucket.Name,
+				Rule: &lock.S3BucketObjectLockConfigurationRuleA{
+					DefaultRetention: &lock.S3BucketObjectLockConfigurationRuleDefaultRetentionA{
+						Mode: jsii.String(strings.ToUpper(b.ObjectLockMode)), Days: number(b.ObjectLock),
+					},
+				},
+				DependsOn: bucket.Ready.list(),
+			})
+		bucket.Ready = bucket.Ready.plus(locked)
+	}
+	return bucket
 }

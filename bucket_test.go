@@ -263,7 +263,7 @@ func bucketsAreConfigured(s stacktest.Stack, v *stacktest.Violations) {
 		v.Want(slices.ContainsFunc(policy.Statements("policy"), func(statement stacktest.Resource) bool {
 			return deniesPlainHTTP(statement, arnOf(bucket.Address))
 		}), bucket.Address, "accepts requests without TLS")
-		v.Want(strings.HasSuffix(bucket.String("bucket"), "-"+callerAccount+"-"+s.Region()),
+		v.Want(strings.HasSuffix(bucket.String("bucket"), "-"+callerAccount+"-"+regionWith(s, bucket)),
 			bucket.Address, "want a name that ends in the account and the region, since names are global, have %v",
 			bucket.At("bucket"))
 	}
@@ -326,4 +326,17 @@ func accessLogsCanBeWritten(s stacktest.Stack, v *stacktest.Violations) {
 			}
 		}
 	}
+}
+
+// regionWith returns the region of the provider that creates a resource.
+func regionWith(s stacktest.Stack, r stacktest.Resource) string {
+	all, _ := s.At("provider.aws").([]any)
+	for _, one := range all {
+		body, _ := one.(map[string]any)
+		if alias, _ := body["alias"].(string); alias != "" && r.Is("provider", "aws."+alias) {
+			region, _ := body["region"].(string)
+			return region
+		}
+	}
+	return s.Region()
 }

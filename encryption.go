@@ -63,15 +63,21 @@ type keySpec struct {
 	lifecycle     *cdktf.TerraformResourceLifecycle // nil: the key is deleted with the stack
 }
 
-// newKey declares a symmetric key that AWS rotates every year, with an alias that says what it is
-// for. The alias is always deleted with the stack, so that a new stack can have one of that name.
+// newKey declares a key in the stack's region.
 func newKey(s *scope, spec keySpec, users ...statement) *string {
+	return newKeyIn(s, s.own(), spec, users...)
+}
+
+// newKeyIn declares a symmetric key that AWS rotates every year, with an alias that says what it is
+// for. The alias is always deleted with the stack, so that a new stack can have one of that name.
+func newKeyIn(s *scope, in *place, spec keySpec, users ...statement) *string {
 	administration := statement{sid: "Account", principals: accountRoot(s.account), actions: []string{"kms:*"}}
 	statements := append([]statement{administration}, users...)
 	for i := range statements {
 		statements[i].resources = []string{"*"} // in a key's policy: this key
 	}
 	key := kmskey.NewKmsKey(s.stack, jsii.String(spec.noun+"_key"), &kmskey.KmsKeyConfig{
+		Provider:             in.provider,
 		Description:          jsii.String(s.cfg.Stack() + ": " + spec.purpose),
 		EnableKeyRotation:    true,
 		DeletionWindowInDays: number(choose(spec.lifecycle != nil, 30, 7)),
@@ -80,6 +86,7 @@ func newKey(s *scope, spec keySpec, users ...statement) *string {
 		Lifecycle:            spec.lifecycle,
 	})
 	kmsalias.NewKmsAlias(s.stack, jsii.String(spec.noun+"_key_alias"), &kmsalias.KmsAliasConfig{
+		Provider:    in.provider,
 		Name:        jsii.String("alias/" + s.cfg.Stack() + "/" + spec.noun),
 		TargetKeyId: key.KeyId(),
 	})

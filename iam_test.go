@@ -220,6 +220,8 @@ func roleUses(s stacktest.Stack, role string) []roleUse {
 		"aws_flow_log":            {"iam_role_arn"},
 		"aws_db_instance":         {"monitoring_role_arn"},
 		"aws_scheduler_schedule":  {"target.role_arn"},
+
+		"aws_s3_bucket_replication_configuration": {"role"},
 	} {
 		for _, path := range paths {
 			for _, r := range stacktest.Referring(s.Resources(kind), path, role) {
@@ -268,6 +270,8 @@ func functionsInVPC(s stacktest.Stack) []stacktest.Resource {
 //	https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
 //	monitoring.rds:
 //	https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
+//	s3, which replicates objects:
+//	https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html
 //	scheduler, with the group's ARN:
 //	https://docs.aws.amazon.com/scheduler/latest/UserGuide/cross-service-confused-deputy-prevention.html
 func trustOf(s stacktest.Stack, role, kind string) (service string, conditions []string) {
@@ -276,6 +280,8 @@ func trustOf(s stacktest.Stack, role, kind string) (service string, conditions [
 	}
 	sameAccount := "StringEquals aws:SourceAccount " + callerAccount
 	switch kind {
+	case "aws_s3_bucket_replication_configuration.role":
+		return "s3.amazonaws.com", nil
 	case "aws_ecs_task_definition.execution_role_arn", "aws_ecs_task_definition.task_role_arn":
 		return "ecs-tasks.amazonaws.com", []string{sameAccount, arn("ecs", "*")}
 	case "aws_flow_log.iam_role_arn":
@@ -347,6 +353,14 @@ var (
 		"rds:DescribeAccountAttributes", "rds:DescribeDBInstances",
 		"kms:Decrypt", "kms:GenerateDataKey", "sns:Publish",
 	}
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-overview.html
+	copyCalls = []string{
+		"s3:GetReplicationConfiguration", "s3:ListBucket",
+		"s3:GetObjectVersionForReplication", "s3:GetObjectVersionAcl", "s3:GetObjectVersionTagging",
+		"s3:ReplicateObject", "s3:ReplicateDelete", "s3:ReplicateTags",
+		"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey",
+	}
+	lockCalls = []string{"s3:GetObjectRetention", "s3:GetObjectLegalHold"}
 	// functions/database: its own calls, the key of its environment and of the secrets, and what
 	// Lambda calls with its role to attach it to the VPC:
 	// https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
@@ -421,11 +435,19 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 		}
 	case "aws_lambda_function.role":
 		required = backupCalls
+		if len(s.Resources("aws_db_instance_automated_backups_replication")) > 0 {
+			optional = []string{"rds:DescribeDBInstanceAutomatedBackups"}
+		}
 		if len(functionsInVPC(s)) > 0 && functionsInVPC(s)[0].Reference("role") == role {
 			required = slices.Clone(databaseCalls)
 			if len(s.Resources("aws_secretsmanager_secret")) > 0 {
 				required = append(required, rotationCalls...)
 			}
+		}
+	case "aws_s3_bucket_replication_configuration.role":
+		required = copyCalls
+		if len(s.Resources("aws_s3_bucket_object_lock_configuration")) > 0 {
+			required = slices.Concat(copyCalls, lockCalls)
 		}
 	case "aws_flow_log.iam_role_arn":
 		required = flowLogCalls

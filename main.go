@@ -9,7 +9,8 @@
 //
 //	main
 //	dashboard, events, platform, synth
-//	backup, monitoring, prometheus
+//	backup
+//	copy, monitoring, prometheus
 //	ecs, dbusers, repository, scaling
 //	task, container, cluster
 //	rds, routes, alb, firewall

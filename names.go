@@ -79,3 +79,6 @@ func unique(list []string) []string {
 	}
 	return out
 }
+
+// backupNamespace is the namespace of the metrics that the function reports.
+func backupNamespace(s *scope) string { return s.cfg.Stack() + "/Backup" }

@@ -246,7 +246,7 @@ var unrestrictable = map[string]string{
 
 // checkedOnAll are the actions that AWS checks against all resources of a kind in the account and
 // region.
-var checkedOnAll = []string{"rds:DescribeDBSnapshots"}
+var checkedOnAll = []string{"rds:DescribeDBInstanceAutomatedBackups", "rds:DescribeDBSnapshots"}
 
 var wholeKind = regexp.MustCompile(`^arn:aws:[a-z0-9-]+:[^:]*:[^:]*:[a-z-]+[:/]\*$`)
 

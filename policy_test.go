@@ -546,6 +546,7 @@ func servicePrincipals(s stacktest.Stack) []string {
 		"logdelivery.elasticloadbalancing.amazonaws.com",
 		"logs." + s.Region() + ".amazonaws.com",
 		"monitoring.rds.amazonaws.com",
+		"s3.amazonaws.com",
 		"scheduler.amazonaws.com",
 		"vpc-flow-logs.amazonaws.com",
 	}
@@ -588,7 +589,7 @@ var arnResources = map[string]*regexp.Regexp{
 	"kms":            regexp.MustCompile(`^key/([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$`),
 	"lambda":         regexp.MustCompile(`^function:.+`),
 	"logs":           regexp.MustCompile(`^log-group:.+`),
-	"rds":            regexp.MustCompile(`^(db|snapshot):.+`),
+	"rds":            regexp.MustCompile(`^(auto-backup|db|snapshot):.+`),
 	"s3":             regexp.MustCompile(`^[^:]+$`),
 	"scheduler":      regexp.MustCompile(`^schedule-group/.+`),
 	"secretsmanager": regexp.MustCompile(`^secret:.+`),

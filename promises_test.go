@@ -55,6 +55,7 @@ func promises() []stacktest.Promise {
 		alarmLimitPromises,
 		dashboardPromises,
 		backupPromises,
+		copyPromises,
 	)
 }
 
@@ -238,6 +239,18 @@ load_balancer:
   domain: app.example.com
   certificate_arn: arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000
   sources: [203.0.113.0/24, 198.51.100.0/24]
+`},
+	"copies in another region": {"live", `
+profile: production
+state: {backend: local}
+load_balancer: {allow_http: true}
+backup: {object_lock: 30, object_lock_mode: compliance, copy: {region: eu-west-1}}
+database:
+  restores:
+    latest: {automated_backup: 'arn:aws:rds:eu-central-1:123456789012:auto-backup:ab-x2ifp2bxplx7yv2gqx3example'}
+    earlier:
+      automated_backup: arn:aws:rds:eu-central-1:123456789012:auto-backup:ab-x2ifp2bxplx7yv2gqx3example
+      time: '2026-11-22T03:00:00Z'
 `},
 	// As long as names may be: 22 for the stack, 16 for a service, 14 for a region, 15
 	// for a restored database.

@@ -149,12 +149,13 @@ var pathPromises = []stacktest.Promise{{
 // untaggedKinds do not support tags, by the schema of provider 5.100.0. Look a new kind up there.
 var untaggedKinds = []string{
 	"aws_acm_certificate_validation", "aws_appautoscaling_policy", "aws_appautoscaling_scheduled_action",
-	"aws_cloudwatch_dashboard", "aws_cloudwatch_event_target", "aws_ecr_lifecycle_policy",
+	"aws_cloudwatch_dashboard", "aws_cloudwatch_event_target",
+	"aws_db_instance_automated_backups_replication", "aws_ecr_lifecycle_policy",
 	"aws_ecs_cluster_capacity_providers", "aws_iam_role_policy", "aws_kms_alias",
 	"aws_lambda_function_event_invoke_config", "aws_lambda_invocation", "aws_lambda_permission", "aws_route",
 	"aws_route53_record", "aws_route_table_association", "aws_s3_bucket_lifecycle_configuration",
 	"aws_s3_bucket_object_lock_configuration", "aws_s3_bucket_ownership_controls", "aws_s3_bucket_policy",
-	"aws_s3_bucket_public_access_block", "aws_s3_bucket_server_side_encryption_configuration",
+	"aws_s3_bucket_public_access_block", "aws_s3_bucket_replication_configuration", "aws_s3_bucket_server_side_encryption_configuration",
 	"aws_s3_bucket_versioning", "aws_scheduler_schedule", "aws_secretsmanager_secret_rotation", "aws_sns_topic_policy",
 	"aws_sns_topic_subscription", "aws_vpc_endpoint_route_table_association", "aws_vpc_endpoint_subnet_association",
 	"aws_wafv2_web_acl_association", "aws_wafv2_web_acl_logging_configuration", "terraform_data",

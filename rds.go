@@ -209,8 +209,8 @@ func finalSnapshot(s *scope, id, identifier string) *string {
 	return jsii.String(identifier + "-final-${" + *data.Fqn() + ".output.made}")
 }
 
-// restore makes an instance start from a snapshot, or from the past of the instance that source
-// identifies. Another start must not replace an instance that exists; nor must another key, since
+// restore makes an instance start from a snapshot, from automated backups, or from the past of the
+// instance that source identifies. Another start must not replace an instance that exists; nor must another key, since
 // the key is the snapshot's.
 func restore(arguments *dbinstance.DbInstanceConfig, from config.Restore, source *string) {
 	arguments.DbName, arguments.Username = nil, nil // the snapshot's; RDS refuses others
@@ -223,9 +223,18 @@ func restore(arguments *dbinstance.DbInstanceConfig, from config.Restore, source
 		arguments.SnapshotIdentifier = jsii.String(from.Snapshot)
 		return
 	}
-	arguments.RestoreToPointInTime = &dbinstance.DbInstanceRestoreToPointInTime{
-		SourceDbInstanceIdentifier: source, RestoreTime: jsii.String(from.Time),
+	past := &dbinstance.DbInstanceRestoreToPointInTime{}
+	if from.AutomatedBackup != "" {
+		past.SourceDbInstanceAutomatedBackupsArn = jsii.String(from.AutomatedBackup)
+	} else {
+		past.SourceDbInstanceIdentifier = source
 	}
+	if from.Time != "" {
+		past.RestoreTime = jsii.String(from.Time)
+	} else {
+		past.UseLatestRestorableTime = true
+	}
+	arguments.RestoreToPointInTime = past
 }
 
 // newParameterGroups declares a parameter group for each major version in use and returns their

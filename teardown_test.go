@@ -27,6 +27,17 @@ func TestExactlyWhatBackupsNeedStays(t *testing.T) {
 		"with a restored database": {
 			production + "protected: false\ndatabase: {restores: {copy: {snapshot: before}}}\n", true, database,
 		},
+		"with copies in another region, without objects": {
+			production + "protected: false\nbackup: {copy: {region: eu-west-1}}\n", true,
+			[]string{"aws_kms_key.copy_key", "aws_kms_key.database_key"},
+		},
+		"with copies in another region, with objects": {
+			production + "protected: false\nbackup: {copy: {region: eu-west-1}, object_lock: 30}\n", false,
+			[]string{
+				"aws_kms_key.backup_key", "aws_kms_key.copy_key", "aws_kms_key.database_key",
+				"aws_s3_bucket.backup_bucket", "aws_s3_bucket.backup_copy_bucket",
+			},
+		},
 		"development": {minimal, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -35,7 +46,7 @@ func TestExactlyWhatBackupsNeedStays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			plan, err := s.Plan(stateOf(stack), func(string) (bool, error) { return c.empty, nil })
+			plan, err := s.Plan(stateOf(stack), func(teardown.Bucket) (bool, error) { return c.empty, nil })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,7 +62,8 @@ func TestExactlyWhatBackupsNeedStays(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, address := range configured.Addresses() {
-				if strings.HasPrefix(address, "aws_kms_key.") || strings.Contains(address, ".backup_bucket") {
+				if strings.HasPrefix(address, "aws_kms_key.") || strings.Contains(address, ".backup_bucket") ||
+					strings.Contains(address, ".backup_copy_bucket") {
 					continue
 				}
 				t.Errorf("%s stays too", address)

@@ -55,8 +55,8 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	plan, err := stack.Plan(state, func(bucket string) (bool, error) {
-		return isEmpty(ctx, stack.Region(), bucket)
+	plan, err := stack.Plan(state, func(bucket teardown.Bucket) (bool, error) {
+		return isEmpty(ctx, bucket.Region, bucket.Name)
 	})
 	if err != nil {
 		return err

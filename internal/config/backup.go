@@ -13,6 +13,11 @@ type Backup struct {
 	// S3 Object Lock retention of the backup bucket, in which nobody can delete an object; 0: off;
 	// it cannot be turned off again
 	ObjectLock int `yaml:"object_lock" allowed:"0..3650 days"`
+	// governance: a person with s3:BypassGovernanceRetention can delete a locked object; compliance:
+	// nobody can
+	ObjectLockMode string `yaml:"object_lock_mode" allowed:"governance|compliance"`
+	// copies of the backups in a second region
+	Copy Copy `yaml:"copy"`
 }
 
 func backupDefaults(p profile) Backup {
@@ -22,6 +27,8 @@ func backupDefaults(p profile) Backup {
 		Retention: pick(p, 7, 35),
 		Minimum:   pick(p, 2, 7),
 		MaxAge:    pick(p, 50, 26),
+
+		ObjectLockMode: LockGovernance,
 	}
 }
 
@@ -30,6 +37,8 @@ var _ = form("schedule", `^(cron|rate)\([^()]+\)$`)
 func (c checker) backup() {
 	b := c.cfg.Backup
 	c = c.at("backup")
+	c.copies(b)
+	c.objectLock(b)
 	c.want(isTimezone(b.Timezone), "timezone", "want a time zone such as UTC or Europe/Berlin, have %q", b.Timezone)
 	if !isCron(b.Schedule) && !isRate(b.Schedule) {
 		c.want(false, "schedule", "want cron(minute hour day month weekday year), "+
@@ -65,6 +74,7 @@ func (b Backup) snapshots() int {
 func (w warner) backup() {
 	b := w.cfg.Backup
 	w = w.at("backup")
+	w.warnOfLock(b)
 	// The other databases of the account need snapshots too.
 	w.warn(b.snapshots() >= snapshotQuota*9/10, "retention",
 		"the schedule takes %d snapshots in this time, and RDS allows %d in a region by default, above which every "+

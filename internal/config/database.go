@@ -58,8 +58,12 @@ type Storage struct {
 type Restore struct {
 	Snapshot string `yaml:"snapshot" allowed:"~snapshot"` // identifier or ARN of the snapshot to restore
 	// or: point in time of the main instance to restore, RFC 3339 in UTC
-	Time    string `yaml:"time" allowed:"~time"`
-	Version string `yaml:"version" allowed:"within @versions"` // PostgreSQL major version; default: database.version
+	Time string `yaml:"time" allowed:"~time"`
+	// ARN of automated backups in the stack's region, from which time is restored instead of the main
+	// instance: those of a deleted instance, or replicated from another region; without time: as late
+	// as possible
+	AutomatedBackup string `yaml:"automated_backup" allowed:"~automated_backup"`
+	Version         string `yaml:"version" allowed:"within @versions"` // PostgreSQL major version; default: database.version
 	// prevents its destruction while the stack is protected
 	Protected bool `yaml:"protected"`
 }
@@ -129,7 +133,8 @@ var (
 	parameterName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$`)
 	snapshotName  = form("snapshot", `^(arn:aws:rds:[a-z0-9-]+:[0-9]{12}:snapshot:)?`+
 		`((rds|awsbackup):)?[A-Za-z](-?[A-Za-z0-9])*$`)
-	_ = form("time", `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`)
+	automatedBackup = form("automated_backup", `^arn:aws:rds:[a-z0-9-]+:[0-9]{12}:auto-backup:ab-[a-z0-9]+$`)
+	_               = form("time", `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`)
 )
 
 func (c checker) database() {
@@ -208,7 +213,9 @@ func (c checker) restore(name string, r Restore) {
 	if r.Version != c.cfg.Database.Version { // which is checked already
 		c.postgresVersion(r.Version)
 	}
-	c.want((r.Snapshot == "") != (r.Time == ""), "", "want exactly one of snapshot and time")
+	c.want((r.Snapshot == "") != (r.Time == "" && r.AutomatedBackup == ""), "",
+		"want either snapshot, or time or automated_backup or both")
+	c.automatedBackup(r.AutomatedBackup)
 
 	valid := snapshotName.MatchString(r.Snapshot) && len(r.Snapshot) <= 255+64
 	c.want(r.Snapshot == "" || valid, "snapshot", "want the identifier or ARN of a snapshot, have %q", r.Snapshot)
@@ -219,6 +226,22 @@ func (c checker) restore(name string, r Restore) {
 	at, err := time.Parse(time.RFC3339, r.Time)
 	c.want(r.Time == "" || err == nil && at.Location() == time.UTC, "time",
 		"want a time in UTC such as 2026-11-23T03:00:00Z, have %q", r.Time)
+}
+
+// automatedBackup checks an ARN, which RDS accepts in the region of the new instance only.
+func (c checker) automatedBackup(arn string) {
+	if arn == "" {
+		return
+	}
+	valid := automatedBackup.MatchString(arn)
+	c.want(valid, "automated_backup", "want the ARN of automated backups, as returned by aws rds "+
+		"describe-db-instance-automated-backups, have %q", arn)
+	region := regionOf(arn)
+	c.want(!valid || region == c.cfg.Region, "automated_backup",
+		"want automated backups in %s, have those in %s: an instance is restored in their region", c.cfg.Region, region)
+	account := c.cfg.Account
+	c.want(!valid || account == "" || strings.Split(arn, ":")[4] == account, "automated_backup",
+		"want automated backups of the account %s, have %s", account, arn)
 }
 
 func (c checker) parameter(name, value string) {

@@ -17,6 +17,7 @@ policies of their roles.
 
 import argparse
 import copy
+import datetime
 import http.server
 import json
 import os
@@ -368,6 +369,7 @@ class Runtime:
 from moto.core.responses import ActionResult
 from moto.kms.models import kms_backends
 from moto.rds.exceptions import RDSClientError
+from moto.rds import rds_backends
 from moto.rds.models import DBInstance, MasterUserSecret, RDSBackend
 from moto.rds.responses import RDSResponse
 
@@ -426,6 +428,95 @@ def _(_, self):
 def _(original, self):
     if len(manual_snapshots(self.backend)) >= SNAPSHOTS:
         raise RDSClientError("SnapshotQuotaExceeded", "Cannot create more than the allowed number of manual snapshots.")
+    return original(self)
+
+
+# Automated backups that are replicated: by region of the destination, then by the ARN of the source. RDS modifies the source after
+# a replication is stopped, and refuses its final snapshot meanwhile:
+# https://github.com/hashicorp/terraform-provider-aws/pull/46687
+replicated_backups, modified_until = {}, {}
+MODIFICATION = 12  # seconds
+
+
+def source_of(backend, arn):
+    parts = arn.split(":")
+    source = rds_backends[backend.account_id][parts[3]].databases.get(parts[-1])
+    if source is None:
+        raise RDSClientError("DBInstanceNotFound", f"DBInstance {arn} not found.")
+    return source
+
+
+@gap(RDSResponse, "start_db_instance_automated_backups_replication?", "rds StartDBInstanceAutomatedBackupsReplication", "missing")
+def _(_, self):
+    arn, backend = self.params["SourceDBInstanceArn"], self.backend
+    source, region = source_of(backend, arn), arn.split(":")[3]
+    if region == backend.region_name:
+        raise RDSClientError("InvalidParameterValue", "The source and the destination are in the same region.")
+    if int(source.backup_retention_period or 0) < 1:
+        raise RDSClientError("InvalidDBInstanceState", f"Automated backups are not enabled for {arn}.")
+    key = self.params.get("KmsKeyId", "")
+    found = kms_backends[backend.account_id][backend.region_name].keys.get(key.rpartition("/")[2])
+    if source.storage_encrypted and (found is None or found.key_state != "Enabled"):
+        raise RDSClientError("KMSKeyNotAccessibleFault", f"The specified KMS key [{key}] does not exist in this region.")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    backup = {
+        "DBInstanceArn": arn,
+        "DbiResourceId": source.dbi_resource_id,
+        "Region": region,
+        "DBInstanceIdentifier": source.db_instance_identifier,
+        "RestoreWindow": {"EarliestTime": now, "LatestTime": now},
+        "Status": "replicating",
+        "Engine": source.engine,
+        "Encrypted": True,
+        "KmsKeyId": key,
+        "BackupRetentionPeriod": int(self.params.get("BackupRetentionPeriod", 7)),
+        "DBInstanceAutomatedBackupsArn": f"arn:aws:rds:{backend.region_name}:{backend.account_id}:auto-backup:ab-{uuid.uuid4().hex[:26]}",
+    }
+    replicated_backups.setdefault(backend.region_name, {})[arn] = backup
+    return ActionResult({"DBInstanceAutomatedBackup": backup})
+
+
+@gap(RDSResponse, "stop_db_instance_automated_backups_replication?", "rds StopDBInstanceAutomatedBackupsReplication", "missing")
+def _(_, self):
+    arn = self.params["SourceDBInstanceArn"]
+    source_of(self.backend, arn)
+    backup = replicated_backups.get(self.backend.region_name, {}).get(arn)
+    if backup is None or backup["Status"] == "retained":
+        raise RDSClientError("InvalidDBInstanceState", f"{arn} is not replicating to the current region.")
+    backup["Status"] = "retained"
+    modified_until[arn] = time.monotonic() + MODIFICATION
+    return ActionResult({"DBInstanceAutomatedBackup": backup})
+
+
+@gap(RDSResponse, "describe_db_instance_automated_backups", "rds DescribeDBInstanceAutomatedBackups", "has no replicated backups")
+def _(original, self):
+    arn, here = self.params.get("DBInstanceAutomatedBackupsArn"), replicated_backups.get(self.backend.region_name, {})
+    found = [b for b in here.values() if arn in (None, b["DBInstanceAutomatedBackupsArn"])]
+    if arn is not None:
+        return ActionResult({"DBInstanceAutomatedBackups": found})
+    answer = original(self)
+    answer.result["DBInstanceAutomatedBackups"] = [*answer.result["DBInstanceAutomatedBackups"], *found]
+    return answer
+
+
+def modifying(instance):
+    return modified_until.get(instance.db_instance_arn, 0) > time.monotonic()
+
+
+@gap(RDSResponse, "describe_db_instances", "rds DescribeDBInstances", "shows no instance as modified after its replication was stopped")
+def _(original, self):
+    answer = original(self)
+    for instance in answer.result["DBInstances"]:
+        if instance.db_instance_arn in modified_until:
+            instance.status = "modifying" if modifying(instance) else "available"
+    return answer
+
+
+@gap(RDSResponse, "delete_db_instance", "rds DeleteDBInstance", "takes a final snapshot of an instance that is being modified")
+def _(original, self):
+    instance = self.backend.databases.get(self.params["DBInstanceIdentifier"])
+    if instance and modifying(instance) and self.params.get("FinalDBSnapshotIdentifier"):
+        raise RDSClientError("InvalidDBInstanceState", f"Cannot create a snapshot because {instance.db_instance_identifier} is not available.")
     return original(self)
 
 

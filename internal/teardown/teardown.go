@@ -70,7 +70,8 @@ func (s *Stack) Empty() ([]byte, error) { return s.configuration(nil) }
 // Region is the region of the stack.
 func (s *Stack) Region() string {
 	for _, provider := range list(object(s.root["provider"])["aws"]) {
-		if region, ok := object(provider)["region"].(string); ok {
+		p := object(provider)
+		if region, ok := p["region"].(string); ok && p["alias"] == nil {
 			return region
 		}
 	}
@@ -96,13 +97,16 @@ type Snapshot struct {
 	Name     string
 }
 
+// Bucket is a bucket that was deployed.
+type Bucket struct{ Name, Region string }
+
 // Kept is a resource that stays.
 type Kept struct{ Address, Name string }
 
 // Plan compares the stack with its state. It refuses if the stack is protected, or if the state
 // shows that the configuration was not deployed. isEmpty tells whether a bucket has no objects:
 // then it does not stay.
-func (s *Stack) Plan(state *tfjson.State, isEmpty func(bucket string) (bool, error)) (*Plan, error) {
+func (s *Stack) Plan(state *tfjson.State, isEmpty func(Bucket) (bool, error)) (*Plan, error) {
 	deployed := map[string]map[string]any{}
 	if state.Values != nil && state.Values.RootModule != nil {
 		for _, r := range state.Values.RootModule.Resources {
@@ -139,7 +143,11 @@ func (s *Stack) Plan(state *tfjson.State, isEmpty func(bucket string) (bool, err
 	return p, err
 }
 
-const bucketKind, keyKind, databaseKind = "aws_s3_bucket.", "aws_kms_key.", "aws_db_instance."
+const (
+	bucketKind, keyKind, databaseKind = "aws_s3_bucket.", "aws_kms_key.", "aws_db_instance."
+
+	replicationKind = "aws_db_instance_automated_backups_replication."
+)
 
 var errProtected = errors.New("the stack is protected: set protected: false, run make deploy, then make destroy")
 
@@ -175,7 +183,7 @@ func (s *Stack) prevented(address string) bool {
 }
 
 // kept returns the addresses of what stays: resources in the state, and data sources.
-func (s *Stack) kept(deployed map[string]map[string]any, isEmpty func(string) (bool, error)) (map[string]bool, error) {
+func (s *Stack) kept(deployed map[string]map[string]any, isEmpty func(Bucket) (bool, error)) (map[string]bool, error) {
 	kept, unneeded := map[string]bool{}, map[string]bool{}
 	var add func(address string)
 	add = func(address string) {
@@ -191,7 +199,11 @@ func (s *Stack) kept(deployed map[string]map[string]any, isEmpty func(string) (b
 		if !strings.HasPrefix(address, bucketKind) || !s.prevented(address) || deployed[address] == nil {
 			continue
 		}
-		empty, err := isEmpty(fmt.Sprint(deployed[address]["bucket"]))
+		region, ok := deployed[address]["region"].(string)
+		if !ok {
+			region = s.Region()
+		}
+		empty, err := isEmpty(Bucket{fmt.Sprint(deployed[address]["bucket"]), region})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", address, err)
 		}
@@ -202,6 +214,14 @@ func (s *Stack) kept(deployed map[string]map[string]any, isEmpty func(string) (b
 			}
 			for _, key := range references(s.resources[part]) { // keys of objects, of which there are none
 				unneeded[key] = true
+			}
+		}
+	}
+	for address, body := range s.resources {
+		// The automated backups in the other region stay too.
+		if strings.HasPrefix(address, replicationKind) {
+			for _, key := range references(body) {
+				delete(unneeded, key)
 			}
 		}
 	}
@@ -217,6 +237,10 @@ func (s *Stack) kept(deployed map[string]map[string]any, isEmpty func(string) (b
 func (s *Stack) bucketParts(bucket string) []string {
 	parts := []string{bucket}
 	for address, body := range s.resources {
+		// A bucket that stays needs no replication, whose role is destroyed.
+		if strings.HasPrefix(address, "aws_s3_bucket_replication_configuration.") {
+			continue
+		}
 		if slices.Contains(references(body["bucket"]), bucket) {
 			parts = append(parts, address)
 		}

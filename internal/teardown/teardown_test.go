@@ -72,8 +72,8 @@ func parsed(t *testing.T, text string) *Stack {
 	return s
 }
 
-func full(string) (bool, error)  { return false, nil }
-func empty(string) (bool, error) { return true, nil }
+func full(Bucket) (bool, error)  { return false, nil }
+func empty(Bucket) (bool, error) { return true, nil }
 
 // configured are the addresses of a configuration.
 func configured(t *testing.T, configuration []byte) []string {
@@ -96,7 +96,7 @@ func TestWhatBackupsNeedStays(t *testing.T) {
 		"aws_s3_bucket_versioning.backup_bucket_versioning", "data.aws_caller_identity.caller",
 	}
 	for name, c := range map[string]struct {
-		isEmpty func(string) (bool, error)
+		isEmpty func(Bucket) (bool, error)
 		want    []string
 	}{
 		"a bucket with objects": {full, bucket},
@@ -181,7 +181,7 @@ func TestDevelopmentStackKeepsNothing(t *testing.T) {
 	s := parsed(t, strings.NewReplacer(`"prevent_destroy": true`, `"prevent_destroy": false`,
 		`"skip_final_snapshot": false, "delete_automated_backups": false`,
 		`"skip_final_snapshot": true, "delete_automated_backups": true`).Replace(stack))
-	plan, err := s.Plan(deployed(t, s, nil), func(string) (bool, error) {
+	plan, err := s.Plan(deployed(t, s, nil), func(Bucket) (bool, error) {
 		t.Error("asks for the objects of a bucket that is deleted with them")
 		return false, nil
 	})
