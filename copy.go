@@ -141,8 +141,8 @@ func (c *Copy) alarms(s *scope, database *string, reported dependencies) []alarm
 		id:      "backup_copy_lag",
 		runbook: "backup.md#backup_copy_lag",
 		description: "The copies of the automated backups in " + c.place.region + " have been more than two hours " +
-			"behind for three hours, or this is not being reported. See the status of the replication, and the backup " +
-			"function's log group.",
+			"behind for three hours, or this is not being reported. See the status of the replication, and the " +
+			"backup function's log group.",
 		namespace: backupNamespace(s), metric: "CopyLag", statistic: "Minimum",
 		dimensions: map[string]*string{"DBInstanceIdentifier": database},
 		threshold:  2 * 3600, period: 3600, datapoints: 3, periods: 3, missing: missingIsBad,

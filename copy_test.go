@@ -123,9 +123,8 @@ func copiesAreElsewhere(s stacktest.Stack, v *stacktest.Violations) {
 			v.Want(rule.Is("delete_marker_replication.status", "Enabled"), r.Address, "copies no delete markers")
 			versions := stacktest.Referring(s.Resources("aws_s3_bucket_versioning"), "bucket", target)
 			v.WantBefore(o, r, versions, "S3 replicates versions only")
-			locks := func(bucket string) int {
-				return len(stacktest.Referring(s.Resources("aws_s3_bucket_object_lock_configuration"), "bucket", bucket))
-			}
+			all := s.Resources("aws_s3_bucket_object_lock_configuration")
+			locks := func(bucket string) int { return len(stacktest.Referring(all, "bucket", bucket)) }
 			v.Want(locks(target) == locks(r.Reference("bucket")), target, "has no lock like the bucket that it copies")
 		}
 	}

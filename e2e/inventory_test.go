@@ -518,6 +518,7 @@ var partOf = map[string]string{
 	"aws_s3_bucket_ownership_controls":                   "aws_s3_bucket",
 	"aws_s3_bucket_policy":                               "aws_s3_bucket",
 	"aws_s3_bucket_public_access_block":                  "aws_s3_bucket",
+	"aws_s3_bucket_replication_configuration":            "aws_s3_bucket",
 	"aws_s3_bucket_server_side_encryption_configuration": "aws_s3_bucket",
 	"aws_s3_bucket_versioning":                           "aws_s3_bucket",
 	"aws_secretsmanager_secret_rotation":                 "aws_secretsmanager_secret",

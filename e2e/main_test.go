@@ -7,6 +7,7 @@
 //
 //	validate_test.go     terraform validate of the shipped environments; cdktf synth
 //	lifecycle_test.go    an environment from its first deployment to its destruction
+//	copies_test.go       copies of the backups in another region
 //	restore_test.go      a destroyed stack whose backups are restored
 //	faults_test.go       deployments that are interrupted, killed or denied; transient faults
 //	scan_test.go         checkov's scan of the plans

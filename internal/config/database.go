@@ -63,7 +63,8 @@ type Restore struct {
 	// instance: those of a deleted instance, or replicated from another region; without time: as late
 	// as possible
 	AutomatedBackup string `yaml:"automated_backup" allowed:"~automated_backup"`
-	Version         string `yaml:"version" allowed:"within @versions"` // PostgreSQL major version; default: database.version
+	// PostgreSQL major version; default: database.version
+	Version string `yaml:"version" allowed:"within @versions"`
 	// prevents its destruction while the stack is protected
 	Protected bool `yaml:"protected"`
 }
@@ -133,9 +134,10 @@ var (
 	parameterName = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?$`)
 	snapshotName  = form("snapshot", `^(arn:aws:rds:[a-z0-9-]+:[0-9]{12}:snapshot:)?`+
 		`((rds|awsbackup):)?[A-Za-z](-?[A-Za-z0-9])*$`)
-	automatedBackup = form("automated_backup", `^arn:aws:rds:[a-z0-9-]+:[0-9]{12}:auto-backup:ab-[a-z0-9]+$`)
-	_               = form("time", `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`)
+	_ = form("time", `^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$`)
 )
+
+var automatedBackup = form("automated_backup", `^arn:aws:rds:[a-z0-9-]+:[0-9]{12}:auto-backup:ab-[a-z0-9]+$`)
 
 func (c checker) database() {
 	c.databaseCertificates()
