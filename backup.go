@@ -100,15 +100,19 @@ func newSnapshotCleanup(s *scope, function *string, after dependencies) cdktf.IT
 		})
 }
 
-// newFirstReport calls the function once for each instance that comes into use. The alarms count a
-// missing age as a breach and are created after this call: otherwise they would fire until the first
-// hourly report.
+// newFirstReport calls the function once for each instance that comes into use, and for each kind of
+// backup. The alarms count a missing age as a breach and are created after this call: otherwise they
+// would fire until the first hourly report.
 func newFirstReport(s *scope, function *string, db *Database, after dependencies) cdktf.ITerraformDependable {
+	triggers := map[string]*string{"database": db.Identifier}
+	if region := s.cfg.Backup.Copy.Region; region != "" {
+		triggers["copies"] = jsii.String(region)
+	}
 	return lambdainvocation.NewLambdaInvocation(s.stack, jsii.String("backup_first_report"),
 		&lambdainvocation.LambdaInvocationConfig{
 			FunctionName: function,
 			Input:        jsii.String(marshal(map[string]string{"action": "report"})),
-			Triggers:     &map[string]*string{"database": db.Identifier},
+			Triggers:     &triggers,
 			DependsOn:    after.list(),
 		})
 }

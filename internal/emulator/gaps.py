@@ -601,6 +601,17 @@ def _(original, self, zoneid, change_list):
 
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.s3.models import FakeDeleteMarker
+from moto.s3.responses import S3Response
+
+
+@gap(S3Response, "get_bucket_replication", "s3 GetBucketReplication", "returns other rules than the stored ones")
+def _(original, self):
+    stored = self.backend.get_bucket_replication(self.bucket_name)
+    if not stored:
+        return original(self)
+    self.data["Action"] = "GetBucketReplication"
+    rules = [{**rule, "Priority": int(rule["Priority"]), "Filter": {"Prefix": ""}} for rule in stored["Rule"]]
+    return self.serialized(ActionResult({"ReplicationConfiguration": {"Role": stored["Role"], "Rules": rules}}))
 
 
 @gap(IAMPolicyStatement, "is_action_permitted", "s3 (all)", "ignores conditions of bucket policies, so that a denial of plain HTTP denies everything")
