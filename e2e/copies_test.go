@@ -28,7 +28,8 @@ func TestCopiesInAnotherRegionOutliveTheStack(t *testing.T) {
 	within(t, "the deployment", 6*minute, func() string { return summaryOf(t, s.deploy(t)) })
 	within(t, "an unchanged deployment", minute, func() string { return s.nothingToChange(t) })
 
-	replicated := must(c.rds.DescribeDBInstanceAutomatedBackups(alive, &rds.DescribeDBInstanceAutomatedBackupsInput{}))(t)
+	all := &rds.DescribeDBInstanceAutomatedBackupsInput{}
+	replicated := must(c.rds.DescribeDBInstanceAutomatedBackups(alive, all))(t)
 	if n := len(replicated.DBInstanceAutomatedBackups); n != 1 {
 		t.Fatalf("want one replicated backup, have %d", n)
 	}
@@ -54,7 +55,7 @@ func TestCopiesInAnotherRegionOutliveTheStack(t *testing.T) {
 	if key.KeyState != kmstypes.KeyStateEnabled {
 		t.Errorf("the key of the copies is %s", key.KeyState)
 	}
-	after := must(c.rds.DescribeDBInstanceAutomatedBackups(alive, &rds.DescribeDBInstanceAutomatedBackupsInput{}))(t)
+	after := must(c.rds.DescribeDBInstanceAutomatedBackups(alive, all))(t)
 	if n := len(after.DBInstanceAutomatedBackups); n != 1 || *after.DBInstanceAutomatedBackups[0].Status != "retained" {
 		t.Errorf("the replicated backups are %v, want them retained", after.DBInstanceAutomatedBackups)
 	}
