@@ -178,11 +178,17 @@ func alarmValues(s stacktest.Stack, a stacktest.Resource) (values, bool) {
 	case s.Name() + "/Database ObjectsInUse", s.Name() + "/Database OverdueRotations":
 		return values{most: unlimited}, true
 	case s.Name() + "/Backup NewestBackupAge":
-		return values{most: unlimited, high: 3600 * hoursBetweenBackups(s)}, true
+		return values{most: unlimited, high: 3600 * hoursBetween(s, snapshotSchedule)}, true
 	case s.Name() + "/Backup CopyLag": // RDS copies transaction logs about every five minutes
 		return values{most: unlimited, high: 30 * 60}, true
 	case s.Name() + "/Backup SnapshotQuotaUsed":
 		return values{most: 100, high: 80}, true
+	case s.Name() + "/Backup NewestDumpAge":
+		return values{most: unlimited, high: 3600 * hoursBetween(s, dumpSchedule)}, true
+	case s.Name() + "/Backup NewestDrillAge":
+		return values{most: unlimited, high: 3600 * hoursBetween(s, drillSchedule)}, true
+	case s.Name() + "/Backup DumpSizeRatio": // each dump is about as large as the one before
+		return values{most: unlimited, low: 0.9}, true
 	case "AWS/RDS CPUUtilization":
 		return values{most: 100}, true
 	case "AWS/RDS ReadLatency", "AWS/RDS WriteLatency":
@@ -261,16 +267,19 @@ func connectionsOf(s stacktest.Stack, instance stacktest.Resource) float64 {
 
 var rate = regexp.MustCompile(`^rate\(([0-9]+) (minute|hour|day)s?\)$`)
 
-// hoursBetweenBackups returns the hours between two snapshots, a day for a time of every day. Of
-// other schedules internal/config knows how long their gaps are.
-func hoursBetweenBackups(s stacktest.Stack) float64 {
-	expression := s.Resource(snapshotSchedule).String("schedule_expression")
+// hoursBetween returns the hours between two calls of a schedule: a day for a time of every day, a
+// month for a time of every month. Of other schedules internal/config knows how long their gaps are.
+func hoursBetween(s stacktest.Stack, schedule string) float64 {
+	expression := s.Resource(schedule).String("schedule_expression")
 	if parts := rate.FindStringSubmatch(expression); parts != nil {
 		n, _ := strconv.ParseFloat(parts[1], 64)
 		return n * map[string]float64{"minute": 1.0 / 60, "hour": 1, "day": 24}[parts[2]]
 	}
 	if strings.HasSuffix(expression, " * * ? *)") && !strings.ContainsAny(expression, "/,-") {
 		return 24
+	}
+	if strings.HasSuffix(expression, " 1 * ? *)") {
+		return 31 * 24
 	}
 	return 0
 }

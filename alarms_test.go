@@ -634,6 +634,10 @@ func reportedDimensions(s stacktest.Stack) map[string][]string {
 		s.Name() + "/Backup CopyLag":           {"DBInstanceIdentifier"},
 		s.Name() + "/Backup NewestBackupAge":   {"DBInstanceIdentifier"},
 		s.Name() + "/Backup SnapshotQuotaUsed": {"DBInstanceIdentifier"},
+		s.Name() + "/Backup NewestBackupAge":   {"DBInstanceIdentifier"},
+		s.Name() + "/Backup NewestDumpAge":     {"DBInstanceIdentifier"},
+		s.Name() + "/Backup DumpSizeRatio":     {"DBInstanceIdentifier"},
+		s.Name() + "/Backup NewestDrillAge":    {"DBInstanceIdentifier"},
 		// functions/database/metrics.go
 		s.Name() + "/Database ObjectsInUse":     {"FunctionName"},
 		s.Name() + "/Database OverdueRotations": {"FunctionName"},

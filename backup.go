@@ -18,6 +18,7 @@ type Backup struct {
 	FunctionName *string
 	LogGroup     *string // name
 
+	bucketARN     *string
 	copies        *Copy        // nil: none
 	database      *string      // identifier
 	scheduleGroup *string      // name
@@ -32,7 +33,7 @@ type Backup struct {
 //
 // The hourly report also takes a snapshot that a schedule missed.
 //
-// The bucket is for logical dumps, which have no writer yet.
+// The bucket is for logical dumps: see dump.go.
 func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *Backup {
 	bucket := newBackupBucket(s, "backup", s.own(), s.keys.Backup)
 	var copies *Copy
@@ -62,7 +63,7 @@ func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *
 	return &Backup{
 		copies: copies,
 		Bucket: bucket.Name, FunctionName: lambda.FunctionName(), LogGroup: logs.Name(),
-		database: db.Identifier, scheduleGroup: newSchedules(s, lambda, ready),
+		bucketARN: bucket.ARN, database: db.Identifier, scheduleGroup: newSchedules(s, lambda, ready),
 		reported: dependencies{newFirstReport(s, lambda.FunctionName(), db, ready)},
 	}
 }

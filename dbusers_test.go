@@ -122,7 +122,7 @@ var databaseUserPromises = []stacktest.Promise{{
 	}, {
 		Name:  "the database function knows a service without a secret",
 		Stack: "prod",
-		By:    stacktest.Replace(databaseFunction, usersServices, `{"web"`, `{"api":{},"web"`),
+		By:    stacktest.Replace(databaseFunction, usersServices, `"web":`, `"api":{},"web":`),
 		Found: databaseFunction,
 	}, {
 		Name:  "the database function does not know how often passwords are rotated",

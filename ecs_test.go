@@ -21,14 +21,18 @@ const (
 	prometheusService  = "aws_ecs_service.prometheus_service"
 )
 
-// serviceTask is an ECS service with what its tasks run.
-type serviceTask struct{ service, definition stacktest.Resource }
+// serviceTask is an ECS service with what its tasks run. Tasks that run to their end have no service,
+// but a security group, by address.
+type serviceTask struct {
+	service, definition stacktest.Resource
+	group               string
+}
 
 // serviceTasks are the tasks of every service, Prometheus's among them.
 func serviceTasks(s stacktest.Stack) []serviceTask {
 	var all []serviceTask
 	for _, service := range s.Resources("aws_ecs_service") {
-		all = append(all, serviceTask{service, s.Resource(service.Reference("task_definition"))})
+		all = append(all, serviceTask{service: service, definition: s.Resource(service.Reference("task_definition"))})
 	}
 	return all
 }
@@ -43,7 +47,12 @@ func prometheusServiceTask(s stacktest.Stack) serviceTask {
 	return serviceTask{}
 }
 
-func (t serviceTask) name() string { return t.service.String("name") }
+func (t serviceTask) name() string {
+	if !t.service.Exists() {
+		return t.definition.ID()
+	}
+	return t.service.String("name")
+}
 
 func (t serviceTask) containers() []stacktest.Resource { return t.definition.Containers() }
 
@@ -54,6 +63,9 @@ func (t serviceTask) called(name string) []stacktest.Resource {
 
 // securityGroup is the address of the tasks' security group.
 func (t serviceTask) securityGroup() string {
+	if t.group != "" {
+		return t.group
+	}
 	return t.service.Reference("network_configuration.security_groups")
 }
 

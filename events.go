@@ -16,11 +16,14 @@ type Events struct {
 }
 
 // newEvents sends to the topic what no metric shows: a failed deployment, a failed rotation, and
-// RDS's events about the instance.
-func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database) *Events {
+// RDS's events about the instance, and dumps that failed.
+func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database, dumps *Dumps) *Events {
 	events := &Events{rules: map[string]*string{}}
 	events.newDeploymentEvents(s, topic, *cluster.Name)
 	events.newRotationEvents(s, topic)
+	if dumps != nil {
+		events.newDumpEvents(s, topic, cluster, dumps.Families)
+	}
 	dbeventsubscription.NewDbEventSubscription(s.stack, jsii.String("database_events"),
 		&dbeventsubscription.DbEventSubscriptionConfig{
 			Name:       jsii.String(s.named("database-events")),
@@ -79,6 +82,35 @@ func (events *Events) newRotationEvents(s *scope, topic *Topic) {
 			"detail": map[string]any{
 				"eventName":           []string{"RotationFailed", "RotationAbandoned"},
 				"additionalEventData": map[string]any{"SecretId": []any{map[string]any{"prefix": secrets}}},
+			},
+		},
+	})
+}
+
+// newDumpEvents sends dumps and rehearsals that failed: a container ended with an error, ECS could not
+// start the task, or somebody stopped it. A task that ended well was stopped with its essential
+// container, which ended with 0.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html
+func (events *Events) newDumpEvents(s *scope, topic *Topic, cluster *Cluster, families []string) {
+	var groups []string
+	for _, family := range families {
+		groups = append(groups, "family:"+family)
+	}
+	failed := func(value any) []any { return []any{map[string]any{"anything-but": value}} }
+	events.newRule(s, topic, eventRule{
+		noun:        "dump_failed",
+		description: "A dump of the database, or the rehearsal of a restore, failed",
+		pattern: map[string]any{
+			"source":      []string{"aws.ecs"},
+			"detail-type": []string{"ECS Task State Change"},
+			"detail": map[string]any{
+				"clusterArn": []string{*cluster.ARN},
+				"group":      groups,
+				"lastStatus": []string{"STOPPED"},
+				"$or": []any{
+					map[string]any{"containers": map[string]any{"exitCode": failed(0)}},
+					map[string]any{"stopCode": failed("EssentialContainerExited")},
+				},
 			},
 		},
 	})

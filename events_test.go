@@ -77,6 +77,9 @@ func matchesEvent(pattern, event any) bool {
 	if !isObject {
 		return matchesAny(pattern, event)
 	}
+	if list, isList := event.([]any); isList { // of objects: one of them matches
+		return slices.ContainsFunc(list, func(one any) bool { return matchesEvent(pattern, one) })
+	}
 	parts, _ := event.(map[string]any)
 	for name, want := range fields {
 		if alternatives, ok := want.([]any); name == "$or" && ok {
@@ -107,6 +110,9 @@ func matchesText(value, text any) bool {
 	t, isText := text.(string)
 	if !isOperator {
 		return isText && value == t
+	}
+	if but, ok := operator["anything-but"]; ok {
+		return text != nil && text != but
 	}
 	if prefix, ok := operator["prefix"].(string); ok {
 		return isText && strings.HasPrefix(t, prefix)

@@ -24,7 +24,7 @@ var layout = golden.Layout{
 			`nat_gateway|internet_gateway|default_security_group)\.|\.(flow_log|endpoint)`)},
 
 		{File: "monitoring.json", Address: regexp.MustCompile(
-			`\.(alerts_|heartbeat_|dashboard$|database_events$|deployment_failed_|rotation_failed_)`)},
+			`\.(alerts_|heartbeat_|dashboard$|database_events$|deployment_failed_|dump_failed_|rotation_failed_)`)},
 		{File: "database.json", Address: regexp.MustCompile(`\.database|^aws_secretsmanager_`)},
 		{File: "service_$1.json", Address: regexp.MustCompile(`\.service_([a-z0-9]+)_`)},
 		{File: "load_balancer.json", Address: regexp.MustCompile(

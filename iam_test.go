@@ -245,7 +245,7 @@ func roleUseKind(s stacktest.Stack, role string) string {
 
 // taskWithRole returns the task that has a role as its execution role or task role.
 func taskWithRole(s stacktest.Stack, role string) serviceTask {
-	for _, t := range serviceTasks(s) {
+	for _, t := range allTasks(s) {
 		if t.definition.Reference("execution_role_arn") == role || t.definition.Reference("task_role_arn") == role {
 			return t
 		}
@@ -371,8 +371,9 @@ var (
 	}
 	rotationCalls = []string{
 		"secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage",
-		"kms:GenerateDataKey", "ecs:DescribeServices", "ecs:UpdateService",
+		"kms:GenerateDataKey",
 	}
+	restartCalls = []string{"ecs:DescribeServices", "ecs:UpdateService"}
 	// discovery/aws/ecs.go of Prometheus 3.15.0
 	prometheusCalls = []string{
 		"ec2:DescribeNetworkInterfaces", "ecs:DescribeClusters", "ecs:DescribeServices", "ecs:DescribeTasks",
@@ -433,6 +434,7 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 				}
 			}
 		}
+		required = append(required, dumpTaskCalls(t)...)
 	case "aws_lambda_function.role":
 		required = backupCalls
 		if len(s.Resources("aws_db_instance_automated_backups_replication")) > 0 {
@@ -442,6 +444,9 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 			required = slices.Clone(databaseCalls)
 			if len(s.Resources("aws_secretsmanager_secret")) > 0 {
 				required = append(required, rotationCalls...)
+			}
+			if slices.ContainsFunc(serviceTasks(s), serviceTask.usesDatabase) {
+				required = append(required, restartCalls...)
 			}
 		}
 	case "aws_s3_bucket_replication_configuration.role":
@@ -455,6 +460,9 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 		required = monitoringCalls
 	case "aws_scheduler_schedule.target.role_arn":
 		required = []string{"lambda:InvokeFunction"}
+		if roleUses(s, role)[0].by.Has("target.ecs_parameters") {
+			required = []string{"ecs:RunTask", "ecs:TagResource", "iam:PassRole"}
+		}
 	}
 	return required, optional
 }

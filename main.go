@@ -9,8 +9,9 @@
 //
 //	main
 //	dashboard, events, platform, synth
+//	dump
 //	backup
-//	copy, monitoring, prometheus
+//	copy, monitoring, prometheus, scheduledtask
 //	ecs, dbusers, repository, scaling
 //	task, container, cluster
 //	rds, routes, alb, firewall
@@ -98,7 +99,8 @@ func newStack(app cdktf.App, cfg *config.Config, functions functionBundles) cdkt
 	p.Services = newServices(s, p.Cluster, p.LoadBalancer, p.DatabaseUsers)
 	p.Monitoring = newMonitoring(s, p.Cluster, p.Services)
 	p.Backup = newBackup(s, p.Database, p.Monitoring.Topic, functions.backup)
-	p.Events = newEvents(s, p.Monitoring.Topic, p.Cluster, p.Database)
+	p.Dumps = newDumps(s, p.Cluster, p.DatabaseUsers, p.Backup)
+	p.Events = newEvents(s, p.Monitoring.Topic, p.Cluster, p.Database, p.Dumps)
 
 	alarms := newAlarms(s, p.Monitoring.Topic, p.alarms(s))
 	newOutputs(s, append(p.outputs(s), newDashboard(s, p, alarms)))

@@ -269,12 +269,13 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 		"a third zone": {
 			config: base + "network: {zones: [a, b, c]}\n",
 			added:  []string{"_c"},
-			changed: []string{ // all five list the subnets that they may use
+			changed: []string{ // all list the subnets that they may use
 				"aws_db_subnet_group.database_subnet_group",
 				"aws_ecs_service.prometheus_service",
 				"aws_ecs_service.service_web_service",
 				"aws_lambda_function.database_function",
 				"aws_lb.load_balancer",
+				"aws_scheduler_schedule.database_dump_schedule",
 			},
 		},
 		"another image": {

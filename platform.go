@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Platform is all that was declared. Only what looks at everything gets the whole of it: the
 // alarms, dashboard and outputs. A module takes the parts that it needs, so that its
@@ -14,6 +17,7 @@ type Platform struct {
 	Services      Services
 	Monitoring    *Monitoring
 	Backup        *Backup
+	Dumps         *Dumps // nil if they are off
 	Events        *Events
 }
 
@@ -27,6 +31,7 @@ func (p *Platform) alarms(s *scope) []alarm {
 		p.DatabaseUsers.alarms(s),
 		p.Network.alarms(),
 		p.Backup.alarms(s),
+		p.Dumps.alarms(s),
 		p.Events.alarms(),
 	)
 }
@@ -41,6 +46,7 @@ func (p *Platform) outputs(s *scope) []output {
 		p.Services.outputs(),
 		p.Monitoring.outputs(),
 		p.Backup.outputs(),
+		p.Dumps.outputs(),
 		[]output{{"log_group_names", "Log groups to read first", p.logGroups()}},
 	)
 }
@@ -57,6 +63,9 @@ func (p *Platform) logGroups() map[string]*string {
 	}
 	for _, svc := range p.Services {
 		logs["service_"+svc.Name] = svc.LogGroup
+	}
+	if p.Dumps != nil {
+		maps.Copy(logs, p.Dumps.LogGroups)
 	}
 	return logs
 }

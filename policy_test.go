@@ -382,6 +382,7 @@ func bothMatchARN(a, b string) bool {
 
 // exampleARNs are ARNs of the resources that policies refer to, as the provider writes them.
 var exampleARNs = map[string]string{
+	"aws_iam_role":                 "arn:aws:iam::123456789012:role/x",
 	"aws_cloudwatch_log_group":     "arn:aws:logs:eu-central-1:123456789012:log-group:x",
 	"aws_db_instance":              "arn:aws:rds:eu-central-1:123456789012:db:x",
 	"aws_ecr_repository":           "arn:aws:ecr:eu-central-1:123456789012:repository/x",
@@ -582,10 +583,10 @@ var arnResources = map[string]*regexp.Regexp{
 	"cloudwatch":     regexp.MustCompile(`^alarm:.+`),
 	"ec2":            regexp.MustCompile(`^vpc-flow-log/.+`),
 	"ecr":            regexp.MustCompile(`^repository/.+`),
-	"ecs":            regexp.MustCompile(`^(\*|cluster/.+|(service|task)/[^/]+/.*)$`),
+	"ecs":            regexp.MustCompile(`^(\*|cluster/.+|task-definition/[A-Za-z0-9_-]+:\*|(service|task)/[^/]+/.*)$`),
 	"events":         regexp.MustCompile(`^rule/.+`),
 	"aps":            regexp.MustCompile(`^workspace/ws-[0-9a-f-]{36}$`),
-	"iam":            regexp.MustCompile(`^root$`),
+	"iam":            regexp.MustCompile(`^(root|role/.+)$`),
 	"kms":            regexp.MustCompile(`^key/([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})$`),
 	"lambda":         regexp.MustCompile(`^function:.+`),
 	"logs":           regexp.MustCompile(`^log-group:.+`),

@@ -56,6 +56,7 @@ func promises() []stacktest.Promise {
 		dashboardPromises,
 		backupPromises,
 		copyPromises,
+		dumpPromises,
 	)
 }
 

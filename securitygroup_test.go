@@ -395,7 +395,7 @@ func tasksAcceptLoadBalancerAndPrometheus(s stacktest.Stack, v *stacktest.Violat
 
 func databaseAcceptsItsUsersOnly(s stacktest.Stack, v *stacktest.Violations) {
 	var allowed []string
-	for _, t := range serviceTasks(s) {
+	for _, t := range allTasks(s) {
 		if t.usesDatabase() {
 			allowed = append(allowed, t.securityGroup())
 		}
@@ -427,7 +427,7 @@ func trafficNeeded(s stacktest.Stack) (n neededTraffic) {
 		}
 	}
 	prometheus := prometheusServiceTask(s).securityGroup()
-	for _, t := range serviceTasks(s) {
+	for _, t := range allTasks(s) {
 		for _, target := range t.service.Blocks("load_balancer") {
 			for _, group := range loadBalancerGroups(s) {
 				n.within = append(n.within, traffic{group, t.securityGroup(), int(target.Number("container_port"))})
@@ -570,6 +570,9 @@ func securityGroupsAreNotShared(s stacktest.Stack, v *stacktest.Violations) {
 	}
 	for _, t := range serviceTasks(s) {
 		uses(t.service, "tasks of "+t.name(), "network_configuration.security_groups")
+	}
+	for _, t := range standaloneTasks(s) {
+		users[t.group] = map[string]bool{t.name(): true}
 	}
 	for group, of := range users {
 		v.Want(len(of) == 1, group, "is shared by %v", slices.Sorted(maps.Keys(of)))

@@ -27,7 +27,7 @@ import (
 //	t.service(serviceOptions{...})
 //
 // It declares a security group and a log group at once, and the two roles and the task definition
-// when service is called. Every id begins with the part's.
+// when service or define is called. Every id begins with the part's.
 type task struct {
 	*scope
 	part
@@ -42,6 +42,10 @@ type task struct {
 	secrets    secretAccess // that ECS fetches
 	statements []statement  // what the containers may do
 	ready      dependencies // what has to exist before the first task starts
+
+	// What define declared.
+	defined ecstaskdefinition.EcsTaskDefinition
+	roles   []*string // ARNs of the roles that who starts the task passes to ECS
 }
 
 // taskOptions says what differs between tasks from the start.
@@ -189,7 +193,7 @@ type serviceOptions struct {
 // running. A failed deployment rolls back by itself, which Terraform would take for a success: the
 // postcondition detects that.
 func (t *task) service(o serviceOptions) ecsservice.EcsService {
-	definition := t.definition()
+	definition := t.define()
 	tags := *t.tags(t.name)
 	maps.Copy(tags, o.tags)
 	arguments := &ecsservice.EcsServiceConfig{
@@ -249,12 +253,13 @@ func (o serviceOptions) timeout() *string {
 	return jsii.String(fmt.Sprintf("%dm", (start+failures*o.taskTime+59)/60))
 }
 
-// definition declares the roles and the task definition. A new revision is created before Terraform
+// define declares the roles and the task definition. A new revision is created before Terraform
 // gives up the old one, which stays active: ECS watches the deployment's alarms for some minutes
 // after Terraform has succeeded, and rolls back to active revisions only. Revisions cost nothing.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
-func (t *task) definition() ecstaskdefinition.EcsTaskDefinition {
+func (t *task) define() ecstaskdefinition.EcsTaskDefinition {
 	execution, own := t.newRoles()
+	t.roles = []*string{execution.ARN, own.ARN}
 	arguments := &ecstaskdefinition.EcsTaskDefinitionConfig{
 		Family:                  jsii.String(t.named(t.name)),
 		RequiresCompatibilities: jsii.Strings("FARGATE"),
@@ -283,7 +288,8 @@ func (t *task) definition() ecstaskdefinition.EcsTaskDefinition {
 		}
 		arguments.Volume = &declared
 	}
-	return ecstaskdefinition.NewEcsTaskDefinition(t.stack, jsii.String(t.id+"_task_definition"), arguments)
+	t.defined = ecstaskdefinition.NewEcsTaskDefinition(t.stack, jsii.String(t.id+"_task_definition"), arguments)
+	return t.defined
 }
 
 // ---- Roles and policies -----------------------------------------------------------------------

@@ -45,6 +45,7 @@ var topicPromises = []stacktest.Promise{{
 		Stack: "dev",
 		By: stacktest.All(
 			stacktest.Delete(deploymentFailedTarget), stacktest.Delete(rotationFailedTarget),
+			stacktest.Delete("aws_cloudwatch_event_target.dump_failed_target"),
 		),
 		Found: alertsTopic,
 	}, {

@@ -122,11 +122,15 @@ func TestEnvironmentVariablesErrorListsAllProblems(t *testing.T) {
 
 func TestInvalidEventIsRejected(t *testing.T) {
 	for text, want := range map[string]string{
-		`[]`:                              "event: ",
-		`{"action":"rol`:                  "event: ",
-		`{"action":"bak"}`:                `event: action: want roles or daily, have "bak"`,
-		`{}`:                              `event: action: want roles or daily, have ""`,
-		`{"action":"roles","surprise":1}`: `unknown field "surprise"`,
+		`[]`:                                "event: ",
+		`{"action":"rol`:                    "event: ",
+		`{"action":"bak"}`:                  `event: action: want roles, daily, database, have "bak"`,
+		`{}`:                                `event: action: want roles, daily, database, have ""`,
+		`{"action":"roles","surprise":1}`:   `unknown field "surprise"`,
+		`{"action":"roles","database":"x"}`: `event: database: want none with the action roles, have "x"`,
+		`{"action":"database"}`:             `event: database: want a new name`,
+		`{"action":"database","database":"postgres"}`: `event: database: want a new name`,
+		`{"action":"database","database":"A"}`:        `event: database: want a new name`,
 	} {
 		if _, err := parseEvent([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: want %q, have %v", text, want, err)

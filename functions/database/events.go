@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -52,9 +53,12 @@ type ecsAPI interface {
 	UpdateService(context.Context, *ecs.UpdateServiceInput, ...func(*ecs.Options)) (*ecs.UpdateServiceOutput, error)
 }
 
-// event is what Terraform and the schedule send.
+// event is what Terraform, the schedule and make restore send.
 type event struct {
-	Action string `json:"action"` // roles or daily
+	Action string `json:"action"` // roles, daily or database
+
+	// Database is the name of the database that the action database creates, to restore a dump into.
+	Database string `json:"database"`
 
 	// Revision changes with everything that is a reason to call the function again. The function
 	// does not read it.
@@ -73,6 +77,8 @@ type event struct {
 const (
 	actionRoles = "roles" // a deployment
 	actionDaily = "daily" // the schedule
+
+	actionDatabase = "database" // make restore
 )
 
 // rotationEvent is what Secrets Manager sends to a rotation function.
@@ -145,6 +151,9 @@ func (f *function) serve(ctx context.Context, payload json.RawMessage) (result, 
 	if e.Terraform.Action == "delete" { // a database keeps its roles, as it keeps its data
 		return result{}, nil
 	}
+	if e.Action == actionDatabase {
+		return f.prepare(ctx, e.Database)
+	}
 	out, err := f.putRight(ctx)
 	if e.Action == actionDaily {
 		err = errors.Join(err, out.failed, f.reportRotations(ctx))
@@ -160,8 +169,15 @@ func parseEvent(payload []byte) (event, error) {
 	if err := decoder.Decode(&e); err != nil {
 		return e, fmt.Errorf("event: %w", err)
 	}
-	if e.Action != actionRoles && e.Action != actionDaily {
-		return e, fmt.Errorf("event: action: want %s or %s, have %q", actionRoles, actionDaily, e.Action)
+	if actions := []string{actionRoles, actionDaily, actionDatabase}; !slices.Contains(actions, e.Action) {
+		return e, fmt.Errorf("event: action: want %s, have %q", strings.Join(actions, ", "), e.Action)
+	}
+	if e.Action == actionDatabase && !mayBeCreated(e.Database) {
+		return e, fmt.Errorf("event: database: want a new name of lower-case letters, digits and underscores, have %q",
+			e.Database)
+	}
+	if e.Action != actionDatabase && e.Database != "" {
+		return e, fmt.Errorf("event: database: want none with the action %s, have %q", e.Action, e.Database)
 	}
 	return e, nil
 }

@@ -13,6 +13,7 @@
 //	rights.go     what the statements of roles.go cannot ensure, and drift that they do not see
 //	replace.go    roles whose memberships the master user cannot revoke
 //	handover.go   objects that belong to the master user or to a service's user get their right owner
+//	prepare.go    an empty database, to restore a dump into
 //	passwords.go  users log in with the password in their secret
 //	rotation.go   Secrets Manager's rotation protocol
 //	postgres.go   connections, errors and the lock between invocations

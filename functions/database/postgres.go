@@ -66,6 +66,7 @@ func (f *function) connect(ctx context.Context, c credentials, database string) 
 type masterConn struct {
 	services *pgx.Conn // to the services' database
 	lock     *pgx.Conn // holds the lock
+	login    credentials
 }
 
 // close ends the session, then releases the lock.
@@ -89,7 +90,7 @@ func (f *function) connectAsMaster(ctx context.Context) (masterConn, error) {
 	if err != nil {
 		return masterConn{}, err
 	}
-	m := masterConn{lock: lock}
+	m := masterConn{lock: lock, login: login}
 	if err := f.takeLock(ctx, lock); err != nil {
 		m.close(ctx)
 		return m, err

@@ -18,6 +18,10 @@ type Backup struct {
 	ObjectLockMode string `yaml:"object_lock_mode" allowed:"governance|compliance"`
 	// copies of the backups in a second region
 	Copy Copy `yaml:"copy"`
+	// logical dumps, which the bucket keeps for retention
+	Dump Dump `yaml:"dump"`
+	// rehearsals of a restore
+	Drill Drill `yaml:"drill"`
 }
 
 func backupDefaults(p profile) Backup {
@@ -29,6 +33,8 @@ func backupDefaults(p profile) Backup {
 		MaxAge:    pick(p, 50, 26),
 
 		ObjectLockMode: LockGovernance,
+		Dump:           dumpDefaults(p),
+		Drill:          drillDefaults(p),
 	}
 }
 

@@ -20,6 +20,8 @@ func check(cfg *Config, doc *Document) {
 	c.database()
 	c.monitoring()
 	c.backup()
+	c.dump()
+	c.drill()
 	c.templates()
 }
 
@@ -34,6 +36,7 @@ func warn(cfg *Config, doc *Document) {
 	w.database()
 	w.monitoring()
 	w.backup()
+	w.dump()
 }
 
 // place is a path of a configuration. The keys of its methods are relative to it; "" is the path

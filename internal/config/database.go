@@ -171,10 +171,16 @@ func (c checker) database() {
 // databaseCertificates checks that the RDS certificates of the region are in the repository.
 func (c checker) databaseCertificates() {
 	region, services := c.cfg.Region, c.cfg.DatabaseServices()
-	if len(services) == 0 || !slices.Contains(providerRegions, region) {
+	if !slices.Contains(providerRegions, region) {
 		return
 	}
-	c.at("services", services[0]).want(slices.Contains(certificateRegions, region), "database",
+	path := "backup.dump.enabled"
+	if len(services) > 0 {
+		path = "services." + services[0] + ".database"
+	} else if !c.cfg.Backup.Dump.Enabled {
+		return
+	}
+	c.want(slices.Contains(certificateRegions, region), path,
 		"functions/database/certificates lacks the RDS certificates of %s: "+
 			"save https://truststore.pki.rds.amazonaws.com/%[1]s/%[1]s-bundle.pem there as %[1]s.pem, "+
 			"then run python3 tools/aws_lists.py", region)

@@ -30,7 +30,12 @@ const (
 // PlatformUsers returns the users of the platform itself in the database, by name: those of the
 // features that are on.
 func (c *Config) PlatformUsers() map[string]DatabaseUser {
-	return map[string]DatabaseUser{}
+	users := map[string]DatabaseUser{}
+	if c.Backup.Dump.Enabled {
+		// A restore opens one more session, and a dump that is started by hand another.
+		users[DumpUser] = DatabaseUser{Level: "dump", Connections: 3}
+	}
+	return users
 }
 
 // databaseUsers returns the users of services and of the platform, by name.

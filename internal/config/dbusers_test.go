@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,8 +18,18 @@ services:
 `)
 	const want = `{"api":{"level":"read","connections":7,"statement_timeout":0},` +
 		`"web":{"level":"owner","connections":20,"statement_timeout":60000}}`
+	cfg.Backup.Dump.Enabled = false
 	if got := cfg.DatabaseUsers(); got != want {
 		t.Errorf("are %s, want %s", got, want)
+	}
+	cfg.Backup.Dump.Enabled = true
+	with := strings.Replace(want, `,"web"`,
+		`,"platform_dump":{"level":"dump","connections":3,"statement_timeout":0},"web"`, 1)
+	if got := cfg.DatabaseUsers(); got != with {
+		t.Errorf("with dumps, are %s, want %s", got, with)
+	}
+	if services := cfg.RestartedServices(); !slices.Equal(services, []string{"api", "web"}) {
+		t.Errorf("a rotation deploys %v again", services)
 	}
 }
 
@@ -58,10 +69,10 @@ func TestTooManyDatabaseServicesAreRejected(t *testing.T) {
 		}
 		return text
 	}
-	parse(t, "dev", with(36))
+	parse(t, "dev", with(35))
 	_, said := overridden(with(38), nil)
 	want := "3:1: services: want at most 4096 bytes of variables for the database function, " +
-		"which Lambda allows, have 42"
+		"which Lambda allows, have 43"
 	if len(said) != 1 || !strings.HasPrefix(said[0], want) {
 		t.Errorf("38 services: have %q, want %q", said, want)
 	}

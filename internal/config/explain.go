@@ -107,6 +107,9 @@ func summary(c *Config) (rows [][]string) {
 	b, p := c.Backup, c.Monitoring.Prometheus
 	say("backups", fmt.Sprintf("snapshots on schedule %s (%s), kept for %d days, always at least %d",
 		b.Schedule, b.Timezone, b.Retention, b.Minimum))
+	if b.Dump.Enabled {
+		say("", b.summary())
+	}
 	prometheus := "no Prometheus"
 	if p.Enabled {
 		prometheus = fmt.Sprintf("Prometheus with %d CPU units and %d MiB, %d days of metrics", p.CPU, p.Memory, p.Days)

@@ -168,9 +168,11 @@ var (
 
 const serviceNameLimit = 16
 
-// platformNames are names of the platform's security groups. A service of the same name would need
+// platformNames are names of the platform's security groups and tasks. A service of the same name would need
 // a second security group of that name, which AWS rejects.
-var platformNames = []string{"database", "endpoints", "prometheus"}
+var platformNames = []string{
+	"database", "database-drill", "database-dump", "database-restore", "endpoints", "prometheus",
+}
 
 // credentialVariables are the environment variables for long-term AWS credentials.
 var credentialVariables = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
@@ -465,8 +467,10 @@ func (w warner) services() {
 		routed += map[bool]int{true: 1}[s.Routed()]
 		scraped += map[bool]int{true: 1}[w.cfg.Scraped(s)]
 	}
-	// Besides, the database function is let in, and tasks of Prometheus out to HTTPS and to endpoints.
-	most := max(routed, scraped+2, len(w.cfg.DatabaseServices())+1)
+	// Besides, the database function is let in, as the tasks that dump and restore; and tasks of
+	// Prometheus out to HTTPS and to endpoints.
+	database := len(w.cfg.DatabaseServices()) + 1 + 2*len(w.cfg.PlatformUsers())
+	most := max(routed, scraped+2, database)
 	w.warn(most > ruleQuota, "services", "need a security group with %d rules, and AWS allows %d by default: "+
 		"request a higher quota (L-0EA8095F) first", most, ruleQuota)
 	for name, s := range inOrder(w.cfg.Services) {

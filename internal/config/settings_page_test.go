@@ -93,6 +93,15 @@ var formats = map[string]string{
 	"backup.copy.region": "a region of the commercial partition other than the stack's, with `profile: production`",
 	"backup.timezone":    "a time zone, such as `UTC` or `Europe/Berlin`",
 	"backup.max_age":     "1 to 744, and at least the hours between two snapshots",
+	"backup.dump.schedule": "`cron(minute hour day month weekday year)` or `rate(n hours)`, outside " +
+		"`database.backup_window` and `database.maintenance_window`",
+	"backup.dump.max_age":      "1 to 744, and at least the hours between two dumps",
+	"backup.dump.memory":       "see [Fargate sizes](#fargate-sizes)",
+	"backup.dump.verify_limit": "0 to 200, at most `disk`",
+	"backup.dump.image":        "an image, as for services",
+	"backup.dump.cli_image":    "an image, as for services",
+	"backup.drill.schedule":    "`cron(minute hour day month weekday year)`, `rate(n days)` or empty",
+	"backup.drill.max_age":     "1 to 400, and at least the days between two rehearsals",
 }
 
 // allowedText is what a setting may hold, for a reader.

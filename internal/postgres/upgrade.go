@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"platform/internal/python"
 )
@@ -42,6 +43,13 @@ func PrepareUpgrade(ctx context.Context, progress io.Writer) (*Upgrade, error) {
 		return nil, fmt.Errorf("pg_upgrade: want one folder %s, have %q", installed, found)
 	}
 	return &Upgrade{root: found[0]}, nil
+}
+
+// Programs returns a folder below another one with all programs of version 17, such as pg_dump, and the
+// user who can run them: nil for the user of this process.
+func (u *Upgrade) Programs(ctx context.Context, folder string) (bin string, user *syscall.Credential, err error) {
+	run, err := programsIn(ctx, u.root, folder, "programs")
+	return run.bin, run.as, err
 }
 
 // Run upgrades a server of an older version with pg_upgrade, as RDS does, and starts it again. Its

@@ -1,0 +1,357 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"platform/internal/stacktest"
+)
+
+const (
+	dumpDefinition    = "aws_ecs_task_definition.database_dump_task_definition"
+	drillDefinition   = "aws_ecs_task_definition.database_drill_task_definition"
+	restoreDefinition = "aws_ecs_task_definition.database_restore_task_definition"
+	dumpSchedule      = "aws_scheduler_schedule.database_dump_schedule"
+	drillSchedule     = "aws_scheduler_schedule.database_drill_schedule"
+	dumpFailedRule    = "aws_cloudwatch_event_rule.dump_failed_rule"
+	dumpPolicy        = "aws_iam_role_policy.database_dump_task_role_policy"
+	startPolicy       = "aws_iam_role_policy.database_dump_schedule_role_policy"
+
+	dumpContainer   = "container_definitions[name=dump]"
+	checkContainer  = "container_definitions[name=check]"
+	uploadContainer = "container_definitions[name=upload]"
+)
+
+// standaloneTasks are the tasks that run to their end: those that schedules start, and that of a
+// restore, which is in an output.
+func standaloneTasks(s stacktest.Stack) []serviceTask {
+	var all []serviceTask
+	for _, definition := range s.Resources("aws_ecs_task_definition") {
+		if len(stacktest.Referring(s.Resources("aws_ecs_service"), "task_definition", definition.Address)) > 0 {
+			continue
+		}
+		group := "aws_security_group." + strings.TrimSuffix(definition.ID(), "_task_definition") + "_security_group"
+		for _, schedule := range schedulesOf(s, definition) {
+			group = schedule.Reference("target.ecs_parameters.network_configuration.security_groups")
+		}
+		all = append(all, serviceTask{definition: definition, group: group})
+	}
+	return all
+}
+
+// schedulesOf returns the schedules that start a task definition.
+func schedulesOf(s stacktest.Stack, definition stacktest.Resource) []stacktest.Resource {
+	return stacktest.Referring(
+		s.Resources("aws_scheduler_schedule"), "target.ecs_parameters.task_definition_arn", definition.Address)
+}
+
+// allTasks are those of services and those that run to their end.
+func allTasks(s stacktest.Stack) []serviceTask {
+	return slices.Concat(serviceTasks(s), standaloneTasks(s))
+}
+
+// dumpTaskCalls returns what the containers of a standalone task call, from the scripts in dump.
+func dumpTaskCalls(t serviceTask) (calls []string) {
+	for _, c := range t.containers() {
+		if t.service.Exists() {
+			return nil
+		}
+		text := strings.Join(c.Strings("command"), "")
+		if strings.Contains(text, "list-objects-v2") {
+			calls = append(calls, "s3:ListBucket", "s3:GetObject", "kms:Decrypt")
+		}
+		if strings.Contains(text, `"s3://$BUCKET/$key`) && !strings.Contains(text, "list-objects-v2") {
+			calls = append(calls, "s3:PutObject", "kms:GenerateDataKey", "kms:Decrypt")
+		}
+	}
+	return calls
+}
+
+var dumpPromises = []stacktest.Promise{{
+	Name:  "a dump is uploaded only after it was read and restored, and each step waits for the one before",
+	Check: dumpsAreCheckedBeforeUpload,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the upload does not wait for the check",
+		Stack: "prod",
+		By:    stacktest.Remove(dumpDefinition, uploadContainer+".dependsOn"),
+		Found: dumpDefinition,
+	}, {
+		Name:  "the upload waits only until the check has started",
+		Stack: "prod",
+		By:    stacktest.Set(dumpDefinition, uploadContainer+".dependsOn[containerName=check].condition", "START"),
+		Found: dumpDefinition,
+	}, {
+		Name:  "the task ends when the database is dumped",
+		Stack: "dev",
+		By:    stacktest.Set(dumpDefinition, dumpContainer+".essential", true),
+		Found: dumpDefinition,
+	}, {
+		Name:  "the dump is read with row-level security, which leaves out rows",
+		Stack: "dev",
+		By: stacktest.Replace(dumpDefinition, dumpContainer+".command", "pg_dump --format",
+			"pg_dump --enable-row-security --format"),
+		Found: dumpDefinition,
+	}, {
+		Name:  "PostgreSQL runs as root, which it refuses",
+		Stack: "dev",
+		By:    stacktest.Set(dumpDefinition, checkContainer+".user", "0"),
+		Found: dumpDefinition,
+	}, {
+		Name:  "the volume is not where the image declares one, so that it is root's",
+		Stack: "prod",
+		By:    stacktest.Set(drillDefinition, checkContainer+".mountPoints[sourceVolume=work].containerPath", "/work"),
+		Found: drillDefinition,
+	}, {
+		Name:  "the database has a later version than pg_dump",
+		Stack: "prod",
+		By:    stacktest.Set(mainDatabaseAddress, "engine_version", "18"),
+		Found: dumpDefinition,
+	}},
+}, {
+	Name:  "schedules start dumps on capacity that AWS does not stop, with the scheduled time",
+	Check: dumpsAreStarted,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the placeholder of the scheduled time is escaped, as JSON encoders do",
+		Stack: "prod",
+		By: stacktest.Replace(dumpSchedule, "target.input", "<aws.scheduler.scheduled-time>",
+			`\u003caws.scheduler.scheduled-time\u003e`),
+		Found: dumpSchedule,
+	}, {
+		Name:  "the time goes to a container that does not exist",
+		Stack: "prod",
+		By:    stacktest.Replace(drillSchedule, "target.input", `"record"`, `"web"`),
+		Found: drillSchedule,
+	}, {
+		Name:  "the schedule's target is no cluster",
+		Stack: "prod",
+		By:    stacktest.Set(dumpSchedule, "target.arn", "${aws_lambda_function.backup_function.arn}"),
+		Found: dumpSchedule,
+	}, {
+		Name:  "dumps run on Spot",
+		Stack: "prod",
+		By:    stacktest.Remove(dumpSchedule, "target.ecs_parameters.launch_type"),
+		Found: dumpSchedule,
+	}, {
+		Name:  "the scheduler may not start the task",
+		Stack: "prod",
+		By:    stacktest.Set(startPolicy, "policy.Statement[Sid=Start].Action", []any{"ecs:StopTask"}),
+		Found: dumpSchedule,
+	}, {
+		Name:  "the scheduler may not pass the role of the containers",
+		Stack: "prod",
+		By: stacktest.Replace(startPolicy, "policy.Statement[Sid=PassRoles].Resource", "database_dump_task_role",
+			"database_dump_execution_role"),
+		Found: dumpSchedule,
+	}, {
+		Name:  "no schedule starts dumps",
+		Stack: "dev",
+		By:    stacktest.Delete(dumpSchedule),
+		Found: dumpDefinition,
+	}, {
+		Name:  "a schedule starts restores",
+		Stack: "dev",
+		By: stacktest.Set(dumpSchedule, "target.ecs_parameters.task_definition_arn",
+			"${"+restoreDefinition+".arn}"),
+		Found: restoreDefinition,
+	}},
+}, {
+	Name:  "whoever dumps the database cannot read, list or delete dumps",
+	Check: dumpsAreWriteOnly,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the task of dumps may read them",
+		Stack: "prod",
+		By:    stacktest.Set(dumpPolicy, "policy.Statement[Sid=Write].Action", []any{"s3:GetObject"}),
+		Found: dumpDefinition,
+	}, {
+		Name:  "the task of dumps may write everywhere in the bucket",
+		Stack: "prod",
+		By:    stacktest.Replace(dumpPolicy, "policy.Statement[Sid=Write].Resource", "/dumps/*", "/*"),
+		Found: dumpDefinition,
+	}},
+}, {
+	Name:  "somebody is told of each dump and rehearsal that fails",
+	Check: failedDumpsNotify,
+	BrokenBy: []stacktest.Break{{
+		Name:  "there is no rule",
+		Stack: "prod",
+		By:    stacktest.Delete(dumpFailedRule),
+		Found: dumpDefinition,
+	}, {
+		Name:  "the rule knows dumps only",
+		Stack: "prod",
+		By:    stacktest.Replace(dumpFailedRule, "event_pattern.detail.group", "database-drill", "x"),
+		Found: drillDefinition,
+	}, {
+		Name:  "the rule is only for tasks that could not start",
+		Stack: "dev",
+		By: stacktest.Set(dumpFailedRule, "event_pattern.detail.$or",
+			[]any{map[string]any{"stopCode": []any{"TaskFailedToStart"}}}),
+		Found: dumpDefinition,
+	}},
+}}
+
+// mainDatabaseAddress is the instance that the services use in the shipped environments.
+const mainDatabaseAddress = "aws_db_instance.database"
+
+// postgresImage tells whether a container runs PostgreSQL's programs: the platform mounts its volume
+// where the image declares one.
+func postgresImage(c stacktest.Resource) bool {
+	text := strings.Join(c.Strings("command"), "")
+	return strings.Contains(text, "pg_dump --") || strings.Contains(text, "pg_restore ")
+}
+
+func dumpsAreCheckedBeforeUpload(s stacktest.Stack, v *stacktest.Violations) {
+	for _, t := range standaloneTasks(s) {
+		containers := t.containers()
+		essential := stacktest.Filter(containers, func(c stacktest.Resource) bool { return c.Is("essential", true) })
+		v.Want(len(essential) == 1, t.definition.Address, "want one essential container, the last, have %d", len(essential))
+		for _, c := range containers {
+			for _, d := range c.Blocks("dependsOn") {
+				v.Want(d.Is("condition", "SUCCESS"), t.definition.Address, "a container starts on %v", d.At("condition"))
+			}
+			if !postgresImage(c) {
+				continue
+			}
+			v.Want(c.Is("user", postgresUser), t.definition.Address, "runs PostgreSQL as the user %v", c.At("user"))
+			v.Want(!strings.Contains(strings.Join(c.Strings("command"), ""), "pg_dump --enable-row-security"),
+				t.definition.Address, "leaves out rows")
+			wantVolumeOfImage(s, v, t, c)
+		}
+	}
+	dump := s.Resource(dumpDefinition)
+	if !dump.Exists() {
+		return
+	}
+	order := []string{}
+	for _, c := range dump.Containers() {
+		for _, d := range c.Blocks("dependsOn") {
+			order = append(order, d.String("containerName")+" "+c.String("name"))
+		}
+	}
+	for _, want := range []string{"rds-certificates dump", "dump check", "check upload"} {
+		v.Want(slices.Contains(order, want), dump.Address, "want the order %s, have %v", want, order)
+	}
+}
+
+// wantVolumeOfImage checks that the work volume is where PostgreSQL's image of this version declares
+// one, and that the version is the database's.
+func wantVolumeOfImage(s stacktest.Stack, v *stacktest.Violations, t serviceTask, c stacktest.Resource) {
+	for _, m := range c.Blocks("mountPoints") {
+		if !m.Is("sourceVolume", "work") {
+			continue
+		}
+		want := "/var/lib/postgresql/data"
+		if strings.Contains(c.String("image"), "postgres:18") {
+			want = "/var/lib/postgresql"
+		}
+		v.Want(m.Is("containerPath", want), t.definition.Address, "mounts at %v, want %s", m.At("containerPath"), want)
+	}
+	for _, instance := range s.Resources("aws_db_instance") {
+		if instance.Address == t.databaseInstance() {
+			v.Want(strings.Contains(c.String("image"), "postgres:"+instance.String("engine_version")+"."),
+				t.definition.Address, "dumps version %v with %s", instance.At("engine_version"), c.String("image"))
+		}
+	}
+}
+
+func dumpsAreStarted(s stacktest.Stack, v *stacktest.Violations) {
+	for _, t := range standaloneTasks(s) {
+		schedules := schedulesOf(s, t.definition)
+		want := 1
+		if t.definition.Address == restoreDefinition {
+			want = 0
+		}
+		v.Want(len(schedules) == want, t.definition.Address, "want %d schedules, have %d", want, len(schedules))
+		for _, schedule := range schedules {
+			v.Want(schedule.Is("target.ecs_parameters.launch_type", "FARGATE"), schedule.Address, "may run on Spot")
+			v.Want(s.Resource(schedule.Reference("target.arn")).Kind() == "aws_ecs_cluster", schedule.Address, "has no cluster")
+			wantScheduledTime(v, schedule, t)
+			role := schedule.Reference("target.role_arn")
+			family := "task-definition/" + s.Resolve(t.definition.String("family")) + ":*"
+			starts := func(st stacktest.Resource) bool {
+				return slices.Contains(st.Strings("Action"), "ecs:RunTask") &&
+					slices.ContainsFunc(st.Strings("Resource"), func(r string) bool { return strings.HasSuffix(r, family) })
+			}
+			v.Want(slices.ContainsFunc(rolePermissions(s, role), starts), schedule.Address, "may not start its task")
+			for _, path := range []string{"execution_role_arn", "task_role_arn"} {
+				passed := t.definition.Reference(path)
+				v.Want(roleAllows(s, role, "iam:PassRole", passed), schedule.Address, "may not pass %s", passed)
+			}
+		}
+	}
+}
+
+func wantScheduledTime(v *stacktest.Violations, schedule stacktest.Resource, t serviceTask) {
+	input := schedule.String("target.input")
+	var overrides struct {
+		ContainerOverrides []struct {
+			Name        string
+			Environment []variable
+		}
+	}
+	err := json.Unmarshal([]byte(input), &overrides)
+	want := "[{SCHEDULED_TIME " + scheduledTime + "}]"
+	v.Want(err == nil && len(overrides.ContainerOverrides) == 1 && strings.Contains(input, scheduledTime) &&
+		fmt.Sprint(overrides.ContainerOverrides[0].Environment) == want,
+		schedule.Address, "want the placeholder %s unescaped, have %s", scheduledTime, input)
+	for _, o := range overrides.ContainerOverrides {
+		uploads := slices.ContainsFunc(t.containers(), func(c stacktest.Resource) bool {
+			return c.Is("name", o.Name) && strings.Contains(strings.Join(c.Strings("command"), ""), "$SCHEDULED_TIME")
+		})
+		v.Want(uploads, schedule.Address, "sends the time to %s, which does not read it", o.Name)
+	}
+}
+
+func dumpsAreWriteOnly(s stacktest.Stack, v *stacktest.Violations) {
+	dump := s.Resource(dumpDefinition)
+	if !dump.Exists() {
+		return
+	}
+	for _, st := range rolePermissions(s, dump.Reference("task_role_arn")) {
+		for _, action := range st.Strings("Action") {
+			v.Want(action == "s3:PutObject" || strings.HasPrefix(action, "kms:"), dump.Address, "may %s", action)
+		}
+		for _, resource := range st.Strings("Resource") {
+			v.Want(strings.HasSuffix(resource, "/dumps/*") || strings.Contains(resource, "aws_kms_key.backup_key"),
+				dump.Address, "may write to %s", resource)
+		}
+	}
+}
+
+func failedDumpsNotify(s stacktest.Stack, v *stacktest.Violations) {
+	cluster := s.Resources("aws_ecs_cluster")
+	for _, t := range standaloneTasks(s) {
+		if t.definition.Address == restoreDefinition { // make restore waits for its end
+			continue
+		}
+		event := func(family, stop string, exits ...float64) map[string]any {
+			var containers []any
+			for _, exit := range exits {
+				containers = append(containers, map[string]any{"exitCode": exit})
+			}
+			return map[string]any{
+				"source": "aws.ecs", "detail-type": "ECS Task State Change",
+				"detail": map[string]any{
+					"clusterArn": "${" + cluster[0].Address + ".arn}", "group": "family:" + family,
+					"lastStatus": "STOPPED", "stopCode": stop, "containers": containers,
+				},
+			}
+		}
+		family := s.Resolve(t.definition.String("family"))
+		const ended = "EssentialContainerExited"
+		for what, c := range map[string]struct {
+			event    map[string]any
+			notifies bool
+		}{
+			"a success":                   {event(family, ended, 0, 0, 0), false},
+			"an error of a container":     {event(family, ended, 0, 1), true},
+			"a task that was killed":      {event(family, "UserInitiated", 0, 137), true},
+			"a task that could not start": {event(family, "TaskFailedToStart"), true},
+			"another task":                {event("other", ended, 1), false},
+		} {
+			v.Want(notifiesOf(s, c.event) == c.notifies, t.definition.Address, "%s: notifies %v", what, !c.notifies)
+		}
+	}
+}

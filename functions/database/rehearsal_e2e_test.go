@@ -1,0 +1,470 @@
+//go:build e2e
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"platform/internal/awscli"
+	"platform/internal/emulator"
+	"platform/internal/postgres"
+)
+
+// The tests of this file run the commands of the containers that the program declares for dumps,
+// rehearsals and restores: with PostgreSQL's programs of version 17, the AWS CLI, and the emulator's
+// S3. Each container is a process.
+
+// containerDefinition is what a test needs to know of a container.
+type containerDefinition struct {
+	Name        string
+	EntryPoint  []string
+	Command     []string
+	User        string
+	Environment []struct{ Name, Value string }
+	DependsOn   []struct{ ContainerName, Condition string }
+}
+
+// synthesised returns the containers of the tasks of config/prod.yaml, by task.
+var synthesised = sync.OnceValues(func() (map[string][]containerDefinition, error) {
+	folder, err := os.MkdirTemp("", "platform-synth-*")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	run := exec.Command("go", "run", ".")
+	run.Dir = "../.."
+	run.Env = append(os.Environ(), "ENVIRONMENT=prod", "CDKTF_OUTDIR="+filepath.Join(folder, "out"))
+	if out, err := run.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "out", "stacks", "platform-prod", "cdk.tf.json"))
+	if err != nil {
+		return nil, err
+	}
+	var stack struct {
+		Resource struct {
+			Tasks map[string]struct {
+				Containers string `json:"container_definitions"`
+			} `json:"aws_ecs_task_definition"`
+		}
+	}
+	if err := json.Unmarshal(text, &stack); err != nil {
+		return nil, err
+	}
+	tasks := map[string][]containerDefinition{}
+	for name, task := range stack.Resource.Tasks {
+		var containers []containerDefinition
+		if err := json.Unmarshal([]byte(strings.ReplaceAll(task.Containers, "$${", "")), &containers); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for _, c := range containers {
+			if text := strings.Join(c.Command, " "); strings.Contains(text, "${") || strings.Contains(text, "%{") {
+				return nil, fmt.Errorf("%s: Terraform would evaluate the command of %s", name, c.Name)
+			}
+		}
+		// What Terraform makes of its escapes.
+		evaluated := strings.NewReplacer("$${", "${", "%%{", "%{").Replace(task.Containers)
+		if err := json.Unmarshal([]byte(evaluated), &containers); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		tasks[strings.TrimSuffix(name, "_task_definition")] = containers
+	}
+	return tasks, nil
+})
+
+// rehearsal is where containers run.
+type rehearsal struct {
+	*fixture
+	folder string              // that every user can reach
+	tools  string              // PATH
+	user   *syscall.Credential // of PostgreSQL's programs
+	s3     *s3.Client
+	bucket string
+	output bytes.Buffer // of the last task
+}
+
+func newRehearsal(h *fixture) *rehearsal {
+	h.Helper()
+	upgrade, err := postgres.PrepareUpgrade(h.Context(), os.Stdout)
+	if errors.Is(err, postgres.ErrPlatform) {
+		h.Skip(err)
+	}
+	if err != nil {
+		h.Fatal(err)
+	}
+	// Not t.TempDir, which other users cannot reach. Its name is short, because it is part of a
+	// socket's, which has at most 107 bytes.
+	folder, err := os.MkdirTemp("", "dump-*")
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.Cleanup(func() { os.RemoveAll(folder) })
+	r := &rehearsal{fixture: h, folder: folder, bucket: "platform-" + strings.ToLower(filepath.Base(folder))}
+	bin, user, err := upgrade.Programs(h.Context(), folder)
+	if err != nil {
+		h.Fatal(err)
+	}
+	r.user, r.tools = user, filepath.Join(folder, "tools")
+	r.must(os.Chmod(folder, 0o755))
+	r.must(os.Mkdir(r.tools, 0o755))
+	r.must(awscli.Prepare(h.Context(), os.Stdout, r.tools))
+	r.tools += ":" + bin + ":" + os.Getenv("PATH")
+	server, err := shared.start()
+	r.must(err)
+	r.s3 = s3.NewFromConfig(emulator.Config(server.URL, "eu-central-1"), func(o *s3.Options) { o.UsePathStyle = true })
+	_, err = r.s3.CreateBucket(h.Context(), &s3.CreateBucketInput{
+		Bucket:                    &r.bucket,
+		CreateBucketConfiguration: &s3types.CreateBucketConfiguration{LocationConstraint: "eu-central-1"},
+	})
+	r.must(err)
+	return r
+}
+
+func (r *rehearsal) must(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+// run runs the containers of a task in their order, each when those that it waits for have ended
+// without an error, and returns the first error. The overrides are those of RunTask; they can also
+// replace what the test sets.
+func (r *rehearsal) run(task string, overrides map[string]string) error {
+	r.Helper()
+	tasks, err := synthesised()
+	r.must(err)
+	containers := slices.DeleteFunc(slices.Clone(tasks[task]), func(c containerDefinition) bool {
+		return c.Name == "rds-certificates" // the test's server has a CA of its own
+	})
+	if len(containers) == 0 {
+		r.Fatalf("no task %s", task)
+	}
+	r.output.Reset()
+	volumes := map[string]string{}
+	for _, name := range []string{"WORK", "FILES"} {
+		volumes[name] = filepath.Join(r.folder, strings.ToLower(name))
+		r.must(os.RemoveAll(volumes[name]))
+		r.must(os.Mkdir(volumes[name], 0o755))
+		r.must(os.Chmod(volumes[name], 0o777))
+	}
+	done := map[string]bool{"rds-certificates": true}
+	for len(containers) > 0 {
+		i := slices.IndexFunc(containers, func(c containerDefinition) bool {
+			return !slices.ContainsFunc(c.DependsOn, func(d struct{ ContainerName, Condition string }) bool {
+				return !done[d.ContainerName] || d.Condition != "SUCCESS"
+			})
+		})
+		if i < 0 {
+			r.Fatalf("%s: containers wait for each other: %v", task, containers)
+		}
+		if err := r.container(containers[i], volumes, overrides); err != nil {
+			return fmt.Errorf("%s: %w: %s", containers[i].Name, err, r.output.String())
+		}
+		done[containers[i].Name] = true
+		containers = slices.Delete(containers, i, i+1)
+	}
+	return nil
+}
+
+// container runs one container.
+func (r *rehearsal) container(c containerDefinition, volumes, overrides map[string]string) error {
+	r.Helper()
+	environment := map[string]string{}
+	for _, v := range c.Environment {
+		environment[v.Name] = v.Value
+	}
+	work := environment["WORK"]
+	for _, name := range []string{"WORK", "FILES", "DUMP"} { // two names can be of one volume
+		path := environment[name]
+		switch {
+		case path == "":
+		case path == work:
+			environment[name] = volumes["WORK"]
+		default:
+			environment[name] = volumes["FILES"]
+		}
+	}
+	if environment["PGHOST"] != "" {
+		user := r.credentials("platform_dump")
+		maps.Copy(environment, map[string]string{
+			"PGHOST": "db.emulator.rds.amazonaws.com", "PGHOSTADDR": "127.0.0.1",
+			"PGPORT": fmt.Sprint(r.postgres.Port), "PGDATABASE": r.postgres.Database,
+			"PGSSLROOTCERT": r.postgres.CA, "PGUSER": user.Name, "PGPASSWORD": user.Password,
+		})
+	}
+	server, err := shared.start()
+	r.must(err)
+	home := filepath.Join(r.folder, "home")
+	r.must(os.MkdirAll(home, 0o755))
+	r.must(os.Chmod(home, 0o777))
+	if environment["BUCKET"] != "" {
+		maps.Copy(environment, map[string]string{
+			"BUCKET": r.bucket, "AWS_ENDPOINT_URL": server.URL,
+			"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator",
+		})
+	}
+	maps.Copy(environment, map[string]string{"HOME": home, "PATH": r.tools, "LANG": "C.UTF-8"})
+	maps.Copy(environment, overrides)
+	command := slices.Concat(c.EntryPoint, c.Command)
+	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Minute)
+	defer cancel()
+	process := exec.CommandContext(ctx, command[0], command[1:]...)
+	process.Dir = "/"
+	for name, value := range environment {
+		process.Env = append(process.Env, name+"="+value)
+	}
+	process.Stdout, process.Stderr = &r.output, &r.output
+	if environment["BUCKET"] == "" { // nobody else than root can run the CLI of root's cache
+		process.SysProcAttr = &syscall.SysProcAttr{Credential: r.user}
+	}
+	return process.Run()
+}
+
+// objects returns the keys in the bucket.
+func (r *rehearsal) objects() []string {
+	r.Helper()
+	found, err := r.s3.ListObjectsV2(r.Context(), &s3.ListObjectsV2Input{Bucket: &r.bucket})
+	r.must(err)
+	var keys []string
+	for _, o := range found.Contents {
+		keys = append(keys, *o.Key)
+	}
+	return keys
+}
+
+// metadata returns the metadata of an object.
+func (r *rehearsal) metadata(key string) map[string]string {
+	r.Helper()
+	found, err := r.s3.HeadObject(r.Context(), &s3.HeadObjectInput{Bucket: &r.bucket, Key: aws.String(key)})
+	r.must(err)
+	return found.Metadata
+}
+
+const dumpKey = "dumps/2026/11/23/030000.dump"
+
+var atThree = map[string]string{"SCHEDULED_TIME": "2026-11-23T03:00:00Z"}
+
+// hard has statements of a service that make a database hard to dump or to restore.
+var hard = []string{
+	`CREATE EXTENSION pgcrypto`,
+	`CREATE SCHEMA "Ünicode"`,
+	`CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')`,
+	`CREATE TABLE "Ünicode"."Größe" ("ß" text PRIMARY KEY, "Ä b" mood)`,
+	`INSERT INTO "Ünicode"."Größe" VALUES ('straße', 'happy'), (E'a\tb\nc\\d', NULL), ('日本語 🐘', 'sad')`,
+	`CREATE TABLE events (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz, tags text[], body jsonb,
+		length int GENERATED ALWAYS AS (length(body::text)) STORED, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)`,
+	`CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01 00:00+01') TO ('2026-01-01 00:00+01')`,
+	`CREATE TABLE events_rest PARTITION OF events DEFAULT PARTITION BY LIST (id)`,
+	`CREATE TABLE events_rest_all PARTITION OF events_rest DEFAULT`,
+	`INSERT INTO events (at, tags, body) SELECT '2025-12-31 12:00 America/New_York'::timestamptz + n * interval '1 hour',
+		ARRAY['a', NULL, '{"'], jsonb_build_object('n', n, 'x', ARRAY[1.5, 'NaN'::float]) FROM generate_series(1, 100) n`,
+	`CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL, who text, born date CHECK (born > '1900-01-01'))`,
+	`INSERT INTO customers (name, who, born) SELECT 'c' || n, CASE n % 2 WHEN 0 THEN 'nobody' END, '2000-01-01'
+		FROM generate_series(1, 500) n`,
+	`ALTER TABLE customers ENABLE ROW LEVEL SECURITY`,
+	`CREATE POLICY own ON customers TO service_job USING (who = current_user)`,
+	`GRANT SELECT ON customers TO service_job`,
+	`CREATE TABLE orders (id int PRIMARY KEY, customer int REFERENCES customers, parent int REFERENCES orders,
+		open bool, amount numeric(12, 2))`,
+	`INSERT INTO orders SELECT n, n % 500 + 1, nullif(n / 2, 0), n % 3 = 0, n * 1.01 FROM generate_series(1, 1000) n`,
+	`CREATE UNIQUE INDEX open_orders ON orders (customer, id) WHERE open`,
+	`CREATE INDEX lower_name ON customers (lower(name))`,
+	`CREATE VIEW open AS SELECT * FROM orders WHERE open`,
+	`CREATE VIEW larger AS SELECT o.*, c.name FROM open o JOIN customers c ON c.id = o.customer WHERE amount > 100`,
+	`CREATE MATERIALIZED VIEW totals AS SELECT customer, sum(amount) AS total FROM larger GROUP BY customer`,
+	`CREATE UNIQUE INDEX totals_customer ON totals (customer)`,
+	`CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN NEW.amount = round(NEW.amount, 2); RETURN NEW; END $$`,
+	`CREATE TRIGGER touch BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION touch()`,
+	`CREATE SEQUENCE numbers START 7`, `SELECT nextval('numbers')`,
+	`CREATE DOMAIN plz AS text CHECK (VALUE ~ '^[0-9]{5}$')`,
+	`CREATE TABLE addresses (zip plz, hash bytea DEFAULT digest('x', 'sha256'), at timestamptz DEFAULT now())`,
+	`INSERT INTO addresses (zip) VALUES ('01067')`,
+	`SELECT lo_from_bytea(0, decode(repeat('00ff', 5000), 'hex'))`,
+	`COMMENT ON TABLE orders IS 'what''s "ordered"'`,
+	`CREATE TABLE many (id int PRIMARY KEY, text text)`,
+}
+
+// fill makes the database hard, with so many rows of one table.
+func (r *rehearsal) fill(rows int) {
+	r.Helper()
+	r.set("web", "owner")
+	r.set("job", "write")
+	r.setPlatform()
+	delete(r.services, "platform_monitor")
+	r.fixture.run()
+	web := r.service("web")
+	for _, statement := range hard {
+		r.do(web, statement)
+	}
+	r.do(web, fmt.Sprintf("INSERT INTO many SELECT n, md5(n::text) FROM generate_series(1, %d) n", rows))
+	// Of the role of another service, as Hibernate's @Lob creates them.
+	r.do(r.service("job"), "SELECT lo_from_bytea(0, 'of another owner')")
+}
+
+// contents returns all of a database that a restore must bring back: the rows of each table and the
+// schema.
+func (r *rehearsal) contents(database string) map[string]string {
+	r.Helper()
+	conn, err := r.postgres.Connect(r.Context(), r.postgres.Admin, database)
+	r.must(err)
+	defer conn.Close(r.Context())
+	all := map[string]string{}
+	for _, table := range r.query(conn, `SELECT quote_ident(nspname) || '.' || quote_ident(relname) FROM pg_class
+		JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'm', 'v') AND nspname !~ '^pg_'
+		AND nspname <> 'information_schema' ORDER BY 1`) {
+		all[table] = strings.Join(r.query(conn,
+			"SELECT count(*), sum(hashtextextended(t::text, 0)::numeric) FROM "+table+" t"), "")
+	}
+	all["sequences"] = fmt.Sprint(r.query(conn, "SELECT sequencename, last_value FROM pg_sequences ORDER BY 1"))
+	all["large objects"] = fmt.Sprint(
+		r.query(conn, "SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY 1"))
+	all["schema"] = fmt.Sprint(r.query(conn, `SELECT pg_get_indexdef(indexrelid) FROM pg_index
+			WHERE indrelid >= 16384 AND indrelid::regclass::text !~ '^pg_toast' 
+			UNION ALL SELECT concat(pg_get_constraintdef(oid), conname) FROM pg_constraint WHERE oid >= 16384
+			UNION ALL SELECT pg_get_viewdef(oid) FROM pg_class WHERE relkind IN ('v', 'm') AND oid >= 16384
+			UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+			UNION ALL SELECT concat_ws(' ', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull,
+				attidentity, attgenerated) FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0 AND NOT attisdropped
+				AND attrelid::regclass::text !~ '^pg_toast'
+			UNION ALL SELECT concat(polname, polroles::regrole[], pg_get_expr(polqual, polrelid)) FROM pg_policy
+			UNION ALL SELECT obj_description(oid, 'pg_class') FROM pg_class WHERE oid >= 16384
+			UNION ALL SELECT concat_ws(' ', relname, relrowsecurity, relacl, relowner::regrole) FROM pg_class
+				WHERE oid >= 16384 AND relkind IN ('r', 'p', 'v', 'm', 'S') ORDER BY 1`))
+	return all
+}
+
+func TestDumpIsRestoredRowForRow(t *testing.T) { onEachMajor(t, dumpIsRestoredRowForRow) }
+
+func dumpIsRestoredRowForRow(t *testing.T, major int) {
+	if major > 17 {
+		t.Skip("no package has pg_dump of version 18 with TLS: it dumps what 17 does, and 17 does not dump 18")
+	}
+	h := newFixture(t, major)
+	r := newRehearsal(h)
+	rows := 20_000
+	if major == postgres.DefaultMajor {
+		rows = 20_000
+	}
+	r.fill(rows)
+	begun := time.Now()
+	r.must(r.run("database_dump", atThree))
+	t.Logf("dump of %d rows in %v: %v", rows, time.Since(begun).Round(time.Millisecond), r.metadata(dumpKey))
+	if keys := r.objects(); !slices.Equal(keys, []string{dumpKey, "dumps/2026/11/23/030000.roles.sql"}) {
+		t.Errorf("uploaded %v", keys)
+	}
+	about := r.metadata(dumpKey)
+	if about["verified"] != "restored" || about["server"] != fmt.Sprint(h.admin("SHOW server_version_num")[0]) ||
+		len(about["sha256"]) != 64 || len(about["counts"]) != 64 {
+		t.Errorf("metadata: %v", about)
+	}
+
+	r.must(r.run("database_drill", atThree))
+	if keys := r.objects(); !slices.Contains(keys, "drills/2026/11/23/030000.json") {
+		t.Errorf("no record of the rehearsal: %v", keys)
+	}
+
+	r.prepare("restored")
+	r.must(r.run("database_restore", map[string]string{"DATABASE": "restored"}))
+	before, after := r.contents(r.postgres.Database), r.contents("restored")
+	for _, what := range slices.Sorted(maps.Keys(before)) {
+		if before[what] != after[what] {
+			t.Errorf("%s: want\n%.3000s\nhave\n%.3000s", what, before[what], after[what])
+		}
+	}
+	if len(before) != len(after) {
+		t.Errorf("want %d tables, have %d", len(before), len(after))
+	}
+	r.rolesWorkIn("restored")
+	r.nothingToDo()
+
+	// A database with tables is refused, and so is that of the services.
+	for name, want := range map[string]string{"restored": "is not empty", "app": "is the database of the services"} {
+		if err := r.run("database_restore", map[string]string{"DATABASE": name}); err == nil ||
+			!strings.Contains(err.Error(), want) {
+			t.Errorf("a restore into %s: want %q, have %v", name, want, err)
+		}
+	}
+	r.oneTableIsRestored()
+}
+
+// prepare calls the function as make restore does.
+func (r *rehearsal) prepare(database string) {
+	r.Helper()
+	_, err := r.function.handle(r.Context(), json.RawMessage(`{"action":"database","database":"`+database+`"}`))
+	r.must(err)
+}
+
+// rolesWorkIn checks that the services can work with a restored database as with their own.
+func (r *rehearsal) rolesWorkIn(database string) {
+	r.Helper()
+	connect := func(service string) func(string) string {
+		conn, err := r.postgres.Connect(r.Context(), r.credentials(service), database)
+		r.must(err)
+		r.Cleanup(func() { conn.Close(context.Background()) })
+		return func(statement string) string { return r.try(conn, statement) }
+	}
+	web, job := connect("web"), connect("job")
+	for statement, do := range map[string]func(string) string{
+		"ALTER TABLE orders ADD COLUMN more int":                    web,
+		"INSERT INTO customers (name) VALUES ('new')":               job,
+		"INSERT INTO events (at, body) VALUES ('2026-06-01', '{}')": job,
+		"SELECT * FROM larger":                                      job,
+		"REFRESH MATERIALIZED VIEW totals":                          web,
+		"SELECT nextval('numbers')":                                 job,
+		"SELECT lo_get(oid) FROM pg_largeobject_metadata":           web,
+	} {
+		if state := do(statement); state != "" && !strings.Contains(statement, "customers") {
+			r.Errorf("%s in %s: %s", statement, database, state)
+		}
+	}
+	if state := job("DROP TABLE many"); state != "42501" {
+		r.Errorf("a writer drops a table: %q", state)
+	}
+	if _, err := r.postgres.Connect(r.Context(), postgres.User{Name: "nobody", Password: "x"}, database); err == nil {
+		r.Error("anybody connects")
+	}
+}
+
+// oneTableIsRestored checks a restore of one table's rows, the others staying empty.
+func (r *rehearsal) oneTableIsRestored() {
+	r.Helper()
+	for table, sql := range map[string]string{`orders`: "orders", `Ünicode.Größe`: `"Ünicode"."Größe"`} {
+		r.prepare("one")
+		r.must(r.run("database_restore", map[string]string{"DATABASE": "one", "TABLE": table}))
+		conn, err := r.postgres.Connect(r.Context(), r.postgres.Admin, "one")
+		r.must(err)
+		if rows := r.query(conn, "SELECT count(*) > 0 FROM "+sql); rows[0] != "true" {
+			r.Errorf("%s has no rows", table)
+		}
+		if rows := r.query(conn, "SELECT count(*) FROM customers"); rows[0] != "0" {
+			r.Errorf("customers has %v rows", rows)
+		}
+		conn.Close(r.Context())
+		r.as(r.postgres.Admin, "DROP DATABASE one")
+	}
+	r.prepare("one")
+	err := r.run("database_restore", map[string]string{"DATABASE": "one", "TABLE": "nothing"})
+	if err == nil || !strings.Contains(err.Error(), "the dump has no table public.nothing") {
+		r.Errorf("a table that does not exist: %v", err)
+	}
+}
