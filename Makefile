@@ -13,7 +13,7 @@ out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help synth explain deploy diff destroy local local-down test check lint bench golden clean program need-go need-node need-npm
+.PHONY: help synth explain deploy diff destroy restore local local-down test check lint bench golden clean program need-go need-node need-npm
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ deploy: synth node_modules/.package-lock.json .build/bin/tf ## create or update 
 # Not cdktf destroy, which refuses if the stack leaves backups: see internal/teardown.
 destroy: synth .build/bin/destroy ## delete ENVIRONMENT from AWS, after confirmation; keeps the keys of backups that stay
 	@.build/bin/destroy '$(or $(CDKTF_OUTDIR),cdktf.out)' $(ARGS)
+
+restore: synth .build/bin/restore ## restore a dump beside the database of ENVIRONMENT: DATABASE=new [DUMP=key] [TABLE=name]
+	@.build/bin/restore '$(or $(CDKTF_OUTDIR),cdktf.out)' --database '$(DATABASE)' --dump '$(DUMP)' --table '$(TABLE)'
 
 local: program node_modules/.package-lock.json .build/bin/local ## deploy ENVIRONMENT to an emulator of AWS on this machine
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/local up
@@ -78,6 +81,9 @@ program: need-go need-node
 
 .build/bin/destroy: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/teardown/*.go cmd/destroy/*.go) go.mod | need-go
 	@$(build) -o $@ ./cmd/destroy
+
+.build/bin/restore: $(wildcard internal/teardown/*.go cmd/restore/*.go) go.mod | need-go
+	@$(build) -o $@ ./cmd/restore
 
 .build/bin/local: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/emulator/* cmd/local/*.go) go.mod | need-go
 	@$(build) -o $@ ./cmd/local

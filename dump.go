@@ -15,17 +15,6 @@ type Dumps struct {
 
 	database      *string // identifier
 	scheduleGroup *string // name
-	restore       restoreTask
-}
-
-// restoreTask is what starts a restore.
-type restoreTask struct {
-	definition *string // ARN
-	group      *string // ID of the security group
-	logs       *string // name of the log group
-	cluster    *string // name
-	subnets    []*string
-	function   *string // name: it creates the database to restore into
 }
 
 // dumpParts are the tasks. A service's name cannot be one of them: see platformNames in
@@ -66,8 +55,7 @@ func newDumps(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backup) 
 		d.LogGroups[scheduled.part.id] = scheduled.task.logs.Name()
 	}
 	d.scheduleGroup = newScheduledTasks(s, cluster, dumpPart, schedules)
-	d.restore = newRestoreTask(s, cluster, users, backup)
-	d.LogGroups[restorePart.id] = d.restore.logs
+	d.LogGroups[restorePart.id] = newRestoreTask(s, cluster, users, backup).logs.Name()
 	return d
 }
 
@@ -195,8 +183,8 @@ func newDrillTask(s *scope, cluster *Cluster, backup *Backup) *task {
 }
 
 // newRestoreTask declares the task that restores a dump beside the live database. No schedule starts
-// it.
-func newRestoreTask(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backup) restoreTask {
+// it: cmd/restore does.
+func newRestoreTask(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backup) *task {
 	t := newDatabaseTask(s, cluster, restorePart, "Restores of dumps")
 	download := t.downloads(s, backup)
 	restore := t.step("restore", s.cfg.Backup.Dump.Image, "restore")
@@ -204,10 +192,7 @@ func newRestoreTask(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Ba
 	restore.reads(download)
 	restore.Essential = true
 	t.define()
-	return restoreTask{
-		definition: t.defined.Arn(), group: t.group.ID, logs: t.logs.Name(), cluster: cluster.Name,
-		subnets: cluster.network.PrivateSubnets, function: users.FunctionName,
-	}
+	return t
 }
 
 // downloads adds the container that fetches a dump. It is root without capabilities, because the
@@ -232,21 +217,7 @@ func (c *container) reads(download *container) {
 	c.startAfter(download)
 }
 
-// ---- Outputs and alarms -------------------------------------------------------------------------
-
-func (d *Dumps) outputs() []output {
-	if d == nil {
-		return nil
-	}
-	return []output{{"restore_task", "What make restore starts", map[string]any{
-		"task_definition": d.restore.definition,
-		"cluster":         d.restore.cluster,
-		"subnets":         d.restore.subnets,
-		"security_group":  d.restore.group,
-		"log_group":       d.restore.logs,
-		"function":        d.restore.function,
-	}}}
-}
+// ---- Alarms -------------------------------------------------------------------------
 
 // dumpShrinks is the size of a dump, compared with the one before, below which an alarm fires.
 const dumpShrinks = 0.5

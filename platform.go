@@ -46,7 +46,6 @@ func (p *Platform) outputs(s *scope) []output {
 		p.Services.outputs(),
 		p.Monitoring.outputs(),
 		p.Backup.outputs(),
-		p.Dumps.outputs(),
 		[]output{{"log_group_names", "Log groups to read first", p.logGroups()}},
 	)
 }

@@ -1,0 +1,127 @@
+// Restore restores a dump of a stack's database into a new database beside the live one:
+//
+//	restore FOLDER --database NAME [--dump KEY] [--table SCHEMA.TABLE]
+//
+// FOLDER is the output of the program, cdktf.out. The dump is an object below dumps/ in the backup
+// bucket; without one, the newest is restored. With a table, the new database gets all definitions, and
+// the rows of this table only.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
+
+	"platform/internal/teardown"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	folder, o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	stack, region, err := read(folder)
+	if err != nil {
+		return err
+	}
+	var settings []func(*config.LoadOptions) error
+	if region != "" {
+		settings = append(settings, config.WithRegion(region))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, settings...)
+	if err != nil {
+		return fmt.Errorf("AWS configuration: %w", err)
+	}
+	r := &restore{
+		stack: stack, out: os.Stdout, pause: 5 * time.Second,
+		lambda: lambda.NewFromConfig(cfg, func(o *lambda.Options) {
+			// A function may take five minutes; another attempt would wait for the first.
+			o.Retryer = aws.NopRetryer{}
+		}),
+		ecs: ecs.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg),
+		logs: cloudwatchlogs.NewFromConfig(cfg), scheduler: scheduler.NewFromConfig(cfg),
+	}
+	return r.run(ctx, o)
+}
+
+// options say what is restored, and where to.
+type options struct{ database, dump, table string }
+
+var (
+	databaseName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+	dumpKey      = regexp.MustCompile(`^dumps/[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{6}\.dump$`)
+)
+
+// parse reads the arguments.
+func parse(args []string) (folder string, o options, err error) {
+	const usage = "usage: restore FOLDER --database NAME [--dump KEY] [--table SCHEMA.TABLE]"
+	if len(args) == 0 {
+		return "", o, errors.New(usage)
+	}
+	flags := flag.NewFlagSet("restore", flag.ContinueOnError)
+	flags.StringVar(&o.database, "database", "", "the database to create")
+	flags.StringVar(&o.dump, "dump", "", "the object to restore; the newest if empty")
+	flags.StringVar(&o.table, "table", "", "the only table whose rows are restored")
+	if err := flags.Parse(args[1:]); err != nil || flags.NArg() > 0 {
+		return "", o, errors.Join(err, errors.New(usage))
+	}
+	if !databaseName.MatchString(o.database) {
+		return "", o, fmt.Errorf("--database: want a new name of lower-case letters, digits and underscores, have %q: "+
+			"make restore DATABASE=restored", o.database)
+	}
+	if o.dump != "" && !dumpKey.MatchString(o.dump) {
+		return "", o, fmt.Errorf("--dump: want a key such as dumps/2026/11/23/053000.dump, have %q", o.dump)
+	}
+	return args[0], o, nil
+}
+
+// read returns the name and the region of the stack that cdktf.out has been written for.
+func read(folder string) (name, region string, err error) {
+	text, err := os.ReadFile(filepath.Join(folder, "manifest.json"))
+	if err != nil {
+		return "", "", fmt.Errorf("run make synth first: %w", err)
+	}
+	var manifest struct {
+		Stacks map[string]struct {
+			Path string `json:"synthesizedStackPath"`
+		}
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return "", "", fmt.Errorf("manifest.json: %w", err)
+	}
+	for name, entry := range manifest.Stacks {
+		if text, err = os.ReadFile(filepath.Join(folder, entry.Path)); err != nil {
+			return "", "", err
+		}
+		stack, err := teardown.Parse(text)
+		if err != nil {
+			return "", "", err
+		}
+		return name, stack.Region(), nil
+	}
+	return "", "", fmt.Errorf("%s: has no stack: run make synth", folder)
+}

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	"github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
+	schedulertypes "github.com/aws/aws-sdk-go-v2/service/scheduler/types"
+)
+
+// fakeAWS answers the calls of a restore, and keeps them.
+type fakeAWS struct {
+	functionError *string
+	failures      []types.Failure
+	groups        int
+	stopped       types.Task // in the end
+	looks         int        // at the running task
+
+	calls   []string
+	started *ecs.RunTaskInput
+}
+
+func (f *fakeAWS) Invoke(
+	_ context.Context, in *lambda.InvokeInput, _ ...func(*lambda.Options),
+) (*lambda.InvokeOutput, error) {
+	f.calls = append(f.calls, *in.FunctionName+" "+string(in.Payload))
+	return &lambda.InvokeOutput{FunctionError: f.functionError, Payload: []byte(`{"errorMessage":"exists"}`)}, nil
+}
+
+func (f *fakeAWS) RunTask(
+	_ context.Context, in *ecs.RunTaskInput, _ ...func(*ecs.Options),
+) (*ecs.RunTaskOutput, error) {
+	f.calls, f.started = append(f.calls, "RunTask"), in
+	if len(f.failures) > 0 {
+		return &ecs.RunTaskOutput{Failures: f.failures}, nil
+	}
+	return &ecs.RunTaskOutput{Tasks: []types.Task{{TaskArn: aws.String("arn:aws:ecs:r:1:task/shop-dev/4711")}}}, nil
+}
+
+func (f *fakeAWS) DescribeTasks(
+	context.Context, *ecs.DescribeTasksInput, ...func(*ecs.Options),
+) (*ecs.DescribeTasksOutput, error) {
+	f.looks++
+	if f.looks < 3 {
+		return &ecs.DescribeTasksOutput{Tasks: []types.Task{{LastStatus: aws.String("RUNNING")}}}, nil
+	}
+	f.stopped.LastStatus = aws.String("STOPPED")
+	return &ecs.DescribeTasksOutput{Tasks: []types.Task{f.stopped}}, nil
+}
+
+// GetLogEvents has a line of the container download for each look, and no stream of another.
+func (f *fakeAWS) GetLogEvents(
+	_ context.Context, in *cloudwatchlogs.GetLogEventsInput, _ ...func(*cloudwatchlogs.Options),
+) (*cloudwatchlogs.GetLogEventsOutput, error) {
+	if *in.LogGroupName != "/shop-dev/database-restore" || *in.LogStreamName != "download/download/4711" {
+		return nil, &logtypes.ResourceNotFoundException{}
+	}
+	token := fmt.Sprint(f.looks)
+	if aws.ToString(in.NextToken) == token {
+		return &cloudwatchlogs.GetLogEventsOutput{NextForwardToken: &token}, nil
+	}
+	return &cloudwatchlogs.GetLogEventsOutput{
+		NextForwardToken: &token, Events: []logtypes.OutputLogEvent{{Message: aws.String("line " + token)}},
+	}, nil
+}
+
+func (f *fakeAWS) GetSchedule(
+	_ context.Context, in *scheduler.GetScheduleInput, _ ...func(*scheduler.Options),
+) (*scheduler.GetScheduleOutput, error) {
+	if *in.Name != "shop-dev-database-dump" || *in.GroupName != *in.Name {
+		return nil, errors.New("no such schedule")
+	}
+	return &scheduler.GetScheduleOutput{Target: &schedulertypes.Target{EcsParameters: &schedulertypes.EcsParameters{
+		NetworkConfiguration: &schedulertypes.NetworkConfiguration{
+			AwsvpcConfiguration: &schedulertypes.AwsVpcConfiguration{Subnets: []string{"subnet-1"}},
+		},
+	}}}, nil
+}
+
+func (f *fakeAWS) DescribeSecurityGroups(
+	context.Context, *ec2.DescribeSecurityGroupsInput, ...func(*ec2.Options),
+) (*ec2.DescribeSecurityGroupsOutput, error) {
+	out := &ec2.DescribeSecurityGroupsOutput{}
+	for range f.groups {
+		out.SecurityGroups = append(out.SecurityGroups, ec2types.SecurityGroup{GroupId: aws.String("sg-1")})
+	}
+	return out, nil
+}
+
+// ended is a task whose containers ended with these codes; -1: it did not run.
+func ended(reason string, codes ...int32) types.Task {
+	task := types.Task{StoppedReason: &reason}
+	for i, code := range codes {
+		c := types.Container{Name: aws.String([]string{"download", "restore"}[i])}
+		if code >= 0 {
+			c.ExitCode = &code
+		}
+		task.Containers = append(task.Containers, c)
+	}
+	return task
+}
+
+func TestRestoreReturnsTheResultOfTheTask(t *testing.T) {
+	for name, c := range map[string]struct {
+		aws   fakeAWS
+		want  string // of the error
+		calls int
+	}{
+		"a success":                {fakeAWS{groups: 1, stopped: ended("", 0, 0)}, "", 2},
+		"pg_restore fails":         {fakeAWS{groups: 1, stopped: ended("Essential", 0, 1)}, "container restore ended with 1", 2},
+		"the download fails":       {fakeAWS{groups: 1, stopped: ended("", 1, -1)}, "container download ended with 1", 2},
+		"the image does not exist": {fakeAWS{groups: 1, stopped: ended("CannotPull", 0, -1)}, "did not run: CannotPull", 2},
+		"no container ran":         {fakeAWS{groups: 1, stopped: ended("no")}, "did not run: no", 2},
+		"the function fails":       {fakeAWS{groups: 1, functionError: aws.String("Unhandled")}, `{"errorMessage":"exists"}`, 1},
+		"no capacity": {fakeAWS{groups: 1, failures: []types.Failure{{Reason: aws.String("RESOURCE:FARGATE")}}},
+			"RESOURCE:FARGATE", 2},
+		"dumps are not deployed": {fakeAWS{}, "is backup.dump.enabled deployed?", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := c.aws
+			var out bytes.Buffer
+			r := &restore{stack: "shop-dev", out: &out, lambda: &f, ecs: &f, ec2: &f, logs: &f, scheduler: &f}
+			err := r.run(t.Context(), options{"restored", "dumps/2026/11/23/053000.dump", "public.orders"})
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("want %q, have %v", c.want, err)
+			}
+			if len(f.calls) != c.calls {
+				t.Errorf("want %d calls, have %q", c.calls, f.calls)
+			}
+			if c.want != "" {
+				return
+			}
+			if f.calls[0] != `shop-dev-database {"action":"database","database":"restored"}` {
+				t.Errorf("called %q", f.calls)
+			}
+			if got := strings.Count(out.String(), "download: line "); got != 3 {
+				t.Errorf("want three lines of the log, have %s", out.String())
+			}
+			overrides := fmt.Sprint()
+			for _, o := range f.started.Overrides.ContainerOverrides {
+				for _, v := range o.Environment {
+					overrides += *o.Name + " " + *v.Name + "=" + *v.Value + "; "
+				}
+			}
+			const want = "download KEY=dumps/2026/11/23/053000.dump; restore DATABASE=restored; restore TABLE=public.orders; "
+			if overrides != want {
+				t.Errorf("overrides %s, want %s", overrides, want)
+			}
+			network := f.started.NetworkConfiguration.AwsvpcConfiguration
+			if !slices.Equal(network.Subnets, []string{"subnet-1"}) || !slices.Equal(network.SecurityGroups, []string{"sg-1"}) {
+				t.Errorf("network %+v", network)
+			}
+		})
+	}
+}
+
+func TestArgumentsAreChecked(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                           "usage: restore FOLDER",
+		"out":                        "--database: want a new name",
+		"out --database Restored":    "--database: want a new name",
+		"out --database a --dump x":  "--dump: want a key such as",
+		"out --database a more":      "usage: restore FOLDER",
+		"out --database a --table t": "",
+		"out --database a --dump dumps/2026/11/23/053000.dump": "",
+	} {
+		_, _, err := parse(strings.Fields(args))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: want %q, have %v", args, want, err)
+		}
+	}
+}
