@@ -7,14 +7,42 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	schedulertypes "github.com/aws/aws-sdk-go-v2/service/scheduler/types"
 )
+
+// scheduleStartsATask checks what a schedule starts, and that its role may start it.
+func (w *deployed) scheduleStartsATask(name string, schedule *scheduler.GetScheduleOutput) {
+	w.Helper()
+	task := schedule.Target.EcsParameters
+	definition := must(w.ecs.DescribeTaskDefinition(alive, &ecs.DescribeTaskDefinitionInput{
+		TaskDefinition: task.TaskDefinitionArn,
+	}))(w.T).TaskDefinition
+	w.equal(name+": family", *definition.Family, name)
+	w.equal(name+": capacity", task.LaunchType, schedulertypes.LaunchTypeFargate)
+	w.sameElements(name+": subnets", task.NetworkConfiguration.AwsvpcConfiguration.Subnets, w.subnetIDs("private"))
+	w.trusts(*schedule.Target.RoleArn, "scheduler.amazonaws.com")
+	w.trusts(*definition.ExecutionRoleArn, "ecs-tasks.amazonaws.com")
+	w.trusts(*definition.TaskRoleArn, "ecs-tasks.amazonaws.com")
+	may := w.permissions(*schedule.Target.RoleArn)
+	for _, role := range []string{*definition.ExecutionRoleArn, *definition.TaskRoleArn} {
+		if !slices.Contains(may["iam:PassRole"], role) {
+			w.Errorf("%s: its role may not pass %s", name, role)
+		}
+	}
+	if !slices.ContainsFunc(may["ecs:RunTask"], func(r string) bool {
+		return strings.Contains(r, ":task-definition/"+name)
+	}) {
+		w.Errorf("%s: its role may start %v", name, may["ecs:RunTask"])
+	}
+}
 
 func (w *deployed) schedulesInvokeTheFunctions() {
 	function := func(noun string) *lambda.GetFunctionConfigurationOutput {
@@ -42,6 +70,10 @@ func (w *deployed) schedulesInvokeTheFunctions() {
 				GroupName: found.GroupName,
 			}))(w.T)
 			w.equal(name+": state", schedule.State, schedulertypes.ScheduleStateEnabled)
+			if schedule.Target.EcsParameters != nil {
+				w.scheduleStartsATask(name, schedule)
+				continue
+			}
 			function := *functions[*found.GroupName].FunctionArn
 			w.equal(name+": target", *schedule.Target.Arn, function)
 			w.equal(name+": input", *schedule.Target.Input, inputs[name])
@@ -51,7 +83,13 @@ func (w *deployed) schedulesInvokeTheFunctions() {
 			})
 		}
 	}
-	w.sameElements("schedules", have, slices.Collect(maps.Keys(inputs)))
+	var tasks []string
+	for _, task := range w.dumpTasks {
+		if task != "database-restore" {
+			tasks = append(tasks, w.stack+"-"+task)
+		}
+	}
+	w.sameElements("schedules", have, append(slices.Collect(maps.Keys(inputs)), tasks...))
 	retries := must(w.lambda.GetFunctionEventInvokeConfig(alive, &lambda.GetFunctionEventInvokeConfigInput{
 		FunctionName: aws.String(w.stack + "-backup"),
 	}))(w.T)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -73,6 +74,9 @@ func (s *sandbox) outputsMatchTheDeployment(t *testing.T, w *deployed) {
 		"backup_function_name": *must(w.lambda.GetFunctionConfiguration(alive, &lambda.GetFunctionConfigurationInput{
 			FunctionName: aws.String(w.stack + "-backup"),
 		}))(t).FunctionName,
+	}
+	for _, task := range w.dumpTasks {
+		want["log_group_names"].(map[string]string)[strings.ReplaceAll(task, "-", "_")] = "/" + w.stack + "/" + task
 	}
 	w.sameElements("outputs", slices.Collect(maps.Keys(have)), slices.Collect(maps.Keys(want)))
 	for name, value := range want {

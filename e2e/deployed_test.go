@@ -26,6 +26,9 @@ type expectation struct {
 	// groupRules are the rules of all security groups.
 	groupRules []string
 
+	// dumpTasks are the tasks that dump and restore; all but database-restore have a schedule.
+	dumpTasks []string
+
 	// answers are the default actions of the listeners, forwards their rules.
 	defaultActions, listenerRules []string
 
@@ -50,7 +53,12 @@ var expectations = map[string]expectation{
 			"out of prometheus to 0.0.0.0/0: tcp 443",
 			"out of database-function to database: tcp 5432", "into database from database-function: tcp 5432",
 			"out of database-function to 0.0.0.0/0: tcp 443",
+			"out of database-dump to database: tcp 5432", "into database from database-dump: tcp 5432",
+			"out of database-dump to 0.0.0.0/0: tcp 443",
+			"out of database-restore to database: tcp 5432", "into database from database-restore: tcp 5432",
+			"out of database-restore to 0.0.0.0/0: tcp 443",
 		},
+		dumpTasks:      []string{"database-dump", "database-restore"},
 		defaultActions: []string{"HTTP 80: 200 OK"},
 		listenerRules:  []string{"HTTP 80: 1000: path-pattern /*: forward to web"},
 		logDays:        14, snapshotDays: 7,
@@ -66,7 +74,13 @@ var expectations = map[string]expectation{
 			"out of prometheus to 0.0.0.0/0: tcp 443",
 			"out of database-function to database: tcp 5432", "into database from database-function: tcp 5432",
 			"out of database-function to 0.0.0.0/0: tcp 443",
+			"out of database-dump to database: tcp 5432", "into database from database-dump: tcp 5432",
+			"out of database-dump to 0.0.0.0/0: tcp 443",
+			"out of database-restore to database: tcp 5432", "into database from database-restore: tcp 5432",
+			"out of database-restore to 0.0.0.0/0: tcp 443",
+			"out of database-drill to 0.0.0.0/0: tcp 443",
 		},
+		dumpTasks:      []string{"database-dump", "database-restore", "database-drill"},
 		defaultActions: []string{"HTTP 80: 301 to HTTPS 443", "HTTPS 443: 200 OK"},
 		listenerRules:  []string{"HTTPS 443: 1000: path-pattern /*: forward to web"},
 		domain:         "app.example.com", firewall: true,
