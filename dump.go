@@ -4,6 +4,7 @@ import (
 	"embed"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"platform/internal/config"
 )
@@ -51,8 +52,8 @@ func newDumps(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backup) 
 		})
 	}
 	for _, scheduled := range schedules {
-		d.Families = append(d.Families, s.named(scheduled.part.name))
-		d.LogGroups[scheduled.part.id] = scheduled.task.logs.Name()
+		d.Families = append(d.Families, s.named(scheduled.name))
+		d.LogGroups[scheduled.id] = scheduled.task.logs.Name()
 	}
 	d.scheduleGroup = newScheduledTasks(s, cluster, dumpPart, schedules)
 	d.LogGroups[restorePart.id] = newRestoreTask(s, cluster, users, backup).logs.Name()
@@ -64,15 +65,15 @@ var dumpScripts embed.FS
 
 // script returns the text of scripts, which a container runs as one, for Terraform.
 func script(names ...string) string {
-	text := ""
+	var text strings.Builder
 	for _, name := range append([]string{"common"}, names...) {
 		content, err := dumpScripts.ReadFile("dump/" + name + ".sh")
 		if err != nil {
 			panic(err) // a fault of this program
 		}
-		text += string(content)
+		text.Write(content)
 	}
-	return literal(text)
+	return literal(text.String())
 }
 
 // postgresUser is the user of PostgreSQL's official image, which is based on Debian. PostgreSQL refuses

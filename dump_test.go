@@ -206,10 +206,12 @@ func dumpsAreCheckedBeforeUpload(s stacktest.Stack, v *stacktest.Violations) {
 	for _, t := range standaloneTasks(s) {
 		containers := t.containers()
 		essential := stacktest.Filter(containers, func(c stacktest.Resource) bool { return c.Is("essential", true) })
-		v.Want(len(essential) == 1, t.definition.Address, "want one essential container, the last, have %d", len(essential))
+		v.Want(len(essential) == 1,
+			t.definition.Address, "want one essential container, the last, have %d", len(essential))
 		for _, c := range containers {
 			for _, d := range c.Blocks("dependsOn") {
-				v.Want(d.Is("condition", "SUCCESS"), t.definition.Address, "a container starts on %v", d.At("condition"))
+				v.Want(d.Is("condition", "SUCCESS"),
+					t.definition.Address, "a container starts on %v", d.At("condition"))
 			}
 			if !postgresImage(c) {
 				continue
@@ -266,13 +268,16 @@ func dumpsAreStarted(s stacktest.Stack, v *stacktest.Violations) {
 		v.Want(len(schedules) == want, t.definition.Address, "want %d schedules, have %d", want, len(schedules))
 		for _, schedule := range schedules {
 			v.Want(schedule.Is("target.ecs_parameters.launch_type", "FARGATE"), schedule.Address, "may run on Spot")
-			v.Want(s.Resource(schedule.Reference("target.arn")).Kind() == "aws_ecs_cluster", schedule.Address, "has no cluster")
+			v.Want(s.Resource(schedule.Reference("target.arn")).Kind() == "aws_ecs_cluster",
+				schedule.Address, "has no cluster")
 			wantScheduledTime(v, schedule, t)
 			role := schedule.Reference("target.role_arn")
 			family := "task-definition/" + s.Resolve(t.definition.String("family")) + ":*"
 			starts := func(st stacktest.Resource) bool {
 				return slices.Contains(st.Strings("Action"), "ecs:RunTask") &&
-					slices.ContainsFunc(st.Strings("Resource"), func(r string) bool { return strings.HasSuffix(r, family) })
+					slices.ContainsFunc(st.Strings("Resource"), func(r string) bool {
+						return strings.HasSuffix(r, family)
+					})
 			}
 			v.Want(slices.ContainsFunc(rolePermissions(s, role), starts), schedule.Address, "may not start its task")
 			for _, path := range []string{"execution_role_arn", "task_role_arn"} {

@@ -42,6 +42,7 @@ func (scheduled scheduledTask) create(s *scope, cluster *Cluster, group *string,
 		parameters = schedulerschedule.SchedulerScheduleTargetEcsParameters
 		network    = schedulerschedule.SchedulerScheduleTargetEcsParametersNetworkConfiguration
 		retries    = schedulerschedule.SchedulerScheduleTargetRetryPolicy
+		window     = schedulerschedule.SchedulerScheduleFlexibleTimeWindow
 	)
 	t := scheduled.task
 	schedulerschedule.NewSchedulerSchedule(s.stack, jsii.String(scheduled.id+"_schedule"),
@@ -51,7 +52,7 @@ func (scheduled scheduledTask) create(s *scope, cluster *Cluster, group *string,
 			Description:                jsii.String(scheduled.description),
 			ScheduleExpression:         jsii.String(scheduled.expression),
 			ScheduleExpressionTimezone: jsii.String(s.cfg.Backup.Timezone),
-			FlexibleTimeWindow:         &schedulerschedule.SchedulerScheduleFlexibleTimeWindow{Mode: jsii.String("OFF")},
+			FlexibleTimeWindow:         &window{Mode: jsii.String("OFF")},
 			Target: &schedulerschedule.SchedulerScheduleTarget{
 				Arn:     cluster.ARN,
 				RoleArn: role.ARN,

@@ -14,11 +14,13 @@ objects=$(psql -XAtq -v ON_ERROR_STOP=1 -c "SELECT count(*) FROM pg_class
 # The database function has created the schema public, extensions and default privileges, which belong
 # to the master user.
 pg_restore --list "$DUMP/dump" |
-	grep -Ev -e '^;|^[0-9]+; [0-9]+ [0-9]+ (DEFAULT ACL |EXTENSION |SCHEMA - public )' \
+	grep -Ev -e '^;|^[0-9]+; [0-9]+ [0-9]+ (DEFAULT ACL |SCHEMA - public )' \
 		-e '^[0-9]+; [0-9]+ [0-9]+ (ACL|COMMENT) - (EXTENSION |SCHEMA public )' \
 		>"$HOME/all" || fail "$DUMP/dump has no objects"
-psql -XAtq -v ON_ERROR_STOP=1 -c "SELECT ' SCHEMA - ' || nspname || ' ' FROM pg_namespace" >"$HOME/schemas"
-grep -vFf "$HOME/schemas" "$HOME/all" >"$HOME/list"
+# An extension that the services' database no longer has is created here, if it is a trusted one.
+psql -XAtq -v ON_ERROR_STOP=1 -c "SELECT ' SCHEMA - ' || nspname || ' ' FROM pg_namespace
+	UNION ALL SELECT ' EXTENSION - ' || extname || ' ' FROM pg_extension" >"$HOME/exist"
+grep -vFf "$HOME/exist" "$HOME/all" >"$HOME/list"
 restore() {
 	pg_restore --exit-on-error --no-owner --role=platform_owner --no-password --dbname="$DATABASE" "$@" "$DUMP/dump"
 }

@@ -119,12 +119,16 @@ func TestRestoreReturnsTheResultOfTheTask(t *testing.T) {
 		want  string // of the error
 		calls int
 	}{
-		"a success":                {fakeAWS{groups: 1, stopped: ended("", 0, 0)}, "", 2},
-		"pg_restore fails":         {fakeAWS{groups: 1, stopped: ended("Essential", 0, 1)}, "container restore ended with 1", 2},
-		"the download fails":       {fakeAWS{groups: 1, stopped: ended("", 1, -1)}, "container download ended with 1", 2},
-		"the image does not exist": {fakeAWS{groups: 1, stopped: ended("CannotPull", 0, -1)}, "did not run: CannotPull", 2},
-		"no container ran":         {fakeAWS{groups: 1, stopped: ended("no")}, "did not run: no", 2},
-		"the function fails":       {fakeAWS{groups: 1, functionError: aws.String("Unhandled")}, `{"errorMessage":"exists"}`, 1},
+		"a success":          {fakeAWS{groups: 1, stopped: ended("", 0, 0)}, "", 2},
+		"pg_restore fails":   {fakeAWS{groups: 1, stopped: ended("Essential", 0, 1)}, "container restore ended with 1", 2},
+		"the download fails": {fakeAWS{groups: 1, stopped: ended("", 1, -1)}, "container download ended with 1", 2},
+		"the image does not exist": {
+			fakeAWS{groups: 1, stopped: ended("CannotPull", 0, -1)}, "did not run: CannotPull", 2,
+		},
+		"no container ran": {fakeAWS{groups: 1, stopped: ended("no")}, "did not run: no", 2},
+		"the function fails": {
+			fakeAWS{groups: 1, functionError: aws.String("Unhandled")}, `{"errorMessage":"exists"}`, 1,
+		},
 		"no capacity": {fakeAWS{groups: 1, failures: []types.Failure{{Reason: aws.String("RESOURCE:FARGATE")}}},
 			"RESOURCE:FARGATE", 2},
 		"dumps are not deployed": {fakeAWS{}, "is backup.dump.enabled deployed?", 0},
@@ -155,12 +159,14 @@ func TestRestoreReturnsTheResultOfTheTask(t *testing.T) {
 					overrides += *o.Name + " " + *v.Name + "=" + *v.Value + "; "
 				}
 			}
-			const want = "download KEY=dumps/2026/11/23/053000.dump; restore DATABASE=restored; restore TABLE=public.orders; "
+			const want = "download KEY=dumps/2026/11/23/053000.dump; restore DATABASE=restored; " +
+				"restore TABLE=public.orders; "
 			if overrides != want {
 				t.Errorf("overrides %s, want %s", overrides, want)
 			}
 			network := f.started.NetworkConfiguration.AwsvpcConfiguration
-			if !slices.Equal(network.Subnets, []string{"subnet-1"}) || !slices.Equal(network.SecurityGroups, []string{"sg-1"}) {
+			if !slices.Equal(network.Subnets, []string{"subnet-1"}) ||
+				!slices.Equal(network.SecurityGroups, []string{"sg-1"}) {
 				t.Errorf("network %+v", network)
 			}
 		})

@@ -202,9 +202,9 @@ func (r *rehearsal) container(c containerDefinition, volumes, overrides map[stri
 	work := environment["WORK"]
 	for _, name := range []string{"WORK", "FILES", "DUMP"} { // two names can be of one volume
 		path := environment[name]
-		switch {
-		case path == "":
-		case path == work:
+		switch path {
+		case "":
+		case work:
 			environment[name] = volumes["WORK"]
 		default:
 			environment[name] = volumes["FILES"]
@@ -266,10 +266,10 @@ func (r *rehearsal) objects() []string {
 	return keys
 }
 
-// metadata returns the metadata of an object.
-func (r *rehearsal) metadata(key string) map[string]string {
+// metadata returns the metadata of the dump.
+func (r *rehearsal) metadata() map[string]string {
 	r.Helper()
-	found, err := r.s3.HeadObject(r.Context(), &s3.HeadObjectInput{Bucket: &r.bucket, Key: aws.String(key)})
+	found, err := r.s3.HeadObject(r.Context(), &s3.HeadObjectInput{Bucket: &r.bucket, Key: aws.String(dumpKey)})
 	r.must(err)
 	return found.Metadata
 }
@@ -290,9 +290,12 @@ var hard = []string{
 	`CREATE TABLE events_2025 PARTITION OF events FOR VALUES FROM ('2025-01-01 00:00+01') TO ('2026-01-01 00:00+01')`,
 	`CREATE TABLE events_rest PARTITION OF events DEFAULT PARTITION BY LIST (id)`,
 	`CREATE TABLE events_rest_all PARTITION OF events_rest DEFAULT`,
-	`INSERT INTO events (at, tags, body) SELECT '2025-12-31 12:00 America/New_York'::timestamptz + n * interval '1 hour',
-		ARRAY['a', NULL, '{"'], jsonb_build_object('n', n, 'x', ARRAY[1.5, 'NaN'::float]) FROM generate_series(1, 100) n`,
-	`CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL, who text, born date CHECK (born > '1900-01-01'))`,
+	`INSERT INTO events (at, tags, body) SELECT 
+		'2025-12-31 12:00 America/New_York'::timestamptz + n * interval '1 hour',
+		ARRAY['a', NULL, '{"'], jsonb_build_object('n', n, 'x', ARRAY[1.5, 'NaN'::float])
+		FROM generate_series(1, 100) n`,
+	`CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL, who text,
+		born date CHECK (born > '1900-01-01'))`,
 	`INSERT INTO customers (name, who, born) SELECT 'c' || n, CASE n % 2 WHEN 0 THEN 'nobody' END, '2000-01-01'
 		FROM generate_series(1, 500) n`,
 	`ALTER TABLE customers ENABLE ROW LEVEL SECURITY`,
@@ -382,11 +385,11 @@ func dumpIsRestoredRowForRow(t *testing.T, major int) {
 	r.fill(rows)
 	begun := time.Now()
 	r.must(r.run("database_dump", atThree))
-	t.Logf("dump of %d rows in %v: %v", rows, time.Since(begun).Round(time.Millisecond), r.metadata(dumpKey))
+	t.Logf("dump of %d rows in %v: %v", rows, time.Since(begun).Round(time.Millisecond), r.metadata())
 	if keys := r.objects(); !slices.Equal(keys, []string{dumpKey, "dumps/2026/11/23/030000.roles.sql"}) {
 		t.Errorf("uploaded %v", keys)
 	}
-	about := r.metadata(dumpKey)
+	about := r.metadata()
 	if about["verified"] != "restored" || about["server"] != fmt.Sprint(h.admin("SHOW server_version_num")[0]) ||
 		len(about["sha256"]) != 64 || len(about["counts"]) != 64 {
 		t.Errorf("metadata: %v", about)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -149,7 +150,7 @@ for file in "$@"; do case $file in --file=*) file=${file#--file=}
 	if err := <-deployed; err != nil {
 		t.Errorf("a deployment during a dump: %v", err)
 	}
-	if about := r.metadata(dumpKey); about["verified"] != "restored" {
+	if about := r.metadata(); about["verified"] != "restored" {
 		t.Errorf("metadata: %v", about)
 	}
 	r.rehearsalFindsAChangedDump()
@@ -171,10 +172,7 @@ func (r *rehearsal) rehearsalFindsAChangedDump() {
 	}
 	put(content[:len(content)/2], object.Metadata)
 	r.fails("a changed dump", "database_drill", "is not what was uploaded", atThree)
-	other := map[string]string{}
-	for name, value := range object.Metadata {
-		other[name] = value
-	}
+	other := maps.Clone(object.Metadata)
 	other["rows"] = "1"
 	put(content, other)
 	r.fails("a dump with other rows", "database_drill", "restored other rows than were dumped", atThree)
@@ -190,7 +188,7 @@ func TestLargeDatabaseIsDumpedWithoutARestore(t *testing.T) {
 	r := newRehearsal(h)
 	r.fill(1000)
 	r.must(r.run("database_dump", map[string]string{"LIMIT_GIB": "0", "SCHEDULED_TIME": atThree["SCHEDULED_TIME"]}))
-	about := r.metadata(dumpKey)
+	about := r.metadata()
 	if about["verified"] != "read" || about["rows"] != "" {
 		t.Errorf("metadata: %v", about)
 	}
