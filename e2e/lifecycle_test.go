@@ -96,6 +96,7 @@ var (
 		"~ aws_ecs_service.service_web_service",
 		"~ aws_lambda_function.database_function",
 		"~ aws_lb.load_balancer",
+		"~ aws_scheduler_schedule.database_dump_schedule",
 	}
 	zoneWithNAT = append([]string{
 		"+ aws_eip.nat_address_c",
@@ -103,6 +104,7 @@ var (
 		"+ aws_cloudwatch_metric_alarm.nat_drops_c_alarm",
 		"+ aws_cloudwatch_metric_alarm.nat_ports_c_alarm",
 		"~ aws_cloudwatch_dashboard.dashboard", // shows all NAT gateways
+		"~ aws_scheduler_schedule.database_drill_schedule",
 	}, zone...)
 )
 

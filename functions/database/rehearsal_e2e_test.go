@@ -251,7 +251,11 @@ func (r *rehearsal) container(c containerDefinition, volumes, overrides map[stri
 	if !cli { // nobody else than root can run the CLI of root's cache
 		process.SysProcAttr = &syscall.SysProcAttr{Credential: r.user}
 	}
-	return process.Run()
+	err = process.Run()
+	if usage, ok := process.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		r.Logf("%s: at most %d MiB of memory in one process", c.Name, usage.Maxrss/1024)
+	}
+	return err
 }
 
 // objects returns the keys in the bucket.
