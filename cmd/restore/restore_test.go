@@ -119,8 +119,10 @@ func TestRestoreReturnsTheResultOfTheTask(t *testing.T) {
 		want  string // of the error
 		calls int
 	}{
-		"a success":          {fakeAWS{groups: 1, stopped: ended("", 0, 0)}, "", 2},
-		"pg_restore fails":   {fakeAWS{groups: 1, stopped: ended("Essential", 0, 1)}, "container restore ended with 1", 2},
+		"a success": {fakeAWS{groups: 1, stopped: ended("", 0, 0)}, "", 2},
+		"pg_restore fails": {
+			fakeAWS{groups: 1, stopped: ended("Essential", 0, 1)}, "container restore ended with 1", 2,
+		},
 		"the download fails": {fakeAWS{groups: 1, stopped: ended("", 1, -1)}, "container download ended with 1", 2},
 		"the image does not exist": {
 			fakeAWS{groups: 1, stopped: ended("CannotPull", 0, -1)}, "did not run: CannotPull", 2,

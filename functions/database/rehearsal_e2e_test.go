@@ -338,6 +338,7 @@ func (r *rehearsal) fill(rows int) {
 	for _, statement := range hard {
 		r.do(web, statement)
 	}
+	r.do(web, "SET statement_timeout = 0")
 	r.do(web, fmt.Sprintf("INSERT INTO many SELECT n, md5(n::text) FROM generate_series(1, %d) n", rows))
 	// Of the role of another service, as Hibernate's @Lob creates them.
 	r.do(r.service("job"), "SELECT lo_from_bytea(0, 'of another owner')")
