@@ -109,6 +109,12 @@ func newFirstReport(s *scope, function *string, db *Database, after dependencies
 	if region := s.cfg.Backup.Copy.Region; region != "" {
 		triggers["copies"] = jsii.String(region)
 	}
+	if s.cfg.Backup.Dump.Enabled {
+		triggers["dumps"] = jsii.String("dumps")
+	}
+	if s.cfg.Backup.Drills() {
+		triggers["drills"] = jsii.String("drills")
+	}
 	return lambdainvocation.NewLambdaInvocation(s.stack, jsii.String("backup_first_report"),
 		&lambdainvocation.LambdaInvocationConfig{
 			FunctionName: function,

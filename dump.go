@@ -14,8 +14,9 @@ type Dumps struct {
 	Families  []string           // of the scheduled tasks
 	LogGroups map[string]*string // names, by what writes to them
 
-	database      *string // identifier
-	scheduleGroup *string // name
+	database      *string      // identifier
+	scheduleGroup *string      // name
+	reported      dependencies // the first report, before which the alarms have no data
 }
 
 // dumpParts are the tasks. A service's name cannot be one of them: see platformNames in
@@ -39,7 +40,7 @@ func newDumps(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backup) 
 	if !s.cfg.Backup.Dump.Enabled {
 		return nil
 	}
-	d := &Dumps{LogGroups: map[string]*string{}, database: backup.database}
+	d := &Dumps{LogGroups: map[string]*string{}, database: backup.database, reported: backup.reported}
 	dump := newDumpTask(s, cluster, users, backup)
 	schedules := []scheduledTask{{
 		part: dumpPart, task: dump, description: "Logical dump of the database",
@@ -233,6 +234,7 @@ func (d *Dumps) alarms(s *scope) []alarm {
 		a.namespace, a.metric, a.statistic = backupNamespace(s), metric, "Minimum"
 		a.dimensions = map[string]*string{"DBInstanceIdentifier": d.database}
 		a.period, a.datapoints, a.periods = 3600, 3, 3
+		a.after = d.reported
 		return a
 	}
 	b := s.cfg.Backup
