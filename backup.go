@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
@@ -31,9 +32,8 @@ type Backup struct {
 //	schedule (hourly report)   ──┴─ function ── RDS snapshots
 //	                                   └── metrics; after two retries a failure goes to the topic
 //
-// The hourly report also takes a snapshot that a schedule missed.
-//
-// The bucket is for logical dumps: see dump.go.
+// The hourly report also takes a snapshot that a schedule missed. The bucket is for logical dumps: see
+// dump.go.
 func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *Backup {
 	bucket := newBackupBucket(s, "backup", s.own(), s.keys.Backup)
 	var copies *Copy
@@ -43,14 +43,17 @@ func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *
 	logs := newLogGroup(s, "backup_function_log_group", "/aws/lambda/"+s.named("backup"))
 	role := newRole(s, roleSpec{
 		id: "backup_function_role", noun: "backup-function", assumed: "lambda.amazonaws.com",
-	}, append(backupStatements(s, *logs.Arn(), *db.ARN, *topic.ARN), copies.reportStatements(s)...)...)
+	}, slices.Concat(
+		backupStatements(s, *logs.Arn(), *db.ARN, *topic.ARN), copies.reportStatements(s),
+		dumpStatements(s, bucket, copies),
+	)...)
 	lambda := newLambda(s, function, lambdaSpec{
 		id: "backup_function", noun: "backup",
 		description: "Takes and prunes snapshots of the database, and reports how old the newest is",
 		memory:      128, timeout: 900, // the clean-up waits for a snapshot in the making
 		role:      role,
 		key:       s.keys.Backup,
-		variables: backupVariables(s, db, copies),
+		variables: backupVariables(s, db, bucket, copies),
 		ready:     dependencies{logs},
 	})
 	ready := dependencies{newRetries(s, "backup", lambda.FunctionName(), topic)}
@@ -63,13 +66,14 @@ func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *
 	return &Backup{
 		copies: copies,
 		Bucket: bucket.Name, FunctionName: lambda.FunctionName(), LogGroup: logs.Name(),
-		bucketARN: bucket.ARN, database: db.Identifier, scheduleGroup: newSchedules(s, lambda, ready),
+		bucketARN: bucket.ARN,
+		database:  db.Identifier, scheduleGroup: newSchedules(s, lambda, ready),
 		reported: dependencies{newFirstReport(s, lambda.FunctionName(), db, ready)},
 	}
 }
 
 // backupVariables are the function's settings.
-func backupVariables(s *scope, db *Database, copies *Copy) map[string]*string {
+func backupVariables(s *scope, db *Database, bucket *Bucket, copies *Copy) map[string]*string {
 	variables := map[string]*string{
 		"DB_INSTANCE_IDENTIFIER": db.Identifier,
 		"SNAPSHOT_PREFIX":        jsii.String(snapshotPrefix(s)),
@@ -82,7 +86,29 @@ func backupVariables(s *scope, db *Database, copies *Copy) map[string]*string {
 	if copies != nil {
 		variables["COPY_REGION"] = jsii.String(copies.place.region)
 	}
+	if s.cfg.Backup.Dump.Enabled {
+		variables["BACKUP_BUCKET"] = bucket.Name
+	}
+	if s.cfg.Backup.Dump.Enabled && copies != nil {
+		variables["COPY_BUCKET"] = copies.bucket.Name
+	}
 	return variables
+}
+
+// dumpStatements are what the function may list if there are dumps: the dumps, also those that were
+// copied, and the records of rehearsals.
+func dumpStatements(s *scope, bucket *Bucket, copies *Copy) []statement {
+	if !s.cfg.Backup.Dump.Enabled {
+		return nil
+	}
+	buckets := []string{*bucket.ARN}
+	if copies != nil {
+		buckets = append(buckets, *copies.bucket.ARN)
+	}
+	return []statement{{
+		sid: "Dumps", actions: []string{"s3:ListBucket"}, resources: buckets,
+		conditions: []condition{equals("s3:prefix", "dumps/", "drills/")},
+	}}
 }
 
 // snapshotPrefix begins the identifiers of the snapshots that the function takes.

@@ -440,7 +440,7 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 		if len(s.Resources("aws_db_instance_automated_backups_replication")) > 0 {
 			optional = []string{"rds:DescribeDBInstanceAutomatedBackups"}
 		}
-		if len(s.Resources("aws_ecs_task_definition")) > 0 { // dumps are listed
+		if s.Resource(backupFunction).Has("environment.variables.BACKUP_BUCKET") {
 			optional = append(optional, "s3:ListBucket")
 		}
 		if len(functionsInVPC(s)) > 0 && functionsInVPC(s)[0].Reference("role") == role {
