@@ -43,7 +43,7 @@ func newCluster(s *scope, n *Network) *Cluster {
 				CapacityProvider: jsii.String("FARGATE"), Weight: number(1),
 			}},
 		})
-	domain := name + ".internal"
+	domain := s.cfg.Domain()
 	namespace := namespaces.NewServiceDiscoveryPrivateDnsNamespace(s.stack, jsii.String("namespace"),
 		&namespaces.ServiceDiscoveryPrivateDnsNamespaceConfig{
 			Name:        jsii.String(domain),

@@ -28,26 +28,41 @@ type Service struct {
 	limits     alarmLimits
 }
 
-// newServices declares the configured services. No service knows another.
+// newServices declares the configured services. The tasks of all services exist first, as far as
+// their security groups, because services may call each other in a circle.
 func newServices(s *scope, cluster *Cluster, balancer *LoadBalancer, users *DatabaseUsers) (services Services) {
-	for _, name := range slices.Sorted(maps.Keys(s.cfg.Services)) {
-		services = append(services, newService(s, name, cluster, balancer, users))
+	names, tasks := slices.Sorted(maps.Keys(s.cfg.Services)), map[string]*task{}
+	for _, name := range names {
+		tasks[name] = newServiceTask(s, cluster, name)
+	}
+	for _, name := range names {
+		openWaysOut(tasks[name], tasks)
+	}
+	for _, name := range names {
+		services = append(services, newService(tasks[name], balancer, users))
 	}
 	return services
 }
 
-// newService declares one service; every id begins with service_<name>_.
-//
-//	load balancer ── target group ── tasks (own security group, roles, log group) ── database, AWS
-//
-// Everything that a task needs in its first second exists before the service: otherwise the first
-// pull fails, the circuit breaker trips, and there is no earlier deployment to roll back to.
-func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer, users *DatabaseUsers) *Service {
-	svc, p := s.cfg.Services[name], part{"service_" + name, name}
-	t := newTask(s, cluster, p, taskOptions{
+// newServiceTask begins the task of a configured service.
+func newServiceTask(s *scope, cluster *Cluster, name string) *task {
+	svc := s.cfg.Services[name]
+	return newTask(s, cluster, part{"service_" + name, name}, taskOptions{
 		description: "Tasks of " + name, logGroup: "/" + s.cfg.Stack() + "/service/" + name,
 		size: taskSize{cpu: svc.CPU, memory: svc.Memory, architecture: svc.Architecture},
 	})
+}
+
+// newService declares one service; every id begins with service_<name>_.
+//
+//	load balancer ── target group ── tasks (own security group, roles, log group) ── database, AWS,
+//	                                                                   called services, other hosts
+//
+// Everything that a task needs in its first second exists before the service: otherwise the first
+// pull fails, the circuit breaker trips, and there is no earlier deployment to roll back to.
+func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers) *Service {
+	s, p, name := t.scope, t.part, t.name
+	svc := s.cfg.Services[name]
 	out := &Service{Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), limits: newAlarmLimits(s.cfg, svc)}
 	app := configure(t, svc)
 	if svc.UsesDatabase() {
@@ -71,11 +86,36 @@ func newService(s *scope, name string, cluster *Cluster, balancer *LoadBalancer,
 	t.after(findImage(s, name, svc)...)
 	running := t.service(options)
 	out.ServiceName = running.Name()
-	out.dimensions = cluster.dimensions(out.ServiceName)
+	out.dimensions = t.cluster.dimensions(out.ServiceName)
 	if svc.Scaled() {
-		newScaling(s, p, "service/"+*cluster.Name+"/"+*running.Name(), out.Route)
+		newScaling(s, p, "service/"+*t.cluster.Name+"/"+*running.Name(), out.Route)
 	}
 	return out
+}
+
+// openWaysOut lets the tasks of a service connect to the services that it calls, and to other hosts
+// on the configured ports. The rules exist before the service: an application may connect in its
+// first second. That a called service runs is not waited for.
+func openWaysOut(t *task, others map[string]*task) {
+	svc := t.cfg.Services[t.name]
+	for _, name := range svc.Calls {
+		t.mayReach(others[name].group, t.id+"_to_"+name, t.cfg.Services[name].Port, "Calls of "+name)
+	}
+	for _, e := range svc.Egress {
+		id := t.id + "_out_" + strconv.Itoa(e.Port)
+		for _, block := range e.To {
+			t.after(t.group.mayReachBlock(block, id, e.Port, "Configured in egress"))
+		}
+	}
+}
+
+// urlsOf tells an application where the services are that it calls.
+func urlsOf(cfg *config.Config, calls []string) map[string]string {
+	urls := map[string]string{}
+	for _, name := range calls {
+		urls[config.URLVariable(name)] = cfg.URL(name)
+	}
+	return urls
 }
 
 // configure adds the application's container, which it returns, and what the application may do.
@@ -90,6 +130,7 @@ func configure(t *task, svc config.Service) *container {
 	app.setScratch(svc.Scratch)
 	app.dropCapabilities()
 	app.setEnvironment(escaped(svc.Environment))
+	app.setEnvironment(urlsOf(t.cfg, svc.Calls))
 	app.setSecrets(svc.Secrets)
 	if len(svc.HealthCheck.Command) > 0 {
 		app.HealthCheck = newHealthCheck(min(svc.HealthCheck.GracePeriod, 300), svc.HealthCheck.ContainerCommand()...)

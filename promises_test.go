@@ -183,6 +183,14 @@ services:
     health_check: {command: [/healthy]}
     scaling: {max: 6, requests: 500, schedules: {night: ` + everyNight + `}}
 `},
+	"a service that needs more": {"dev", `
+services:
+  web:
+    egress: [587, {port: 6379, to: [203.0.113.0/24, 10.20.0.0/16]}]
+    calls: [search]
+  search: {image: 'quay.io/x/search:1', port: 9200, calls: [web]}
+  other: {image: 'quay.io/x/other:1'}
+`},
 	"images in the stack's repositories": {"dev", `
 services:
   admin:

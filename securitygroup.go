@@ -5,6 +5,7 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/securitygroup"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/vpcsecuritygroupegressrule"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/vpcsecuritygroupingressrule"
+	"github.com/hashicorp/terraform-cdk-go/cdktf"
 )
 
 // Each rule of a security group is a resource of its own, declared by the module that needs the
@@ -60,4 +61,19 @@ func (from *securityGroup) mayReach(to *securityGroup, id string, port int, desc
 			Tags:                      s.tags(dashed(id)),
 		})
 	return dependencies{out, in}
+}
+
+// mayReachBlock allows connections from this group to a TCP port of the addresses in a CIDR block.
+func (from *securityGroup) mayReachBlock(block, id string, port int, description string) cdktf.ITerraformDependable {
+	s := from.scope
+	return vpcsecuritygroupegressrule.NewVpcSecurityGroupEgressRule(s.stack, jsii.String(id+"_egress_"+cidrID(block)),
+		&vpcsecuritygroupegressrule.VpcSecurityGroupEgressRuleConfig{
+			SecurityGroupId: from.ID,
+			CidrIpv4:        jsii.String(block),
+			Description:     jsii.String(description),
+			IpProtocol:      jsii.String("tcp"),
+			FromPort:        number(port),
+			ToPort:          number(port),
+			Tags:            s.tags(dashed(id)),
+		})
 }

@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"testing"
 
 	"platform/internal/stacktest"
 )
@@ -48,8 +51,8 @@ var securityGroupPromises = []stacktest.Promise{{
 		Found: ingressRule + "debug",
 	}},
 }, {
-	Name:  "tasks accept traffic only from the load balancer and from Prometheus",
-	Check: tasksAcceptLoadBalancerAndPrometheus,
+	Name:  "tasks accept traffic only from the load balancer, from Prometheus, and from services that call them",
+	Check: tasksAcceptKnownClients,
 	BrokenBy: []stacktest.Break{{
 		Name:  "the rule for the load balancer names the database's security group instead",
 		Stack: "prod",
@@ -69,6 +72,17 @@ var securityGroupPromises = []stacktest.Promise{{
 			),
 		),
 		Found: ingressRule + "debug",
+	}, {
+		Name:  "a service accepts traffic from a service that calls another one",
+		Stack: "a service that needs more",
+		By: stacktest.Set(ingressRule+"service_web_to_search_ingress", "security_group_id",
+			idOf("aws_security_group.service_other_security_group")),
+		Found: ingressRule + "service_web_to_search_ingress",
+	}, {
+		Name:  "an application has no variable with the URL of the service that it may call",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(webTask, webContainer+".environment", []any{}),
+		Found: ingressRule + "service_web_to_search_ingress",
 	}, {
 		Name:  "a service accepts traffic from its own security group",
 		Stack: "prod",
@@ -166,6 +180,28 @@ var securityGroupPromises = []stacktest.Promise{{
 		By: stacktest.Create(egressRule+"debug",
 			securityGroupRule(webSecurityGroup, "cidr_ipv4", "0.0.0.0/0", 80)),
 		Found: egressRule + "debug",
+	}, {
+		Name:  "a service may send on a port that is configured for another one",
+		Stack: "a service that needs more",
+		By: stacktest.Set(egressRule+"service_web_out_587_egress_0_0_0_0_0", "security_group_id",
+			idOf("aws_security_group.service_other_security_group")),
+		Found: egressRule + "service_web_out_587_egress_0_0_0_0_0",
+	}, {
+		Name:  "a service may send to more addresses than are configured",
+		Stack: "a service that needs more",
+		By: stacktest.Set(egressRule+"service_web_out_6379_egress_203_0_113_0_24", "cidr_ipv4",
+			"0.0.0.0/0"),
+		Found: egressRule + "service_web_out_6379_egress_203_0_113_0_24",
+	}, {
+		Name:  "a service may not connect to a service that it calls",
+		Stack: "a service that needs more",
+		By:    stacktest.Delete(egressRule + "service_web_to_search_egress"),
+		Found: webSecurityGroup,
+	}, {
+		Name:  "a called service does not accept traffic from the service that calls it",
+		Stack: "a service that needs more",
+		By:    stacktest.Delete(ingressRule + "service_search_to_web_ingress"),
+		Found: "aws_security_group.service_search_security_group",
 	}, {
 		Name:  "tasks may send to every IPv4 address in a VPC without a NAT gateway",
 		Stack: "no NAT",
@@ -381,16 +417,64 @@ func onlyLoadBalancerAcceptsCIDRBlocks(s stacktest.Stack, v *stacktest.Violation
 	}
 }
 
-func tasksAcceptLoadBalancerAndPrometheus(s stacktest.Stack, v *stacktest.Violations) {
-	allowed := append(loadBalancerGroups(s), prometheusServiceTask(s).securityGroup())
-	rules := s.Resources(ingressKind)
+func tasksAcceptKnownClients(s stacktest.Stack, v *stacktest.Violations) {
+	platform := append(loadBalancerGroups(s), prometheusServiceTask(s).securityGroup())
+	rules, calls := s.Resources(ingressKind), callsBetween(s)
 	for _, t := range serviceTasks(s) {
+		allowed := slices.Clone(platform)
+		for _, call := range calls {
+			if call.to == t.securityGroup() {
+				allowed = append(allowed, call.from)
+			}
+		}
 		for _, rule := range stacktest.Referring(rules, "security_group_id", t.securityGroup()) {
 			from := peerOf(rule)
 			v.Want(slices.Contains(allowed, from) && from != t.securityGroup(),
 				rule.Address, "allows traffic from %s to the tasks of %s", from, t.name())
 		}
 	}
+}
+
+// callsBetween is what the variables of containers name: each URL of a service's port, by its name
+// in the namespace.
+func callsBetween(s stacktest.Stack) (calls []traffic) {
+	var domain string
+	for _, namespace := range s.Resources("aws_service_discovery_private_dns_namespace") {
+		domain = namespace.String("name")
+	}
+	url := regexp.MustCompile(`^http://([a-z0-9]+)\.` + regexp.QuoteMeta(domain) + `:([0-9]+)$`)
+	tasks := serviceTasks(s)
+	for _, t := range tasks {
+		for _, c := range t.containers() {
+			for _, variable := range c.Blocks("environment") {
+				parts := url.FindStringSubmatch(variable.String("value"))
+				if parts == nil || variable.String("name") != strings.ToUpper(parts[1])+"_URL" {
+					continue
+				}
+				port, _ := strconv.Atoi(parts[2])
+				for _, other := range tasks {
+					if other.name() == parts[1] && other.listens(parts[1], float64(port)) {
+						calls = append(calls, traffic{t.securityGroup(), other.securityGroup(), port})
+					}
+				}
+			}
+		}
+	}
+	return calls
+}
+
+// configuredOut is what rules allow out of the VPC besides HTTPS, if they are called as the
+// configuration's are: by the service whose group they belong to, and by their port and block.
+func configuredOut(s stacktest.Stack) (out []traffic) {
+	for _, t := range serviceTasks(s) {
+		for allowed, rule := range trafficAllowed(s, egressKind) {
+			id := fmt.Sprintf("service_%s_out_%d_egress_%s", t.name(), allowed.port, cidrID(allowed.to))
+			if rule == egressRule+id && allowed.from == t.securityGroup() {
+				out = append(out, allowed)
+			}
+		}
+	}
+	return out
 }
 
 func databaseAcceptsItsUsersOnly(s stacktest.Stack, v *stacktest.Violations) {
@@ -441,6 +525,8 @@ func trafficNeeded(s stacktest.Stack) (n neededTraffic) {
 		}
 		n.toAWS(s, t.securityGroup())
 	}
+	n.within = append(n.within, callsBetween(s)...)
+	n.out = append(n.out, configuredOut(s)...)
 	n.toListeners(s)
 	return n
 }
@@ -579,5 +665,38 @@ func securityGroupsAreNotShared(s stacktest.Stack, v *stacktest.Violations) {
 	}
 	for _, group := range s.Resources("aws_security_group") {
 		v.Want(users[group.Address] != nil, group.Address, "is not used")
+	}
+}
+
+// Which rules there are follows from the configuration alone, each in its service's group.
+func TestServicesReachWhatIsConfiguredAndNothingElse(t *testing.T) {
+	for name, c := range map[string]struct {
+		web  string // settings of the service web
+		want []string
+	}{
+		"nothing":   {"", nil},
+		"a port":    {"egress: [587]", []string{"TCP 587 to 0.0.0.0/0"}},
+		"two ports": {"egress: [587, 7233]", []string{"TCP 587 to 0.0.0.0/0", "TCP 7233 to 0.0.0.0/0"}},
+		"a port of two blocks": {
+			"egress: [{port: 5671, to: [203.0.113.0/24, 10.9.0.0/16]}]",
+			[]string{"TCP 5671 to 10.9.0.0/16", "TCP 5671 to 203.0.113.0/24"},
+		},
+		"a service": {"calls: [job]", []string{"TCP 9000 to aws_security_group.service_job_security_group"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := minimal + "services:\n  web: {database: none, " + c.web + "}\n" +
+				"  job: {image: 'quay.io/x/y:1', port: 9000}\n"
+			s := parsed(t, synth(t, parse(t, "test", config), placeholder(t)))
+			var have []string
+			for allowed := range trafficAllowed(s, egressKind) {
+				if allowed.from == webSecurityGroup && allowed.port != 443 {
+					have = append(have, fmt.Sprintf("TCP %d to %s", allowed.port, allowed.to))
+				}
+			}
+			slices.Sort(have)
+			if !slices.Equal(have, c.want) {
+				t.Errorf("web may reach %q, want %q", have, c.want)
+			}
+		})
 	}
 }

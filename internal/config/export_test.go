@@ -13,4 +13,6 @@ const Minimal = minimal
 
 func DefaultConfig(name string) Config { return defaultConfig(profile(name)) }
 
+func DefaultEgress() Egress { return egressDefaults() }
+
 func DefaultService(service, name string) Service { return serviceDefaults(service, profile(name)) }

@@ -110,10 +110,12 @@ func (c *Config) derive(doc *Document) {
 func hooks(p profile) yaml.Hooks {
 	return yaml.Hooks{
 		Element: func(path string) any {
-			if name, ok := strings.CutPrefix(path, "services."); ok {
-				return serviceDefaults(name, p)
-			}
-			if strings.HasPrefix(path, "database.restores.") {
+			switch {
+			case egressElement.MatchString(path):
+				return egressDefaults()
+			case strings.HasPrefix(path, "services."):
+				return serviceDefaults(strings.TrimPrefix(path, "services."), p)
+			case strings.HasPrefix(path, "database.restores."):
 				return restoreDefaults()
 			}
 			return nil

@@ -88,7 +88,7 @@ func schemaOf(all []configtest.Setting) tree {
 		case s.Kind.Kind() == reflect.Map:
 			node = tree{"type": "object", "additionalProperties": scalarOf(s, element)}
 		case s.Kind.Kind() == reflect.Slice && element.Kind() == reflect.Struct:
-			node = tree{"type": "array", "items": schemaOf(s.Children)}
+			node = tree{"type": "array", "items": elementOf(s.Children)}
 		case s.Kind.Kind() == reflect.Slice:
 			node = tree{"type": "array", "items": scalarOf(s, element)}
 		case s.Kind.Kind() == reflect.Struct:
@@ -114,6 +114,17 @@ func schemaOf(all []configtest.Setting) tree {
 		properties[s.Path[strings.LastIndexByte(s.Path, '.')+1:]] = node
 	}
 	return tree{"type": "object", "additionalProperties": false, "properties": properties}
+}
+
+// elementOf is the schema of an element of a list: a mapping, or the value of the setting that may
+// stand alone.
+func elementOf(all []configtest.Setting) tree {
+	for _, s := range all {
+		if s.Short {
+			return tree{"anyOf": []any{scalarOf(s, s.Kind), schemaOf(all)}}
+		}
+	}
+	return schemaOf(all)
 }
 
 func scalarOf(s configtest.Setting, kind reflect.Type) tree {

@@ -35,6 +35,10 @@ type Service struct {
 	SecretKeys []string `yaml:"secret_keys" allowed:"~key"`
 	// IAM permissions of the application
 	Permissions []Permission `yaml:"permissions"`
+	// TCP ports out besides 443, which is open for every service; to other hosts, IPv4 only
+	Egress []Egress `yaml:"egress"`
+	// other services that the service calls over HTTP; sets NAME_URL for each
+	Calls []string `yaml:"calls"`
 	// permissions of the service's database users; owner may also create and alter tables
 	Database string `yaml:"database" allowed:"none|read|write|owner"`
 	// maximum number of database connections of all tasks together; a deployment doubles the tasks
@@ -214,6 +218,8 @@ func (c checker) service(s Service) {
 	c.environment(s)
 	c.secrets(s)
 	c.permissions(s)
+	c.egress(s)
+	c.calls(s)
 	c.route(s)
 	c.at("health_check").healthCheck(s.HealthCheck)
 	c.at("metrics").metrics(s)
@@ -229,6 +235,7 @@ const definitionLimit = 64 << 10
 // DefinitionSize returns the size of the service's task definition in bytes, or a little more.
 func (s Service) DefinitionSize() int {
 	const platforms, certificates = 2800, 7300 // what the platform itself writes, and for a database
+	const urlLength = len("_URL") + len("http://..internal:65535") + stackNameLimit
 	size := platforms
 	if s.UsesDatabase() {
 		size += certificates
@@ -239,6 +246,9 @@ func (s Service) DefinitionSize() int {
 	}
 	for name, reference := range s.Secrets {
 		size += variable + len("From") + len(name) + inJSON(reference)
+	}
+	for _, name := range s.Calls {
+		size += variable + 2*len(name) + urlLength
 	}
 	for _, argument := range slices.Concat(s.Command, s.HealthCheck.Command) {
 		size += len(`"",`) + inJSON(argument)
@@ -462,15 +472,17 @@ func (c checker) size(cpu, memory int) {
 const ruleQuota = 60
 
 func (w warner) services() {
-	routed, scraped := 0, 0
-	for _, s := range w.cfg.Services {
+	routed, scraped, most := 0, 0, 0
+	for name, s := range w.cfg.Services {
+		// Besides its callers, the load balancer and Prometheus are let in.
+		most = max(most, s.egressRules(w.cfg.Network), w.cfg.callers(name)+2)
 		routed += map[bool]int{true: 1}[s.Routed()]
 		scraped += map[bool]int{true: 1}[w.cfg.Scraped(s)]
 	}
 	// Besides, the database function is let in, as the tasks that dump and restore; and tasks of
 	// Prometheus out to HTTPS and to endpoints.
 	database := len(w.cfg.DatabaseServices()) + 1 + 2*len(w.cfg.PlatformUsers())
-	most := max(routed, scraped+2, database)
+	most = max(most, routed, scraped+2, database)
 	w.warn(most > ruleQuota, "services", "need a security group with %d rules, and AWS allows %d by default: "+
 		"request a higher quota (L-0EA8095F) first", most, ruleQuota)
 	for name, s := range inOrder(w.cfg.Services) {
@@ -494,11 +506,8 @@ func (w warner) service(s Service) {
 	w.image("image", s.Image)
 	w.route(s)
 	w.scaling(s)
-	for name, value := range inOrder(s.Environment) {
-		w.warn(secretWord.MatchString(name) && value != "", "environment."+name, "looks like a secret: put it in "+
-			"Secrets Manager and its ARN in %s, because the state and the console show this value",
-			w.full("secrets"))
-	}
+	w.environment(s)
+	w.calls(s)
 	w.warn(w.cfg.Production() && s.Spot, "spot",
 		"AWS can stop Spot tasks with two minutes' notice; want false")
 	w.warn(w.cfg.Production() && s.Tasks == 1, "tasks",

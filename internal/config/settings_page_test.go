@@ -60,6 +60,9 @@ var formats = map[string]string{
 	"services.<name>.health_check.codes":    "codes and ranges of 200 to 499, such as `200`, `200-299` or `200,204`",
 	"services.<name>.health_check.command":  "texts, such as `[/bin/check]` or `[CMD-SHELL, test -f /tmp/alive]`",
 	"services.<name>.metrics.path":          "a path",
+	"services.<name>.egress.port":           "1 to 65535, not 25 or 443",
+	"services.<name>.egress.to":             "1 or more IPv4 blocks, such as `203.0.113.0/24`",
+	"services.<name>.calls":                 "names of other services",
 	"services.<name>.scaling.max":           "`tasks` to 5000",
 	"services.<name>.scaling.schedules.<name>.at": "`cron(minute hour day month weekday year)` or " +
 		"`at(yyyy-mm-ddThh:mm:ss)`",
@@ -122,6 +125,11 @@ func allowedText(s configtest.Setting) string {
 	return ""
 }
 
+// listElements are new elements of lists, which have defaults.
+var listElements = map[string]any{
+	"services.<name>.egress": config.DefaultEgress(),
+}
+
 // kindInFile is what a type is called in a file.
 func kindInFile(kind reflect.Type) string {
 	switch kind.Kind() {
@@ -155,7 +163,11 @@ func defaultAt(profile, path string) string {
 			continue
 		}
 		if value.Kind() == reflect.Slice {
-			return "-"
+			element, ok := listElements[strings.Join(parts[:i], ".")]
+			if !ok {
+				return "-"
+			}
+			value = reflect.ValueOf(element)
 		}
 		for j := range value.NumField() {
 			if value.Type().Field(j).Tag.Get("yaml") == part {
@@ -231,6 +243,10 @@ func writeSetting(out *strings.Builder, s configtest.Setting) {
 	kind := kindInFile(s.Kind)
 	if s.Allowed.Unit != "" {
 		kind = s.Allowed.Unit
+	}
+	if s.Short {
+		kind += "; may be written alone"
+		development, production = "-", "-" // it is always written
 	}
 	writeRow(out, "`"+s.Path+"`", s.Description, kind, allowedText(s), development, production)
 }

@@ -13,6 +13,7 @@ type Setting struct {
 	Kind        reflect.Type
 	Allowed     config.Allowed
 	Description string
+	Short       bool      // an element of a list may be this setting's value alone
 	Children    []Setting // of a struct, a map of structs or a list of them
 }
 
@@ -29,6 +30,7 @@ func SettingsOf(texts map[string]string, path string, kind reflect.Type) (all []
 			Kind:        field.Type,
 			Allowed:     config.ReadAllowed(field.Tag),
 			Description: texts[kind.Name()+"."+field.Name],
+			Short:       field.Tag.Get("short") == "true",
 		}
 		switch element := ElementOf(field.Type); {
 		case field.Type.Kind() == reflect.Struct:

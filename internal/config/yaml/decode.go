@@ -15,8 +15,8 @@ import (
 
 // Hooks tell the decoder about the type that it decodes into. Each may be nil.
 type Hooks struct {
-	// Element returns the defaults of a new element of the map at a path, with the map's element
-	// type; nil for the zero value.
+	// Element returns the defaults of a new element at a path, with the element type of the map or
+	// the list that the element is in; nil for the zero value.
 	Element func(path string) any
 	// Elsewhere returns the path of the only setting with a key, for the hint about a key in the
 	// wrong section; "" if there is not exactly one.
@@ -83,6 +83,10 @@ func (d *decoder) value(path string, node ast.Node, into reflect.Value) {
 
 func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
 	pairs, ok := pairsOf(node)
+	if key, field, short := shortForm(into); !ok && short && node.Type() != ast.SequenceType {
+		d.value(Join(path, key), node, field)
+		return
+	}
 	if !ok {
 		d.wrongType(path, node, into.Type())
 		return
@@ -108,6 +112,17 @@ func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
 		}
 		d.value(at, pair.Value, field)
 	}
+}
+
+// shortForm returns the field with the tag short:"true", if a struct has one, and its key. Instead of
+// a mapping, a file may have the value of this field alone: 587 for {port: 587}.
+func shortForm(of reflect.Value) (key string, value reflect.Value, ok bool) {
+	for field, value := range of.Fields() {
+		if field.Tag.Get("short") == "true" {
+			return field.Tag.Get("yaml"), value, true
+		}
+	}
+	return "", reflect.Value{}, false
 }
 
 // hint suggests a known key for an unknown one.
@@ -150,7 +165,7 @@ func (d *decoder) mapping(path string, node ast.Node, into reflect.Value) {
 	}
 }
 
-// start sets the defaults of a new element of a map.
+// start sets the defaults of a new element of a map or a list.
 func (d *decoder) start(path string, element reflect.Value) {
 	if d.hooks.Element == nil {
 		return
@@ -168,7 +183,9 @@ func (d *decoder) sequence(path string, node ast.Node, into reflect.Value) {
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(list.Values), len(list.Values)))
 	for i, item := range list.Values {
-		d.value(Join(path, strconv.Itoa(i)), item, into.Index(i))
+		at := Join(path, strconv.Itoa(i))
+		d.start(at, into.Index(i))
+		d.value(at, item, into.Index(i))
 	}
 }
 
