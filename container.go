@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // container is one entry of a task definition, in the API's spelling. Lists that AWS fills in when
@@ -22,7 +23,8 @@ type container struct {
 	PortMappings           []portMapping         `json:"portMappings"`
 	MountPoints            []mountPoint          `json:"mountPoints"`
 	VolumesFrom            []struct{}            `json:"volumesFrom"`
-	SystemControls         []struct{}            `json:"systemControls"`
+	SystemControls         []systemControl       `json:"systemControls"`
+	Ulimits                []ulimit              `json:"ulimits,omitempty"`
 	DependsOn              []containerDependency `json:"dependsOn,omitempty"`
 	LinuxParameters        linuxParameters       `json:"linuxParameters"`
 	RestartPolicy          *restartPolicy        `json:"restartPolicy,omitempty"`
@@ -51,6 +53,19 @@ type mountPoint struct {
 	SourceVolume  string `json:"sourceVolume"`
 	ContainerPath string `json:"containerPath"`
 	ReadOnly      bool   `json:"readOnly"`
+}
+
+// systemControl is a setting of the kernel for the task's own network.
+type systemControl struct {
+	Namespace string `json:"namespace"`
+	Value     string `json:"value"`
+}
+
+// ulimit is a limit of each process. On Fargate, only that of open files can be changed.
+type ulimit struct {
+	Name      string `json:"name"`
+	SoftLimit int    `json:"softLimit"`
+	HardLimit int    `json:"hardLimit"`
 }
 
 type containerDependency struct {
@@ -112,7 +127,7 @@ func newContainer(name, image string, log containerLog) *container {
 		PortMappings:           []portMapping{},
 		MountPoints:            []mountPoint{},
 		VolumesFrom:            []struct{}{},
-		SystemControls:         []struct{}{},
+		SystemControls:         []systemControl{},
 		LinuxParameters:        linuxParameters{InitProcessEnabled: true},
 		LogConfiguration: logConfiguration{"awslogs", map[string]string{
 			"awslogs-group":         log.group,
@@ -166,9 +181,26 @@ func (c *container) mount(volume, folder string, readOnly bool) {
 	c.MountPoints = append(c.MountPoints, mountPoint{volume, folder, readOnly})
 }
 
-// setScratch gives the container memory under /tmp, in MiB, which any user can write to.
-func (c *container) setScratch(size int) {
-	c.LinuxParameters.Tmpfs = []tmpfs{{"/tmp", size, []string{"mode=1777", "nosuid", "nodev", "noexec"}}}
+// mountMemory gives the container memory as a folder, in MiB, which any user can write to.
+func (c *container) mountMemory(folder string, size int, executable bool) {
+	options := []string{"mode=1777", "nosuid", "nodev", choose(executable, "exec", "noexec")}
+	c.LinuxParameters.Tmpfs = append(c.LinuxParameters.Tmpfs, tmpfs{folder, size, options})
+}
+
+// allowPort lets any user listen on a port below 1024. Fargate lets no container add the capability
+// for that, but the task has a network of its own, whose first unprivileged port can be set.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SystemControl.html
+func (c *container) allowPort(port int) {
+	if port < 1024 {
+		c.SystemControls = []systemControl{{"net.ipv4.ip_unprivileged_port_start", strconv.Itoa(port)}}
+	}
+}
+
+// limitFiles sets the limit of open files of each process; 0 leaves Fargate's.
+func (c *container) limitFiles(files int) {
+	if files > 0 {
+		c.Ulimits = []ulimit{{"nofile", files, files}}
+	}
 }
 
 // containerUnhealthyAfter is how long a container's health check has to fail, in seconds, until ECS
@@ -197,6 +229,18 @@ func (c *container) dropCapabilities() {
 // that a deployment which cannot run fails. Without the period, the first five minutes would count.
 // https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerRestartPolicy.html
 func (c *container) restartInPlace() { c.RestartPolicy = &restartPolicy{true, 60} }
+
+// neverNeeded are the capabilities that a program does not need to start as root, create its folders
+// and continue as another user. The others stay. These are dropped one by one, because Fargate lets no
+// container add one after it has dropped ALL.
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
+var neverNeeded = []string{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"}
+
+// dropCapabilitiesOfRoot takes the capabilities away that a root user does not need to become
+// another one.
+func (c *container) dropCapabilitiesOfRoot() {
+	c.LinuxParameters.Capabilities = &capabilities{Add: []string{}, Drop: neverNeeded}
+}
 
 // startAfter makes the container wait until another one of the task has ended without an error.
 func (c *container) startAfter(other *container) {

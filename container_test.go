@@ -226,8 +226,9 @@ var containerPromises = []stacktest.Promise{{
 		Found: webTask,
 	}},
 }, {
-	Name:  "containers do not run as root, and cannot write to their image",
-	Check: containersAreConfined,
+	Name:    "containers do not run as root, and cannot write to their image",
+	Check:   containersAreConfined,
+	Shipped: true,
 	BrokenBy: []stacktest.Break{{
 		Name:  "a container runs as root",
 		Stack: "prod",
@@ -283,6 +284,96 @@ var containerPromises = []stacktest.Promise{{
 		Stack: "prod",
 		By:    stacktest.Set(webTask, webContainer+".linuxParameters.capabilities.add", []any{"SYS_PTRACE"}),
 		Found: webTask,
+	}},
+}, {
+	Name:  "a service's container may do what its settings need, and no other container may do more than usual",
+	Check: exceptionsAreServicesOwn,
+	BrokenBy: []stacktest.Break{{
+		Name:  "Prometheus runs as root",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(prometheusTask, prometheusContainer+".user", "0"),
+		Found: prometheusTask,
+	}, {
+		Name:  "Prometheus runs as the user of its image",
+		Stack: "a service that needs more",
+		By:    stacktest.Remove(prometheusTask, prometheusContainer+".user"),
+		Found: prometheusTask,
+	}, {
+		Name:  "Prometheus may write to its image's file system",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(prometheusTask, prometheusContainer+".readonlyRootFilesystem", false),
+		Found: prometheusTask,
+	}, {
+		Name:  "a user other than root keeps the kernel's capabilities",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(searchTask, searchContainer+".linuxParameters.capabilities.drop", []any{"MKNOD"}),
+		Found: searchTask,
+	}, {
+		Name:  "root keeps the capability of raw sockets",
+		Stack: "a service that needs more",
+		By: stacktest.Set(otherTask, otherContainer+".linuxParameters.capabilities.drop",
+			[]any{"AUDIT_WRITE", "MKNOD", "SETFCAP", "SETPCAP", "SYS_CHROOT"}),
+		Found: otherTask,
+	}, {
+		Name:  "a container adds a capability, which Fargate rejects",
+		Stack: "a service that needs more",
+		By: stacktest.Set(otherTask, otherContainer+".linuxParameters.capabilities.add",
+			[]any{"NET_BIND_SERVICE"}),
+		Found: otherTask,
+	}, {
+		Name:  "a container is privileged, which Fargate rejects",
+		Stack: "a service that needs more",
+		By:    stacktest.Add(otherTask, otherContainer+".privileged", true),
+		Found: otherTask,
+	}, {
+		Name:  "a container may not listen on its port below 1024",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(otherTask, otherContainer+".systemControls", []any{}),
+		Found: otherTask,
+	}, {
+		Name:  "a container's first unprivileged port is above its port",
+		Stack: "a service that needs more",
+		By: stacktest.Set(otherTask,
+			otherContainer+".systemControls[namespace=net.ipv4.ip_unprivileged_port_start].value", "81"),
+		Found: otherTask,
+	}, {
+		Name:  "a container sets a kernel parameter that is not of its network",
+		Stack: "a service that needs more",
+		By: stacktest.Set(otherTask, otherContainer+".systemControls",
+			[]any{map[string]any{"namespace": "kernel.shmmax", "value": "80"}}),
+		Found: otherTask,
+	}, {
+		Name:  "a container sets a limit that Fargate does not let it set",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(searchTask, searchContainer+".ulimits[name=nofile].name", "nproc"),
+		Found: searchTask,
+	}, {
+		Name:  "a container's soft limit of open files is above the hard limit",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(searchTask, searchContainer+".ulimits[name=nofile].softLimit", 100000.0),
+		Found: searchTask,
+	}, {
+		Name:  "a folder in memory belongs to root",
+		Stack: "a service that needs more",
+		By: stacktest.Set(searchTask, searchContainer+".linuxParameters.tmpfs[containerPath=/run].mountOptions",
+			[]any{"nosuid"}),
+		Found: searchTask,
+	}, {
+		Name:  "a container starts before its folders on disk are writable",
+		Stack: "a service that needs more",
+		By:    stacktest.Remove(searchTask, searchContainer+".dependsOn"),
+		Found: searchTask,
+	}, {
+		Name:  "a folder on disk is not made writable",
+		Stack: "a service that needs more",
+		By: stacktest.Set(searchTask, "container_definitions[name=writable-folders].command",
+			[]any{"chmod 1777 /writable-1"}),
+		Found: searchTask,
+	}, {
+		Name:  "the container that makes folders writable does not mount one",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(searchTask, "container_definitions[name=writable-folders].mountPoints", []any{}),
+		Found: searchTask,
 	}},
 }, {
 	Name:  "container definitions contain what AWS would add, in the order in which AWS returns it",
@@ -422,6 +513,89 @@ func conditionIsAccepted(v *stacktest.Violations, c, other stacktest.Resource, c
 // imageVolumes are the paths at which an image declares a volume. Only there a bind mount belongs
 // to the image's user instead of root.
 var imageVolumes = map[string]string{"alertmanager": "/alertmanager", "prometheus": "/prometheus"}
+
+const (
+	searchTask      = "aws_ecs_task_definition.service_search_task_definition"
+	searchContainer = "container_definitions[name=search]"
+	otherTask       = "aws_ecs_task_definition.service_other_task_definition"
+	otherContainer  = "container_definitions[name=other]"
+)
+
+// exceptionsAreServicesOwn: the settings of a service can make its own container less confined. The
+// others of its task, and those of the platform, stay as they are.
+func exceptionsAreServicesOwn(s stacktest.Stack, v *stacktest.Violations) {
+	for _, t := range serviceTasks(s) {
+		for _, c := range t.containers() {
+			configured := strings.HasPrefix(t.service.Address, "aws_ecs_service.service_") && c.Is("name", t.name())
+			preparation := c.Is("essential", false)
+			user := c.String("user")
+			root := user == "0"
+			v.Want(configured || c.Has("user") && (!root || preparation),
+				c.Address, "want a numeric user other than 0, have %q", user)
+			v.Want(configured || c.Is("readonlyRootFilesystem", true),
+				c.Address, "may write to its image's file system")
+			v.Want(!c.Is("privileged", true), c.Address, "is privileged, which Fargate rejects")
+			v.Want(len(c.Strings("linuxParameters.capabilities.add")) == 0,
+				c.Address, "adds kernel capabilities, and Fargate accepts none of the useful ones")
+			dropped := []string{"ALL"}
+			if configured && root {
+				dropped = []string{"AUDIT_WRITE", "MKNOD", "NET_RAW", "SETFCAP", "SETPCAP", "SYS_CHROOT"}
+			}
+			have := c.Strings("linuxParameters.capabilities.drop")
+			v.Want(slices.Equal(have, dropped) || t.service.Is("enable_execute_command", true),
+				c.Address, "drops capabilities %v, want %v", have, dropped)
+			portsAreAllowed(v, c)
+			foldersAreWritable(v, t, c)
+		}
+	}
+}
+
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_SystemControl.html and, for ulimits,
+// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Ulimit.html
+func portsAreAllowed(v *stacktest.Violations, c stacktest.Resource) {
+	first := 1024.0
+	for _, control := range c.Blocks("systemControls") {
+		value, err := strconv.ParseFloat(control.String("value"), 64)
+		v.Want(err == nil && control.Is("namespace", "net.ipv4.ip_unprivileged_port_start"),
+			c.Address, "sets %v", control.At("namespace"))
+		first = value
+	}
+	for _, port := range c.Blocks("portMappings") {
+		v.Want(port.Number("containerPort") >= first,
+			c.Address, "cannot listen on port %v: the first that needs no capability is %v",
+			port.At("containerPort"), first)
+	}
+	for _, limit := range c.Blocks("ulimits") {
+		soft, hard := limit.Number("softLimit"), limit.Number("hardLimit")
+		v.Want(limit.Is("name", "nofile") && soft <= hard && hard <= 1<<20,
+			c.Address, "has the limit %v %v to %v, which Fargate rejects", limit.At("name"), soft, hard)
+	}
+}
+
+func foldersAreWritable(v *stacktest.Violations, t serviceTask, c stacktest.Resource) {
+	for _, tmpfs := range c.Blocks("linuxParameters.tmpfs") {
+		v.Want(slices.Contains(tmpfs.Strings("mountOptions"), "mode=1777"),
+			c.Address, "cannot write to its tmpfs %s, which belongs to root", tmpfs.String("containerPath"))
+	}
+	for _, m := range c.Blocks("mountPoints") {
+		path, volume := m.String("containerPath"), m.String("sourceVolume")
+		known := m.Is("readOnly", true) ||
+			path == imageVolumes[c.String("name")] ||
+			slices.Contains(agentFolders, path) ||
+			c.Is("essential", false) // its own preparation, which is root
+		v.Want(known || t.opens(c, volume), c.Address, "cannot write to its volume %s, which belongs to root", path)
+	}
+}
+
+// opens tells whether a container waits for another one that makes a volume writable for any user.
+func (t serviceTask) opens(c stacktest.Resource, volume string) bool {
+	return slices.ContainsFunc(t.containers(), func(other stacktest.Resource) bool {
+		folder := other.String("mountPoints[sourceVolume=" + volume + "].containerPath")
+		command := strings.Fields(strings.Join(other.Strings("command"), " "))
+		return c.Is("dependsOn[containerName="+other.String("name")+"].condition", "SUCCESS") && folder != "" &&
+			len(command) > 2 && command[0] == "chmod" && command[1] == "1777" && slices.Contains(command[2:], folder)
+	})
+}
 
 // agentFolders are the folders that ECS Exec's agent writes to, as root.
 var agentFolders = []string{"/managed-agents", "/var/lib/amazon/ssm", "/var/log/amazon/ssm"}

@@ -116,7 +116,7 @@ func (t *task) step(name, image string, scripts ...string) *container {
 	c.User = postgresUser
 	c.EntryPoint = []string{"/bin/sh", "-c"}
 	c.Command = []string{script(scripts...)}
-	c.setScratch(64)
+	c.mountMemory("/tmp", 64, false)
 	c.setEnvironment(map[string]string{"HOME": "/tmp"}) // the only writable folder besides volumes
 	c.dropCapabilities()
 	return c
@@ -203,7 +203,7 @@ func (t *task) downloads(s *scope, backup *Backup) *container {
 	download := t.preparation("download", s.cfg.Backup.Dump.CLIImage)
 	download.EntryPoint = []string{"/bin/sh", "-c"}
 	download.Command = []string{script("download")}
-	download.setScratch(64)
+	download.mountMemory("/tmp", 64, false)
 	download.aws(s, backup)
 	download.setEnvironment(map[string]string{"FILES": downloadFolder})
 	t.volume(downloadVolume)

@@ -49,7 +49,7 @@ func newServiceTask(s *scope, cluster *Cluster, name string) *task {
 	svc := s.cfg.Services[name]
 	return newTask(s, cluster, part{"service_" + name, name}, taskOptions{
 		description: "Tasks of " + name, logGroup: "/" + s.cfg.Stack() + "/service/" + name,
-		size: taskSize{cpu: svc.CPU, memory: svc.Memory, architecture: svc.Architecture},
+		size: taskSize{cpu: svc.CPU, memory: svc.Memory, disk: svc.Disk, architecture: svc.Architecture},
 	})
 }
 
@@ -70,6 +70,7 @@ func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers) *Service 
 	}
 	options := serviceOptions{
 		tasks: svc.Tasks, scaled: svc.Scaled(), spot: svc.Spot, tags: metricsTags(s, svc),
+		single:   svc.Single,
 		mayMove:  svc.Spot || !s.cfg.Production(),
 		taskTime: taskTime(svc),
 	}
@@ -121,19 +122,21 @@ func urlsOf(cfg *config.Config, calls []string) map[string]string {
 // configure adds the application's container, which it returns, and what the application may do.
 func configure(t *task, svc config.Service) *container {
 	app := t.container(t.name, svc.Image)
-	app.Command, app.User, app.StopTimeout = svc.Command, svc.User, svc.StopTimeout
+	app.EntryPoint, app.Command, app.StopTimeout = svc.Entrypoint, svc.Command, svc.StopTimeout
 	app.listen(svc.Port)
+	app.allowPort(svc.Port)
+	app.limitFiles(svc.OpenFiles)
 	if t.cfg.Scraped(svc) {
 		app.listen(svc.Metrics.Port)
 		app.DockerLabels = metricsPlace(svc.Metrics)
 	}
-	app.setScratch(svc.Scratch)
-	app.dropCapabilities()
+	setUser(app, svc.User)
+	mountFolders(t, app, svc)
 	app.setEnvironment(escaped(svc.Environment))
 	app.setEnvironment(urlsOf(t.cfg, svc.Calls))
 	app.setSecrets(svc.Secrets)
 	if len(svc.HealthCheck.Command) > 0 {
-		app.HealthCheck = newHealthCheck(min(svc.HealthCheck.GracePeriod, 300), svc.HealthCheck.ContainerCommand()...)
+		app.HealthCheck = containerCheck(svc.HealthCheck)
 	}
 	if svc.Exec {
 		t.allowExec(app)
@@ -151,6 +154,43 @@ func configure(t *task, svc config.Service) *container {
 		t.allow(statement{sid: "Configured" + strconv.Itoa(i), actions: p.Actions, resources: p.Resources})
 	}
 	return app
+}
+
+// setUser makes the application run as a user. A root user keeps the capabilities to become another
+// one. If the image names root, the application is root without any.
+func setUser(app *container, user string) {
+	if user != config.ImageUser {
+		app.User = user
+	}
+	if user == config.RootUser {
+		app.dropCapabilitiesOfRoot()
+	} else {
+		app.dropCapabilities()
+	}
+}
+
+// mountFolders gives the application the folders that it may write to: /tmp and others in memory,
+// and those on the task's disk.
+func mountFolders(t *task, app *container, svc config.Service) {
+	app.ReadonlyRootFilesystem = !svc.WritesRoot()
+	app.mountMemory("/tmp", svc.Scratch, svc.AllowExecution)
+	for _, folder := range svc.Folders("memory") {
+		app.mountMemory(folder.Path, folder.Size, svc.AllowExecution)
+	}
+	var onDisk []string
+	for _, folder := range svc.Folders("disk") {
+		onDisk = append(onDisk, folder.Path)
+	}
+	if len(onDisk) > 0 {
+		t.mountDisk(app, t.cfg.Database.CertificateImage, onDisk)
+	}
+}
+
+// containerCheck is the health check in the container, with ECS's limit of the start period.
+func containerCheck(h config.HealthCheck) *containerHealthCheck {
+	check := newHealthCheck(min(h.GracePeriod, 300), h.ContainerCommand()...)
+	check.Interval, check.Timeout, check.Retries = h.CommandInterval, h.CommandTimeout, h.CommandRetries
+	return check
 }
 
 // metricsPlace tells Prometheus where a task has its metrics, in the tags of the task. ECS copies a
@@ -177,10 +217,12 @@ func taskTime(svc config.Service) int {
 	seconds := svc.StopTimeout
 	if svc.Routed() {
 		check := svc.HealthCheck
-		seconds += check.GracePeriod + unhealthyAfter*check.Interval + svc.Route.DeregistrationLag
+		checks := max(check.HealthyThreshold, check.UnhealthyThreshold)
+		seconds += check.GracePeriod + checks*check.Interval + svc.Route.DeregistrationLag
 	}
 	if len(svc.HealthCheck.Command) > 0 {
-		seconds += min(svc.HealthCheck.GracePeriod, 300) + containerUnhealthyAfter
+		check := svc.HealthCheck
+		seconds += min(check.GracePeriod, 300) + check.CommandRetries*check.CommandInterval
 	}
 	return seconds
 }

@@ -14,6 +14,7 @@ import (
 const (
 	ecsCluster         = "aws_ecs_cluster.cluster"
 	capacityProviders  = "aws_ecs_cluster_capacity_providers.cluster_capacity_providers"
+	otherService       = "aws_ecs_service.service_other_service"
 	adminService       = "aws_ecs_service.service_admin_service"
 	prometheusPolicy   = "aws_iam_role_policy.prometheus_task_role_policy"
 	webExecutionPolicy = "aws_iam_role_policy.service_web_execution_role_policy"
@@ -232,6 +233,18 @@ func TestTerraformWaitsAsLongAsADeploymentMayTake(t *testing.T) {
 		"a long drain":                 {routed + ", deregistration_lag: 3600}}}\n", 20 + 187},
 		"a slow start":                 {routed + "}, health_check: {grace_period: 7200}}}\n", 20 + 366},
 		"a health check in containers": {web + "health_check: {command: [/ok]}, route: {paths: []}}}\n", 20 + 9},
+		"a slow check in containers": {
+			web + "health_check: {command: [/ok], command_interval: 300, command_retries: 10}, route: {paths: []}}}\n",
+			20 + 155,
+		},
+		"a task that is healthy late": {
+			routed + "}, health_check: {healthy_threshold: 10, interval: 300}}}\n",
+			20 + 156,
+		},
+		"a task that is unhealthy late": {
+			routed + "}, health_check: {unhealthy_threshold: 10, interval: 300}}}\n",
+			20 + 156,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stack := parsed(t, synth(t, parse(t, "dev", c.config), placeholder(t)))
@@ -318,6 +331,16 @@ var servicePromises = []stacktest.Promise{{
 		Stack: "prod",
 		By:    stacktest.Set(webService, "deployment_maximum_percent", 100.0),
 		Found: webService,
+	}, {
+		Name:  "a service that runs one task at a time has two",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(otherService, "desired_count", 2.0),
+		Found: otherService,
+	}, {
+		Name:  "a service that runs one task at a time rebalances, which starts a second one",
+		Stack: "a service that needs more",
+		By:    stacktest.Set(otherService, "availability_zone_rebalancing", "ENABLED"),
+		Found: otherService,
 	}, {
 		Name:  "a service uses a capacity provider that the cluster does not have",
 		Stack: "dev",
@@ -453,7 +476,7 @@ func failedDeploymentsAreRolledBack(s stacktest.Stack, v *stacktest.Violations) 
 		v.Want(!service.Has("load_balancer") ||
 			service.Is("alarms.enable", true) && service.Is("alarms.rollback", true),
 			service.Address, "is public, and no alarm rolls its deployments back")
-		v.Want(service.Number("deployment_minimum_healthy_percent") >= 100,
+		v.Want(service.Number("deployment_minimum_healthy_percent") >= 100 || stopsBeforeItStarts(service),
 			service.Address, "has fewer tasks than desired during a deployment")
 	}
 }
@@ -466,9 +489,9 @@ func servicesAreHighlyAvailable(s stacktest.Stack, v *stacktest.Violations) {
 	for _, service := range s.Resources("aws_ecs_service") {
 		v.Want(len(availabilityZones(s, service.References("network_configuration.subnets"))) >= 2,
 			service.Address, "has subnets in one zone only")
-		v.Want(service.Is("availability_zone_rebalancing", "ENABLED"),
+		v.Want(service.Is("availability_zone_rebalancing", "ENABLED") || stopsBeforeItStarts(service),
 			service.Address, "does not rebalance its tasks when a zone recovers")
-		v.Want(service.Number("deployment_maximum_percent") > 100,
+		v.Want(service.Number("deployment_maximum_percent") > 100 || stopsBeforeItStarts(service),
 			service.Address, "want a maximum of more than 100 percent, which rebalancing requires")
 		strategy := service.Blocks("capacity_provider_strategy")
 		v.Want(len(strategy) > 0 && !service.Has("launch_type"), service.Address, "has no capacity provider")
@@ -479,6 +502,15 @@ func servicesAreHighlyAvailable(s stacktest.Stack, v *stacktest.Violations) {
 		v.Want(service.Is("propagate_tags", "SERVICE") && service.Is("enable_ecs_managed_tags", true),
 			service.Address, "does not pass its tags on to its tasks")
 	}
+}
+
+// stopsBeforeItStarts tells whether a service never has two tasks at a time: a deployment stops the
+// old one first, nothing rebalances, and nothing scales.
+func stopsBeforeItStarts(service stacktest.Resource) bool {
+	return service.Is("deployment_minimum_healthy_percent", 0.0) &&
+		service.Is("deployment_maximum_percent", 100.0) &&
+		service.Is("availability_zone_rebalancing", "DISABLED") &&
+		service.Number("desired_count") <= 1 && !service.Has("lifecycle.ignore_changes")
 }
 
 func portsHaveListeners(s stacktest.Stack, v *stacktest.Violations) {
@@ -519,4 +551,66 @@ func (t serviceTask) listens(container string, port float64) bool {
 				return p.Number("containerPort") == port
 			})
 	})
+}
+
+// What a setting of a service changes, and that it is absent without the setting.
+func TestSettingsOfAServiceReachTheirResource(t *testing.T) {
+	const tmpfs, check = webContainer + ".linuxParameters.tmpfs", webContainer + ".healthCheck"
+	for name, c := range map[string]struct {
+		web, address, path string
+		want, without      any
+	}{
+		"entrypoint": {
+			"entrypoint: [/bin/e], command: [x]", webTask, webContainer + ".entryPoint", []any{"/bin/e"}, nil,
+		},
+		"the user of the image": {"user: image", webTask, webContainer + ".user", nil, "101"},
+		"root":                  {"user: '0'", webTask, webContainer + ".user", "0", "101"},
+		"a writable root":       {"writable: [/]", webTask, webContainer + ".readonlyRootFilesystem", false, true},
+		"a folder in memory": {
+			"writable: [{path: /run, size: 32}]", webTask, tmpfs + "[containerPath=/run].size", 32.0, nil,
+		},
+		"a folder on disk": {
+			"writable: [{path: /d, on: disk}]", webTask, webContainer + ".mountPoints[containerPath=/d].sourceVolume",
+			"writable-1", nil,
+		},
+		"files of /tmp that run": {
+			"allow_execution: true", webTask, tmpfs + "[containerPath=/tmp].mountOptions",
+			[]any{"mode=1777", "nosuid", "nodev", "exec"}, []any{"mode=1777", "nosuid", "nodev", "noexec"},
+		},
+		"a disk":     {"disk: 50", webTask, "ephemeral_storage.size_in_gib", 50.0, nil},
+		"open files": {"open_files: 2048", webTask, webContainer + ".ulimits[name=nofile].hardLimit", 2048.0, nil},
+		"a low port": {
+			"port: 80", webTask, webContainer + ".systemControls",
+			[]any{map[string]any{"namespace": "net.ipv4.ip_unprivileged_port_start", "value": "80"}}, []any{},
+		},
+		"an interval in the container": {
+			"health_check: {command: [/c], command_interval: 7}", webTask, check + ".interval", 7.0, nil,
+		},
+		"a timeout in the container": {
+			"health_check: {command: [/c], command_timeout: 7}", webTask, check + ".timeout", 7.0, nil,
+		},
+		"retries in the container": {
+			"health_check: {command: [/c], command_retries: 7}", webTask, check + ".retries", 7.0, nil,
+		},
+		"checks until healthy": {
+			"health_check: {healthy_threshold: 7}", webTargetGroup, "health_check.healthy_threshold", 7.0, 2.0,
+		},
+		"checks until unhealthy": {
+			"health_check: {unhealthy_threshold: 7}", webTargetGroup, "health_check.unhealthy_threshold", 7.0, 3.0,
+		},
+		"a cookie":              {"route: {sticky: 60}", webTargetGroup, "stickiness.cookie_duration", 60.0, nil},
+		"one task at a time":    {"single: true", webService, "deployment_maximum_percent", 100.0, 200.0},
+		"stopped before":        {"single: true", webService, "deployment_minimum_healthy_percent", 0.0, 100.0},
+		"no second for balance": {"single: true", webService, "availability_zone_rebalancing", "DISABLED", "ENABLED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for settings, want := range map[string]any{c.web: c.want, "": c.without} {
+				config := minimal + "services: {web: {" + settings + "}}\n"
+				have := parsed(t, synth(t, parse(t, "test", config), placeholder(t))).Resource(c.address).At(c.path)
+				if !reflect.DeepEqual(have, want) {
+					t.Errorf("with {%s}, %s of %s is %v, want %v", settings, c.path, c.address, have, want)
+				}
+			}
+		})
+	}
 }

@@ -188,8 +188,26 @@ services:
   web:
     egress: [587, {port: 6379, to: [203.0.113.0/24, 10.20.0.0/16]}]
     calls: [search]
-  search: {image: 'quay.io/x/search:1', port: 9200, calls: [web]}
-  other: {image: 'quay.io/x/other:1'}
+  search:
+    image: quay.io/x/search:1
+    port: 9200
+    calls: [web]
+    user: image
+    entrypoint: [/usr/bin/env]
+    command: [search]
+    writable: [/run, {path: /data, on: disk}, {path: /var/lib/search, on: disk}]
+    disk: 50
+    allow_execution: true
+    open_files: 65536
+    health_check: {command: [/healthy], command_interval: 10, command_timeout: 3, command_retries: 6}
+  other:
+    image: quay.io/x/other:1
+    port: 80
+    user: '0'
+    writable: [/]
+    single: true
+    route: {priority: 10, paths: [/other], sticky: 3600}
+    health_check: {healthy_threshold: 4, unhealthy_threshold: 5}
 `},
 	"images in the stack's repositories": {"dev", `
 services:

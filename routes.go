@@ -53,9 +53,6 @@ func (balancer *LoadBalancer) route(s *scope, name string, tasks *securityGroup)
 	}
 }
 
-// unhealthyAfter is the number of failed checks after which the load balancer gives a task up.
-const unhealthyAfter = 3
-
 func newTargetGroup(s *scope, name string, vpcID *string) lbtargetgroup.LbTargetGroup {
 	svc := s.cfg.Services[name]
 	port := strconv.Itoa(svc.Port)
@@ -78,12 +75,24 @@ func newTargetGroup(s *scope, name string, vpcID *string) lbtargetgroup.LbTarget
 				Matcher:            jsii.String(svc.HealthCheck.Codes),
 				Interval:           number(svc.HealthCheck.Interval),
 				Timeout:            number(svc.HealthCheck.Timeout),
-				HealthyThreshold:   number(2),
-				UnhealthyThreshold: number(unhealthyAfter),
+				HealthyThreshold:   number(svc.HealthCheck.HealthyThreshold),
+				UnhealthyThreshold: number(svc.HealthCheck.UnhealthyThreshold),
 			},
-			Tags:      s.tags(name),
-			Lifecycle: createBeforeDestroy(),
+			Stickiness: stickiness(svc.Route.Sticky),
+			Tags:       s.tags(name),
+			Lifecycle:  createBeforeDestroy(),
 		})
+}
+
+// stickiness keeps a client at the same task by a cookie of the load balancer, for so many seconds;
+// nil for 0.
+func stickiness(seconds int) *lbtargetgroup.LbTargetGroupStickiness {
+	if seconds == 0 {
+		return nil
+	}
+	return &lbtargetgroup.LbTargetGroupStickiness{
+		Type: jsii.String("lb_cookie"), CookieDuration: number(seconds), Enabled: true,
+	}
 }
 
 // newHidingRule answers 404 where a service has its metrics on the port that serves the public. Its

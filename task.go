@@ -142,6 +142,23 @@ func (d delivery) script() string {
 	return strings.Join(commands, " && ")
 }
 
+// mountDisk gives a container folders on the task's disk that any user can write to. A volume belongs
+// to root, unless the image declares one at its path, so another container opens it first. That one
+// has the volumes at paths of its own: at the application's, they could cover its programs.
+func (t *task) mountDisk(c *container, image string, folders []string) {
+	const name = "writable"
+	opener := t.preparation(name+"-folders", image) // no service can have a name with a dash
+	opener.EntryPoint, opener.Command = []string{"/bin/sh", "-c"}, []string{"chmod 1777"}
+	for i, folder := range folders {
+		volume := name + "-" + strconv.Itoa(i+1)
+		t.volume(volume)
+		opener.mount(volume, "/"+volume, false)
+		opener.Command[0] += " /" + volume
+		c.mount(volume, folder, false)
+	}
+	c.startAfter(opener)
+}
+
 // volume adds an empty volume to the task.
 func (t *task) volume(name string) { t.volumes = append(t.volumes, name) }
 
@@ -174,6 +191,7 @@ type serviceOptions struct {
 	tasks  int
 	scaled bool // the number of tasks changes without Terraform
 	spot   bool
+	single bool               // never two at a time
 	tags   map[string]*string // besides the name; ECS copies them to the tasks
 
 	// mayMove tells whether the service can move between Spot and on-demand capacity in place. The
@@ -229,6 +247,13 @@ func (t *task) service(o serviceOptions) ecsservice.EcsService {
 		}}},
 		Timeouts:  &ecsservice.EcsServiceTimeouts{Create: o.timeout(), Update: o.timeout(), Delete: o.timeout()},
 		DependsOn: t.ready.list(),
+	}
+	if o.single {
+		// ECS stops the old task first. It refuses rebalancing, which starts the new one first.
+		// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html
+		arguments.DeploymentMinimumHealthyPercent = number(0)
+		arguments.DeploymentMaximumPercent = number(100)
+		arguments.AvailabilityZoneRebalancing = jsii.String("DISABLED")
 	}
 	if o.mayMove {
 		// The provider sends it with every change (resourceServiceUpdate of v5.100.0). Without it,

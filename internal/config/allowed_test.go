@@ -19,7 +19,7 @@ func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 		"load_balancer.idle_timeout":             {"load_balancer: {idle_timeout: %d}", 1, 4000},
 		"load_balancer.access_logs_retention":    {"load_balancer: {access_logs_retention: %d}", 1, 3650},
 		"load_balancer.firewall.rate_limit":      {"load_balancer: {firewall: {rate_limit: %d}}", 10, 2_000_000_000},
-		"services.web.port":                      {web + "port: %d}}", 1024, 65535},
+		"services.web.port":                      {web + "port: %d}}", 1, 65535},
 		"services.web.route.priority":            {web + "route: {priority: %d}}}", 1, 49999},
 		"services.web.route.deregistration_lag":  {web + "route: {deregistration_lag: %d}}}", 0, 3600},
 		"services.web.route.slow_start":          {web + "route: {slow_start: %d}}}", 30, 900},

@@ -37,7 +37,8 @@ type Database struct {
 	// daily window, in UTC, for rotating passwords and replacing the services' tasks; default: two
 	// hours before maintenance_window that do not overlap backup_window
 	RotationWindow string `yaml:"rotation_window" allowed:"~rotation_window"`
-	// image with a shell; copies the RDS certificates into a service's container before it starts;
+	// image with a shell; before a service's container starts, copies the RDS certificates into it and
+	// makes its folders on disk writable;
 	// default: monitoring.prometheus.config_image
 	CertificateImage string `yaml:"certificate_image" allowed:"~image"`
 	// additional instances, restored from a snapshot or a point in time, by name
@@ -265,7 +266,8 @@ func (w warner) database() {
 	services := w.cfg.DatabaseServices()
 	d := w.cfg.Database
 	w = w.at("database")
-	w.idle(len(services) > 0, "while no service uses the database", "rotation", "rotation_window",
+	w.idle(len(services) > 0, "while no service uses the database", "rotation", "rotation_window")
+	w.idle(len(services) > 0 || w.cfg.usesDisk(), "while no service uses the database or has a folder on disk",
 		"certificate_image")
 	w.connections(services)
 	w.rotationWindow(d)

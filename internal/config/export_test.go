@@ -15,4 +15,6 @@ func DefaultConfig(name string) Config { return defaultConfig(profile(name)) }
 
 func DefaultEgress() Egress { return egressDefaults() }
 
+func DefaultWritable() Writable { return writableDefaults() }
+
 func DefaultService(service, name string) Service { return serviceDefaults(service, profile(name)) }

@@ -100,6 +100,7 @@ func readProfile(file string, text []byte, variables map[string]string) profile 
 
 // derive sets the defaults that depend on other settings.
 func (c *Config) derive(doc *Document) {
+	c.deriveSingle(doc)
 	c.deriveScaling(doc)
 	c.deriveDatabase(doc)
 	c.deriveDump(doc)
@@ -111,6 +112,8 @@ func hooks(p profile) yaml.Hooks {
 	return yaml.Hooks{
 		Element: func(path string) any {
 			switch {
+			case writableElement.MatchString(path):
+				return writableDefaults()
 			case egressElement.MatchString(path):
 				return egressDefaults()
 			case strings.HasPrefix(path, "services."):
@@ -127,7 +130,7 @@ func hooks(p profile) yaml.Hooks {
 
 // mayBeSecret matches the paths whose values may contain a secret, by mistake or not.
 var mayBeSecret = regexp.MustCompile(
-	`^services\.[^.]+\.(environment|secrets|secret_keys|command|health_check\.command)(\.|$)|^tags(\.|$)`)
+	`^services\.[^.]+\.(environment|secrets|secret_keys|entrypoint|command|health_check\.command)(\.|$)|^tags(\.|$)`)
 
 // settingCalled returns the path of the setting with a key; "" if there is not exactly one.
 func settingCalled(key string) string {

@@ -23,6 +23,8 @@ type Route struct {
 	DeregistrationLag int `yaml:"deregistration_lag" allowed:"0..3600 seconds"`
 	// time in which the load balancer sends a new task more and more requests; 0: off
 	SlowStart int `yaml:"slow_start" allowed:"0 or 30..900 seconds"`
+	// time for which a cookie keeps a client at the same task; 0: off
+	Sticky int `yaml:"sticky" allowed:"0..604800 seconds"`
 }
 
 func routeDefaults(profile) Route { return Route{DeregistrationLag: 30} }
@@ -200,7 +202,7 @@ func (c checker) reachable(name string, services map[string]Service) {
 func (w warner) route(s Service) {
 	w.hosts(s)
 	w.idle(s.Routed(), "without paths, hosts, headers or sources",
-		"route.priority", "route.deregistration_lag", "route.slow_start")
+		"route.priority", "route.deregistration_lag", "route.slow_start", "route.sticky")
 }
 
 // hosts warns of host names that the certificate of the platform does not have.

@@ -31,6 +31,23 @@ func (c *Config) deriveScaling(doc *Document) {
 	}
 }
 
+// deriveSingle gives a service that runs only one task at a time this number of tasks, where the file
+// does not set another one.
+func (c *Config) deriveSingle(doc *Document) {
+	for name, service := range c.Services {
+		if !service.Single {
+			continue
+		}
+		if !doc.Names("services." + name + ".tasks") {
+			service.Tasks = 1
+		}
+		if !doc.Names("services." + name + ".scaling.max") {
+			service.Scaling.Max = service.Tasks
+		}
+		c.Services[name] = service
+	}
+}
+
 // Scaled reports whether Application Auto Scaling may change the number of tasks.
 func (s Service) Scaled() bool { return s.Scaling.Max > s.Tasks || len(s.Scaling.Schedules) > 0 }
 
@@ -38,7 +55,12 @@ var _ = form("at", `^(cron|at)\([^()]+\)$`)
 
 func (c checker) scaling(s Service) {
 	route, tasks := c.full("route"), c.full("tasks")
+	c.want(!s.Single || s.Tasks <= 1, "tasks", "want at most 1 with %s, have %d", c.full("single"), s.Tasks)
+	single := c.full("single")
 	c = c.at("scaling")
+	c.want(!s.Single || len(s.Scaling.Schedules) == 0, "schedules", "must be empty with %s", single)
+	c.want(!s.Single || s.Tasks > 1 || s.Scaling.Max <= s.Tasks, "max",
+		"want %d, the number of tasks, with %s, have %d", s.Tasks, single, s.Scaling.Max)
 	c.want(s.Routed() || s.Scaling.Requests <= 0, "requests", "must be 0 without %s", route)
 	if s.Tasks >= 0 && s.Tasks <= 1000 {
 		c.between("max", s.Scaling.Max, s.Tasks, 5000)

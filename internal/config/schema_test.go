@@ -207,7 +207,7 @@ func TestSchemaRejectsInvalidFiles(t *testing.T) {
 		config.Minimal + "network: {nat: both}\n",
 		config.Minimal + "network: {zones: [a, i]}\n",
 		config.Minimal + "log_retention: 2\n",
-		config.Minimal + "services: {web: {port: 80}}\n",
+		config.Minimal + "services: {web: {port: 0}}\n",
 		config.Minimal + "services: {web: {route: {slow_start: 29}}}\n",
 		config.Minimal + "services: {web: {secrets: {A: hunter2}}}\n",
 		config.Minimal + "database: {version: 17}\n",

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,14 +18,24 @@ type Service struct {
 	CPU int `yaml:"cpu" allowed:"within @cpu CPU units"`
 	// must be a combination with cpu that Fargate supports
 	Memory int `yaml:"memory" allowed:"within 512..122880 MiB"`
-	// port that the container listens on; a user other than root cannot use lower ones
-	Port int `yaml:"port" allowed:"1024..65535"`
+	// port that the container listens on, whatever its user
+	Port int `yaml:"port" allowed:"1..65535"`
+	// replaces the entrypoint of the image; then command is required
+	Entrypoint []string `yaml:"entrypoint"`
 	// replaces the command of the image
 	Command []string `yaml:"command"`
-	// numeric user ID in the container, not 0 (root)
+	// numeric user ID in the container, or image for the user that the image names; 0 is root
 	User string `yaml:"user" allowed:"~user"`
-	// size of /tmp, the only writable folder, which is in memory; at most half of memory
+	// size of /tmp, which is in memory; with the folders of writable at most half of memory
 	Scratch int `yaml:"scratch" allowed:"within 16..61440 MiB"`
+	// folders that the container may write to besides /tmp
+	Writable []Writable `yaml:"writable"`
+	// disk of a task, for writable folders on disk and the image; 0: 20 GiB, which every task has
+	Disk int `yaml:"disk" allowed:"0 or 21..200 GiB"`
+	// run programs and load native libraries from /tmp and the writable folders in memory
+	AllowExecution bool `yaml:"allow_execution"`
+	// limit of open files and connections of a process; 0: Fargate's default
+	OpenFiles int `yaml:"open_files" allowed:"0 or 1024..1048576"`
 	// environment variables of the container
 	Environment map[string]string `yaml:"environment"`
 	// environment variables from Secrets Manager or Parameter Store, each with an ARN
@@ -53,6 +62,8 @@ type Service struct {
 	Metrics Metrics `yaml:"metrics"`
 	// number of tasks; with automatic scaling, the minimum
 	Tasks int `yaml:"tasks" allowed:"0..1000"`
+	// never run two tasks at a time: a deployment stops the old task before it starts the new one
+	Single bool `yaml:"single"`
 	// automatic scaling
 	Scaling Scaling `yaml:"scaling"`
 	// use Fargate Spot: cheaper, but AWS can stop tasks with two minutes' notice
@@ -77,12 +88,22 @@ type HealthCheck struct {
 	Codes    string `yaml:"codes" allowed:"~codes"` // HTTP codes that count as healthy
 	Interval int    `yaml:"interval" allowed:"5..300 seconds"`
 	Timeout  int    `yaml:"timeout" allowed:"2..120 seconds"` // must be less than interval
+	// successful checks in a row until a task receives requests
+	HealthyThreshold int `yaml:"healthy_threshold" allowed:"2..10"`
+	// failed checks in a row until a task is replaced
+	UnhealthyThreshold int `yaml:"unhealthy_threshold" allowed:"2..10"`
 
 	// time in which a new task may fail its checks
 	GracePeriod int `yaml:"grace_period" allowed:"0..7200 seconds"`
 	// additional check that runs in the container; for services without a route; a program with its
 	// arguments, or in the form of ECS, which begins with CMD or CMD-SHELL
 	Command []string `yaml:"command"`
+	// time between two runs of command
+	CommandInterval int `yaml:"command_interval" allowed:"5..300 seconds"`
+	// time after which a run of command has failed
+	CommandTimeout int `yaml:"command_timeout" allowed:"2..60 seconds"`
+	// failed runs of command in a row until the task is replaced
+	CommandRetries int `yaml:"command_retries" allowed:"1..10"`
 }
 
 // ContainerCommand returns the command in the form of ECS, whose first element says how to run the
@@ -121,7 +142,7 @@ func serviceDefaults(name string, p profile) Service {
 		Connections:  pick(p, 20, 100),
 		QueryTimeout: 60_000,
 		Route:        routeDefaults(p),
-		HealthCheck:  HealthCheck{Path: "/", Codes: "200-299", Interval: 15, Timeout: 5, GracePeriod: 60},
+		HealthCheck:  healthCheckDefaults(),
 		Metrics:      Metrics{Port: 9090, Path: "/metrics"},
 		Tasks:        pick(p, 1, 2),
 		Scaling:      scalingDefaults(p),
@@ -138,6 +159,14 @@ func serviceDefaults(name string, p profile) Service {
 	return s
 }
 
+func healthCheckDefaults() HealthCheck {
+	return HealthCheck{
+		Path: "/", Codes: "200-299", Interval: 15, Timeout: 5, HealthyThreshold: 2, UnhealthyThreshold: 3,
+		GracePeriod:     60,
+		CommandInterval: 30, CommandTimeout: 5, CommandRetries: 3,
+	}
+}
+
 // UsesDatabase reports whether the service has a user in the database.
 func (s Service) UsesDatabase() bool { return s.Database != "none" }
 
@@ -150,7 +179,7 @@ var (
 	serviceName    = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 	imageReference = form("image", `^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+`+
 		`(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
-	numericUser  = form("user", `^[1-9][0-9]{0,9}$`)
+	userName     = form("user", `^(0|[1-9][0-9]{0,9}|image)$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// What ECS can read: a parameter, or a secret with its suffix, alone or with JSON key, stage and
 	// version. The role's policy names the resource, so that a secret without suffix would be denied.
@@ -171,6 +200,12 @@ var (
 )
 
 const serviceNameLimit = 16
+
+// Users of a container that are no numbers, or mean more than the number.
+const (
+	ImageUser = "image" // the user that the image names
+	RootUser  = "0"
+)
 
 // platformNames are names of the platform's security groups and tasks. A service of the same name would need
 // a second security group of that name, which AWS rejects.
@@ -209,9 +244,7 @@ func (c checker) service(s Service) {
 		c.image("image", s.Image)
 	}
 	c.size(s.CPU, s.Memory)
-	user, _ := strconv.ParseInt(s.User, 10, 64)
-	c.want(numericUser.MatchString(s.User) && user <= math.MaxInt32, "user",
-		"want a numeric user ID in quotes, 1 to %d and not 0 (root), have %q", math.MaxInt32, s.User)
+	c.container(s)
 	c.want(s.Scratch >= 16 && s.Scratch <= s.Memory/2, "scratch",
 		"want 16 to half of %s (%d), because files in /tmp use memory, have %d",
 		c.full("memory"), s.Memory/2, s.Scratch)
@@ -234,7 +267,8 @@ const definitionLimit = 64 << 10
 
 // DefinitionSize returns the size of the service's task definition in bytes, or a little more.
 func (s Service) DefinitionSize() int {
-	const platforms, certificates = 2800, 7300 // what the platform itself writes, and for a database
+	const platforms, certificates = 2800, 7300  // what the platform itself writes, and for a database
+	const preparation, folderLength = 1200, 200 // the container that prepares folders, and their mounts
 	const urlLength = len("_URL") + len("http://..internal:65535") + stackNameLimit
 	size := platforms
 	if s.UsesDatabase() {
@@ -250,7 +284,13 @@ func (s Service) DefinitionSize() int {
 	for _, name := range s.Calls {
 		size += variable + 2*len(name) + urlLength
 	}
-	for _, argument := range slices.Concat(s.Command, s.HealthCheck.Command) {
+	if len(s.Folders("disk")) > 0 {
+		size += preparation
+	}
+	for _, w := range s.Writable {
+		size += folderLength + 2*len(w.Path)
+	}
+	for _, argument := range slices.Concat(s.Entrypoint, s.Command, s.HealthCheck.Command) {
 		size += len(`"",`) + inJSON(argument)
 	}
 	return size
@@ -495,7 +535,9 @@ func (w warner) service(s Service) {
 	w.warn(s.Metrics.Enabled && !w.cfg.Scraped(s), "metrics.enabled",
 		"nothing reads the metrics while monitoring.prometheus.enabled is false")
 	w.idle(s.Routed(), "without a route", "health_check.path", "health_check.codes", "health_check.interval",
-		"health_check.timeout")
+		"health_check.timeout", "health_check.healthy_threshold", "health_check.unhealthy_threshold")
+	w.idle(len(s.HealthCheck.Command) > 0, "without "+w.full("health_check.command"), "health_check.command_interval",
+		"health_check.command_timeout", "health_check.command_retries")
 	w.idle(s.Routed() || len(s.HealthCheck.Command) > 0, "without a route or "+w.full("health_check.command"),
 		"health_check.grace_period")
 	w.warn(len(s.HealthCheck.Command) > 0 && s.HealthCheck.GracePeriod > 300, "health_check.grace_period",
@@ -510,6 +552,7 @@ func (w warner) service(s Service) {
 	w.calls(s)
 	w.warn(w.cfg.Production() && s.Spot, "spot",
 		"AWS can stop Spot tasks with two minutes' notice; want false")
-	w.warn(w.cfg.Production() && s.Tasks == 1, "tasks",
+	w.container(s)
+	w.warn(w.cfg.Production() && s.Tasks == 1 && !s.Single, "tasks",
 		"a single task means an outage whenever AWS replaces it or its zone fails; want 2")
 }

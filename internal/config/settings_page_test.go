@@ -42,9 +42,12 @@ var formats = map[string]string{
 	"load_balancer.sources":         "1 to 30 IPv4 blocks, such as `203.0.113.0/24`",
 	"services.<name>.image": "an image with its registry and an immutable tag or a digest, such as " +
 		"`quay.io/team/web:1.4.2`; not `latest`",
-	"services.<name>.memory":      "see [Fargate sizes](#fargate-sizes)",
-	"services.<name>.command":     "texts",
-	"services.<name>.user":        "a number in quotes, `1` to `2147483647`",
+	"services.<name>.memory":     "see [Fargate sizes](#fargate-sizes)",
+	"services.<name>.command":    "texts",
+	"services.<name>.entrypoint": "texts",
+	"services.<name>.user":       "a number in quotes, `0` to `2147483647`, or `image`",
+	"services.<name>.writable.path": "absolute paths of letters, digits and `._-`, such as `/app/static`; " +
+		"not in one another",
 	"services.<name>.scratch":     "16 to half of `memory`",
 	"services.<name>.environment": "names of letters, digits and underscores; texts as values",
 	"services.<name>.secrets": "ARNs of secrets or parameters in the stack's region, never the secret itself; " +
@@ -127,7 +130,8 @@ func allowedText(s configtest.Setting) string {
 
 // listElements are new elements of lists, which have defaults.
 var listElements = map[string]any{
-	"services.<name>.egress": config.DefaultEgress(),
+	"services.<name>.egress":   config.DefaultEgress(),
+	"services.<name>.writable": config.DefaultWritable(),
 }
 
 // kindInFile is what a type is called in a file.
