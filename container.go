@@ -115,6 +115,9 @@ type logConfiguration struct {
 // containerLog is where a container's output goes: a log group, by name, of a region.
 type containerLog struct{ group, region string }
 
+// nobody is the user of the images of Prometheus and its exporters.
+const nobody = "65534"
+
 // newContainer is an essential container with a read-only root, an init process, and its log. A
 // full log buffer drops lines instead of stopping the application.
 func newContainer(name, image string, log containerLog) *container {

@@ -120,9 +120,15 @@ var databaseUserPromises = []stacktest.Promise{{
 		By:    stacktest.Set(databaseFunction, usersServices, "web"),
 		Found: databaseFunction,
 	}, {
+		Name:  "the database function deploys a service again that does not exist",
+		Stack: "prod",
+		By: stacktest.Replace(databaseFunction, usersServices, `"service":"database-exporter"`,
+			`"service":"exporter"`),
+		Found: databaseFunction,
+	}, {
 		Name:  "the database function knows a service without a secret",
 		Stack: "prod",
-		By:    stacktest.Replace(databaseFunction, usersServices, `"web":`, `"api":{},"web":`),
+		By:    stacktest.Replace(databaseFunction, usersServices, `"web":{`, `"api":{},"web":{`),
 		Found: databaseFunction,
 	}, {
 		Name:  "the database function does not know how often passwords are rotated",
@@ -261,6 +267,11 @@ func usersAreInTheEnvironment(s stacktest.Stack, v *stacktest.Violations) {
 		}
 		for _, name := range slices.Sorted(maps.Keys(services)) {
 			fields := slices.Sorted(maps.Keys(services[name]))
+			if service, named := services[name]["service"]; named { // of a user of the platform
+				v.Want(slices.ContainsFunc(serviceTasks(s), func(t serviceTask) bool { return t.name() == service }),
+					f.Address, "deploys the service %v again, which does not exist", service)
+				fields = slices.DeleteFunc(fields, func(field string) bool { return field == "service" })
+			}
 			v.Want(slices.Equal(fields, []string{"connections", "level", "statement_timeout"}),
 				f.Address, "has %v of %s in its environment", fields, name)
 			v.Want(names[name], f.Address, "knows the service %s, which has no secret", name)

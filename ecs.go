@@ -204,8 +204,12 @@ func metricsTags(s *scope, svc config.Service) map[string]*string {
 	if !s.cfg.Scraped(svc) {
 		return nil
 	}
+	return tagsOfMetrics(svc.Metrics)
+}
+
+func tagsOfMetrics(m config.Metrics) map[string]*string {
 	tags := map[string]*string{}
-	for name, value := range metricsPlace(svc.Metrics) {
+	for name, value := range metricsPlace(m) {
 		tags[name] = jsii.String(value)
 	}
 	return tags

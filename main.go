@@ -11,7 +11,7 @@
 //	dashboard, events, platform, synth
 //	dump
 //	backup
-//	copy, monitoring, prometheus, scheduledtask
+//	copy, monitoring, prometheus, exporter, scheduledtask
 //	ecs, dbusers, repository, scaling
 //	task, container, cluster
 //	rds, routes, alb, firewall
@@ -97,7 +97,7 @@ func newStack(app cdktf.App, cfg *config.Config, functions functionBundles) cdkt
 	p.Cluster = newCluster(s, p.Network)
 	p.DatabaseUsers = newDatabaseUsers(s, p.Network, p.Database, p.Cluster, functions.database)
 	p.Services = newServices(s, p.Cluster, p.LoadBalancer, p.DatabaseUsers)
-	p.Monitoring = newMonitoring(s, p.Cluster, p.Services)
+	p.Monitoring = newMonitoring(s, p.Cluster, p.Services, p.DatabaseUsers)
 	p.Backup = newBackup(s, p.Database, p.Monitoring.Topic, functions.backup)
 	p.Dumps = newDumps(s, p.Cluster, p.DatabaseUsers, p.Backup)
 	p.Events = newEvents(s, p.Monitoring.Topic, p.Cluster, p.Database, p.Dumps)

@@ -3,7 +3,8 @@ package main
 // Monitoring is where alarms go and metrics are kept.
 type Monitoring struct {
 	Topic      *Topic
-	Prometheus *Prometheus // nil without Prometheus
+	Prometheus *Prometheus       // nil without Prometheus
+	Exporter   *DatabaseExporter // nil without monitoring.database
 }
 
 // newMonitoring declares the topic that informs people, and Prometheus.
@@ -11,10 +12,11 @@ type Monitoring struct {
 //	alarms, events, alerts ── topic ── e-mail
 //	Prometheus (private) ── tasks' metrics ports, CloudWatch
 //	           └── ECS's API: which tasks there are
-func newMonitoring(s *scope, cluster *Cluster, services Services) *Monitoring {
+func newMonitoring(s *scope, cluster *Cluster, services Services, users *DatabaseUsers) *Monitoring {
 	m := &Monitoring{Topic: newTopic(s)}
 	if s.cfg.Monitoring.Prometheus.Enabled {
-		m.Prometheus = newPrometheus(s, cluster, services, m.Topic)
+		m.Exporter = newDatabaseExporter(s, cluster, users)
+		m.Prometheus = newPrometheus(s, cluster, services, m.Topic, m.Exporter)
 	}
 	return m
 }
@@ -28,8 +30,12 @@ func (m *Monitoring) outputs() []output {
 }
 
 func (m *Monitoring) alarms() []alarm {
-	if m.Prometheus == nil {
-		return nil
+	var alarms []alarm
+	if m.Prometheus != nil {
+		alarms = append(alarms, m.Prometheus.alarms()...)
 	}
-	return m.Prometheus.alarms()
+	if m.Exporter != nil {
+		alarms = append(alarms, m.Exporter.alarms()...)
+	}
+	return alarms
 }

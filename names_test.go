@@ -406,8 +406,8 @@ func idsArePermanent(s stacktest.Stack, v *stacktest.Violations) {
 	prefixes := map[string]bool{}
 	for _, t := range serviceTasks(s) {
 		prefix := "service_" + t.name() + "_"
-		if t.name() == "prometheus" {
-			prefix = "prometheus_" // a part of the platform
+		if slices.Contains([]string{"prometheus", "database-exporter"}, t.name()) {
+			prefix = underscored(t.name()) + "_" // a part of the platform
 		}
 		prefixes[prefix] = true
 		addresses := append([]string{t.service.Address, t.definition.Address, t.securityGroup()},

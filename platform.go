@@ -60,6 +60,9 @@ func (p *Platform) logGroups() map[string]*string {
 	if p.Monitoring.Prometheus != nil {
 		logs["prometheus"] = p.Monitoring.Prometheus.LogGroup
 	}
+	if p.Monitoring.Exporter != nil {
+		logs["database_exporter"] = p.Monitoring.Exporter.LogGroup
+	}
 	for _, svc := range p.Services {
 		logs["service_"+svc.Name] = svc.LogGroup
 	}

@@ -24,9 +24,8 @@ type Prometheus struct {
 
 const (
 	prometheusPort  = 9090
-	prometheusGrace = 120     // seconds in which Prometheus reads its write-ahead log
-	prometheusStop  = 120     // seconds in which Prometheus writes what is in memory
-	nobody          = "65534" // the user of the images
+	prometheusGrace = 120 // seconds in which Prometheus reads its write-ahead log
+	prometheusStop  = 120 // seconds in which Prometheus writes what is in memory
 )
 
 // Where the containers find their texts, and where they write: the images declare volumes there, and
@@ -48,7 +47,9 @@ const (
 // before the others start. So a change of a text is a new revision and deploys the service, and a
 // revision that ECS rolls back to starts with its own texts. Nothing in the texts depends on which
 // services there are: a new task has none of the history of the one before.
-func newPrometheus(s *scope, cluster *Cluster, services Services, alerts *Topic) *Prometheus {
+func newPrometheus(
+	s *scope, cluster *Cluster, services Services, alerts *Topic, exporter *DatabaseExporter,
+) *Prometheus {
 	const name = "prometheus"
 	p := s.cfg.Monitoring.Prometheus
 	t := newTask(s, cluster, part{name, name}, taskOptions{
@@ -60,6 +61,9 @@ func newPrometheus(s *scope, cluster *Cluster, services Services, alerts *Topic)
 		if configured := s.cfg.Services[svc.Name]; s.cfg.Scraped(configured) {
 			t.mayReach(svc.SecurityGroup, "service_"+svc.Name+"_from_prometheus", configured.Metrics.Port, "Metrics")
 		}
+	}
+	if exporter != nil {
+		t.mayReach(exporter.SecurityGroup, "database_exporter_from_prometheus", exporterMetrics.Port, "Metrics")
 	}
 	heartbeat := newHeartbeatTopic(s)
 	text := newPrometheusText(s.cfg, *cluster.ARN)
@@ -192,8 +196,9 @@ func newPrometheusText(cfg *config.Config, clusterARN string) prometheusText {
 		Availability: m.Objectives.Availability,
 		Latency:      m.Objectives.Latency, LatencyThreshold: m.Objectives.LatencyThreshold,
 		ErrorLimit: errorLimit, ErrorRequests: errorRequests, LatencyLimit: latencyLimit(cfg),
-		NATGateways:  cfg.Network.NAT != "none",
-		Certificates: cfg.LoadBalancer.Domain != "" && cfg.LoadBalancer.CertificateARN == "",
+		DatabaseExporter: m.ReadsDatabase(),
+		NATGateways:      cfg.Network.NAT != "none",
+		Certificates:     cfg.LoadBalancer.Domain != "" && cfg.LoadBalancer.CertificateARN == "",
 	}
 }
 

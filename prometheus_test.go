@@ -127,6 +127,28 @@ var prometheusPromises = []stacktest.Promise{{
 	}},
 }}
 
+// The exporter of PostgreSQL's metrics adds itself, its user, and what lets Prometheus reach it.
+func TestDatabaseExporterChangesNothingElse(t *testing.T) {
+	off := synth(t, parse(t, "dev", minimal), placeholder(t))
+	on := synth(t, parse(t, "dev", minimal+"monitoring: {database: true}\n"), placeholder(t))
+	added, removed, changed := compare(off, on)
+	for _, address := range added {
+		if !strings.Contains(address, ".database_exporter_") && !strings.Contains(address, ".platform_monitor_") {
+			t.Errorf("adds %s", address)
+		}
+	}
+	want := []string{
+		"aws_cloudwatch_dashboard.dashboard",                 // shows the alarm
+		"aws_ecs_task_definition.prometheus_task_definition", // has alerts on PostgreSQL
+		"aws_iam_role_policy.database_function_role_policy",
+		"aws_lambda_function.database_function",
+		"aws_lambda_invocation.database_roles",
+	}
+	if len(added) < 10 || len(removed) > 0 || !slices.Equal(changed, want) {
+		t.Errorf("adds %v, removes %v, changes %v, want %v", added, removed, changed, want)
+	}
+}
+
 // historyIsWritten: the workspace that the role may write to is the one that the text names.
 func historyIsWritten(s stacktest.Stack, v *stacktest.Violations) {
 	text := s.Resource(prometheusTask).String(prometheusConfigText)

@@ -491,6 +491,7 @@ var healthCheckCommands = map[string][]string{
 	"quay.io/prometheus/prometheus": {"/bin/promtool"},
 	// Their Dockerfiles begin with Prometheus' own image of BusyBox, which has wget.
 	"quay.io/prometheus/alertmanager":                             {"/bin/wget"},
+	"quay.io/prometheuscommunity/postgres-exporter":               {"/bin/wget"},
 	"quay.io/prometheuscommunity/yet-another-cloudwatch-exporter": {"/bin/wget"},
 }
 

@@ -27,6 +27,9 @@ const (
 	MonitorUser = "platform_monitor" // reads PostgreSQL's statistics, for the exporter of metrics
 )
 
+// MonitorService is the service of ECS that logs in as [MonitorUser].
+const MonitorService = "database-exporter"
+
 // PlatformUsers returns the users of the platform itself in the database, by name: those of the
 // features that are on.
 func (c *Config) PlatformUsers() map[string]DatabaseUser {
@@ -34,6 +37,11 @@ func (c *Config) PlatformUsers() map[string]DatabaseUser {
 	if c.Backup.Dump.Enabled {
 		// A restore opens one more session, and a dump that is started by hand another.
 		users[DumpUser] = DatabaseUser{Level: "dump", Connections: 3}
+	}
+	if c.Monitoring.ReadsDatabase() {
+		users[MonitorUser] = DatabaseUser{
+			Level: "monitor", Connections: 5, StatementTimeout: 10_000, Service: MonitorService,
+		}
 	}
 	return users
 }

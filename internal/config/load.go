@@ -104,6 +104,7 @@ func (c *Config) derive(doc *Document) {
 	c.deriveScaling(doc)
 	c.deriveDatabase(doc)
 	c.deriveDump(doc)
+	c.deriveMonitoring(doc)
 	c.deriveState()
 }
 

@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // Monitoring configures the notifications of alarms, and Prometheus.
 type Monitoring struct {
 	// addresses that receive notifications of alarms; each must confirm its subscription
@@ -8,6 +10,11 @@ type Monitoring struct {
 	// interval at which Prometheus reads CloudWatch's metrics, in whole minutes; AWS bills each
 	// reading; 0: it reads none
 	CloudWatchInterval int `yaml:"cloudwatch_interval" allowed:"0 or 60..900 seconds"`
+	// let Prometheus read PostgreSQL's own metrics, such as open transactions and replication slots;
+	// default: in production, if tasks can pull the image and the region's certificates are known
+	Database bool `yaml:"database"`
+	// image that reads PostgreSQL's own metrics
+	DatabaseImage string `yaml:"database_image" allowed:"~image"`
 	// keep the history of metrics in Amazon Managed Service for Prometheus too, for 150 days; without
 	// it, each deployment of Prometheus begins a new one
 	Durable    bool       `yaml:"durable"`
@@ -47,6 +54,8 @@ type Prometheus struct {
 // The default images. They are pinned, public, built for both architectures, and in registries
 // without pull limits. A tag without a digest is that of a release, which its project never moves.
 const (
+	DefaultDatabaseExporterImage = "quay.io/prometheuscommunity/postgres-exporter:v0.20.1" +
+		"@sha256:ac5ec343104fae0e2d84a27bb8d69b38430a11910c5382cad85d478d2bab713e"
 	DefaultAlertmanagerImage = "quay.io/prometheus/alertmanager:v0.34.2"
 	DefaultCloudWatchImage   = "quay.io/prometheuscommunity/yet-another-cloudwatch-exporter:v0.67.0"
 
@@ -60,6 +69,8 @@ func monitoringDefaults(p profile) Monitoring {
 	return Monitoring{
 		Objectives:         Objectives{Availability: 99.9, Latency: 99, LatencyThreshold: 1},
 		CloudWatchInterval: 300,
+		Database:           pick(p, false, true),
+		DatabaseImage:      DefaultDatabaseExporterImage,
 		Prometheus: Prometheus{
 			Enabled:           true,
 			Image:             DefaultPrometheusImage,
@@ -77,6 +88,19 @@ func monitoringDefaults(p profile) Monitoring {
 
 // ReadsCloudWatch reports whether Prometheus reads CloudWatch's metrics.
 func (m Monitoring) ReadsCloudWatch() bool { return m.Prometheus.Enabled && m.CloudWatchInterval > 0 }
+
+// deriveMonitoring leaves PostgreSQL's metrics out, unless the file asks for them, where the default
+// exporter cannot work: without a NAT gateway, tasks cannot pull its image, and without certificates
+// it cannot connect.
+func (c *Config) deriveMonitoring(doc *Document) {
+	unreachable := c.Network.NAT == "none" && c.Monitoring.DatabaseImage == DefaultDatabaseExporterImage
+	if !doc.Names("monitoring.database") && (unreachable || !slices.Contains(certificateRegions, c.Region)) {
+		c.Monitoring.Database = false
+	}
+}
+
+// ReadsDatabase reports whether Prometheus reads PostgreSQL's own metrics.
+func (m Monitoring) ReadsDatabase() bool { return m.Prometheus.Enabled && m.Database }
 
 // KeepsHistory reports whether Prometheus writes its history to a workspace too.
 func (m Monitoring) KeepsHistory() bool { return m.Prometheus.Enabled && m.Durable }
@@ -96,8 +120,13 @@ func (c checker) monitoring() {
 	c.at("objectives").objectives(m.Objectives)
 	c.want(m.CloudWatchInterval%60 == 0, "cloudwatch_interval",
 		"want whole minutes, the periods of CloudWatch's metrics: a multiple of 60, have %d", m.CloudWatchInterval)
+	c.usedImage(m.ReadsDatabase(), "database_image", m.DatabaseImage, DefaultDatabaseExporterImage)
+	if m.ReadsDatabase() {
+		c.want(slices.Contains(certificateRegions, c.cfg.Region) || !slices.Contains(providerRegions, c.cfg.Region),
+			"database", "want false: functions/database/certificates lacks the RDS certificates of %s", c.cfg.Region)
+	}
 	c = c.at("prometheus")
-	certificates := len(c.cfg.DatabaseServices()) > 0 // which the same image delivers
+	certificates := len(c.cfg.DatabaseUserNames()) > 0 // which the same image delivers
 	c.usedImage(m.Prometheus.Enabled, "image", m.Prometheus.Image, DefaultPrometheusImage)
 	c.usedImage(m.Prometheus.Enabled || certificates, "config_image", m.Prometheus.ConfigImage, DefaultConfigImage)
 	c.usedImage(m.Prometheus.Enabled, "alertmanager_image", m.Prometheus.AlertmanagerImage, DefaultAlertmanagerImage)
@@ -134,7 +163,9 @@ func (w warner) monitoring() {
 			"the load balancer returns an error instead", timeout)
 	m := w.cfg.Monitoring
 	off := "while monitoring.prometheus.enabled is false"
-	w.at("monitoring").idle(m.Prometheus.Enabled, off, "objectives", "cloudwatch_interval", "durable")
+	w.at("monitoring").idle(m.Prometheus.Enabled, off, "objectives", "cloudwatch_interval", "database", "durable")
+	w.at("monitoring").idle(m.ReadsDatabase(), "while Prometheus does not read PostgreSQL's metrics", "database_image")
+	w.at("monitoring").image("database_image", m.DatabaseImage)
 	w = w.at("monitoring", "prometheus")
 	w.idle(m.Prometheus.Enabled, off, "image", "alertmanager_image", "cpu", "memory", "storage", "days",
 		"scrape_interval")

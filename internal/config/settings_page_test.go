@@ -84,6 +84,7 @@ var formats = map[string]string{
 	"database.restores.<name>.snapshot":         "an identifier, or the ARN of a snapshot in the stack's region",
 	"database.restores.<name>.time":             "a time in UTC, such as `2026-11-23T03:00:00Z`",
 	"database.active":                           "`main` or a key of `restores`",
+	"monitoring.database_image":                 "an image, as for services",
 	"monitoring.emails":                         "e-mail addresses",
 	"monitoring.objectives.availability":        "95 to 99.99",
 	"monitoring.objectives.latency":             "95 to 99.99",
