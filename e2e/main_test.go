@@ -11,6 +11,7 @@
 //	restore_test.go      a destroyed stack whose backups are restored
 //	faults_test.go       deployments that are interrupted, killed or denied; transient faults
 //	scan_test.go         checkov's scan of the plans
+//	services_test.go     the settings of a service, deployed and planned again
 //	local_test.go        make local
 //
 // Helpers:

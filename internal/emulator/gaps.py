@@ -694,6 +694,33 @@ for method, call in (("create_service", "CreateService"), ("update_service", "Up
     gap(EC2ContainerServiceResponse, method, f"ecs {call}", "accepts a deregistered task definition")(uses_active_definition)
 
 
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html
+def rebalances_above_100_percent(original, self):
+    most = (self._get_param("deploymentConfiguration") or {}).get("maximumPercent", 200)
+    if self._get_param("availabilityZoneRebalancing") == "ENABLED" and most <= 100:
+        raise EcsClientException("availabilityZoneRebalancing requires a maximumPercent above 100")
+    return original(self)
+
+
+for method, call in (("create_service", "CreateService"), ("update_service", "UpdateService")):
+    gap(EC2ContainerServiceResponse, method, f"ecs {call}", "accepts rebalancing with a maximum of 100 percent")(rebalances_above_100_percent)
+
+
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html and the pages of the parameters
+@gap(EC2ContainerServiceResponse, "register_task_definition", "ecs RegisterTaskDefinition", "accepts what Fargate rejects")
+def _(original, self):
+    for container in self._get_param("containerDefinitions") or []:
+        added = ((container.get("linuxParameters") or {}).get("capabilities") or {}).get("add") or []
+        if container.get("privileged") or set(added) - {"SYS_PTRACE"}:
+            raise EcsClientException(f"{container['name']}: Fargate adds no capability but SYS_PTRACE")
+        if any(limit["name"] != "nofile" for limit in container.get("ulimits") or []):
+            raise EcsClientException(f"{container['name']}: Fargate supports only the ulimit nofile")
+    disk = self._get_param("ephemeralStorage")
+    if disk and not 21 <= disk["sizeInGiB"] <= 200:
+        raise EcsClientException("ephemeralStorage: want 21 to 200 GiB")
+    return original(self)
+
+
 def needs_key(original, self):
     """A snapshot or the backups of an instance can be restored only while their key can be used."""
     key = self.params.get("KmsKeyId")

@@ -38,9 +38,10 @@ type conversation struct {
 func TestRefusalsOfAWS(t *testing.T) {
 	server := start(t)
 	for name, test := range map[string]func(*conversation){
-		"deregistered task definition": deregisteredTaskDefinition,
-		"database":                     database,
-		"dashboard":                    dashboardOfAlarms,
+		"deregistered task definition":            deregisteredTaskDefinition,
+		"single task and Fargate":                 singleTaskAndFargate,
+		"database":                                database,
+		"dashboard":                               dashboardOfAlarms,
 		"names, and conditions of load balancers": namesAndConditions,
 	} {
 		t.Run(name, func(t *testing.T) { test(&conversation{t, server, map[string]string{}}) })
@@ -90,6 +91,37 @@ func deregisteredTaskDefinition(c *conversation) {
 	c.send("restart", ecs("UpdateService", `{"cluster": "c", "service": "s", "forceNewDeployment": true}`), inactive)
 	c.send("other", ecs("CreateService", `{"cluster": "c", "serviceName": "t", "taskDefinition": "f:1"}`), inactive)
 	c.send("forward", ecs("UpdateService", `{"cluster": "c", "service": "s", "taskDefinition": "f:2"}`), "")
+}
+
+// singleTaskAndFargate: a service that may not have a second task cannot rebalance, and Fargate
+// accepts less in a container than EC2.
+func singleTaskAndFargate(c *conversation) {
+	c.send("cluster", ecs("CreateCluster", `{"clusterName": "d"}`), "")
+	define := func(more, of string) request {
+		return ecs("RegisterTaskDefinition", `{"family": "g"`+of+
+			`, "containerDefinitions": [{"name": "a", "image": "a", "memory": 128`+more+`}]}`)
+	}
+	added := func(capability string) string {
+		return `, "linuxParameters": {"capabilities": {"add": ["` + capability + `"], "drop": []}}`
+	}
+	limit := func(name string) string {
+		return `, "ulimits": [{"name": "` + name + `", "softLimit": 2048, "hardLimit": 2048}]`
+	}
+	c.send("definition", define(added("SYS_PTRACE")+limit("nofile"), `, "ephemeralStorage": {"sizeInGiB": 21}`), "")
+	c.send("capability", define(added("NET_BIND_SERVICE"), ""), "SYS_PTRACE")
+	c.send("privileged", define(`, "privileged": true`, ""), "SYS_PTRACE")
+	c.send("limit", define(limit("nproc"), ""), "nofile")
+	c.send("disk", define("", `, "ephemeralStorage": {"sizeInGiB": 20}`), "21 to 200")
+
+	service := func(rebalancing, most string) request {
+		return ecs("CreateService", `{"cluster": "d", "serviceName": "s`+most+`", "taskDefinition": "g", "desiredCount": 0, `+
+			`"availabilityZoneRebalancing": "`+rebalancing+`", "deploymentConfiguration": {"maximumPercent": `+most+`}}`)
+	}
+	c.send("two at a time", service("ENABLED", "101"), "")
+	c.send("one at a time, rebalanced", service("ENABLED", "100"), "maximumPercent above 100")
+	c.send("one at a time", service("DISABLED", "100"), "")
+	c.send("rebalanced later", ecs("UpdateService", `{"cluster": "d", "service": "s100", `+
+		`"availabilityZoneRebalancing": "ENABLED", "deploymentConfiguration": {"maximumPercent": 100}}`), "maximumPercent")
 }
 
 // database: a restore needs the key of the backup.
