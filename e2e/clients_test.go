@@ -6,7 +6,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/acm"
 	"github.com/aws/aws-sdk-go-v2/service/applicationautoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
-	cloudwatchschemas "github.com/aws/aws-sdk-go-v2/service/cloudwatch/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -24,7 +23,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/servicediscovery"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/wafv2"
-	"github.com/aws/smithy-go/transport/http/protocol/awsquery"
 
 	"platform/internal/emulator"
 )
@@ -59,7 +57,7 @@ func (s *sandbox) clients(region string) *clients {
 	return &clients{
 		acm:              acm.NewFromConfig(config),
 		autoscaling:      applicationautoscaling.NewFromConfig(config),
-		cloudwatch:       cloudwatch.NewFromConfig(config, useQueryProtocol),
+		cloudwatch:       cloudwatch.NewFromConfig(config),
 		ec2:              ec2.NewFromConfig(config),
 		ecr:              ecr.NewFromConfig(config),
 		ecs:              ecs.NewFromConfig(config),
@@ -78,10 +76,4 @@ func (s *sandbox) clients(region string) *clients {
 		sns:              sns.NewFromConfig(config),
 		wafv2:            wafv2.NewFromConfig(config),
 	}
-}
-
-// useQueryProtocol selects the query protocol of CloudWatch. The SDK's default is CBOR, which moto
-// does not support.
-func useQueryProtocol(o *cloudwatch.Options) {
-	o.Protocol = awsquery.New(cloudwatchschemas.GraniteServiceVersion20100801)
 }

@@ -11,6 +11,8 @@ every plan; or a check of AWS that moto does not make, if the order of the deplo
 it. Each gap has the name of the call and a reason; --list prints them. Checks of AWS that are missing here, too, are covered by
 the tests of the stack.
 
+cbor.py has the protocol in which current SDKs call CloudWatch.
+
 models.py holds each request against AWS's model of its operation; rights.py evaluates the calls of functions against the
 policies of their roles.
 """
@@ -30,32 +32,10 @@ import threading
 import time
 import uuid
 
+import cbor
 import models
 import rights
-
-GAPS = []
-
-
-def gap(owner, method, call, why):
-    """Replaces owner.method by the decorated function, which gets the original as its first argument. It is an error if the
-    owner does not have the method, as in another version of moto. If moto lacks the method, its name ends in "?".
-    """
-    missing = method.endswith("?")
-    method = method.rstrip("?")
-
-    def fill(function):
-        original = getattr(owner, method, None)
-        if (original is None) != missing:
-            raise SystemExit(f"moto {'already has' if missing else 'has no'} {owner.__name__}.{method}, which implements {call}")
-
-        def filled(*args, **kwargs):
-            return function(original, *args, **kwargs)
-
-        setattr(owner, method, filled)
-        GAPS.append((call, why))
-        return function
-
-    return fill
+from gap import GAPS, gap
 
 
 # ---- Application Auto Scaling ----------------------------------------------------------------------------------------
@@ -901,7 +881,7 @@ def main():
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
-    application = checked(one_at_a_time(allowed(DomainDispatcherApplication(create_backend_app))))
+    application = cbor.translated(checked(one_at_a_time(allowed(DomainDispatcherApplication(create_backend_app)))))
     server = make_server("127.0.0.1", 0, application, threaded=True)
     os.environ["MOTO_PORT"] = str(server.server_port)  # moto uses it in URLs
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
