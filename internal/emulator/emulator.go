@@ -106,6 +106,10 @@ type Options struct {
 	// file does not exist, they use the emulator's. Tests put a proxy there.
 	Endpoint string
 
+	// Tasks is a network of this machine, such as 127.10.0.0/16. Services start and stop tasks with
+	// addresses of it. Without it, services have no tasks.
+	Tasks string
+
 	// Stay keeps the emulator running after the process that started it has ended.
 	Stay bool
 }
@@ -200,6 +204,9 @@ func (e *Emulator) command(o Options, database *postgres.Server) (*exec.Cmd, err
 	}
 	if o.Endpoint != "" {
 		arguments = append(arguments, "--endpoint", o.Endpoint)
+	}
+	if o.Tasks != "" {
+		arguments = append(arguments, "--tasks", o.Tasks)
 	}
 	if o.Stay {
 		arguments = append(arguments, "--stay")

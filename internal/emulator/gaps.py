@@ -1,6 +1,6 @@
 """The emulator: moto 5.2.1, extended by what this platform needs.
 
-    python gaps.py [--stay] [--functions FOLDER [--endpoint FILE]]
+    python gaps.py [--stay] [--functions FOLDER [--endpoint FILE]] [--tasks NETWORK]
     python gaps.py --list
 
 It listens on a free port of 127.0.0.1 and writes its URL as one line to standard output. It ends at the end of its
@@ -11,7 +11,7 @@ every plan; or a check of AWS that moto does not make, if the order of the deplo
 it. Each gap has the name of the call and a reason; --list prints them. Checks of AWS that are missing here, too, are covered by
 the tests of the stack.
 
-cbor.py has the protocol in which current SDKs call CloudWatch.
+monitoring.py has the gaps that matter to programs which monitor, and cbor.py the protocol in which they call CloudWatch.
 
 models.py holds each request against AWS's model of its operation; rights.py evaluates the calls of functions against the
 policies of their roles.
@@ -30,10 +30,12 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import uuid
 
 import cbor
 import models
+import monitoring
 import rights
 from gap import GAPS, gap
 
@@ -325,7 +327,7 @@ class Runtime:
     def environment(self, port):
         return {
             **{name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ},
-            "AWS_ACCESS_KEY_ID": rights.admit(self.function),
+            "AWS_ACCESS_KEY_ID": rights.admit(rights.of(self.function)),
             "AWS_SECRET_ACCESS_KEY": "emulator",
             "AWS_SESSION_TOKEN": "emulator",
             "AWS_REGION": self.function.region,
@@ -799,6 +801,7 @@ def _(original, self):
 # ---- the server ------------------------------------------------------------------------------------------------------
 
 REPORT = "/emulator/report"
+TASK = "/emulator/task"
 
 
 def one_at_a_time(application):
@@ -830,12 +833,17 @@ def one_at_a_time(application):
 
 
 def checked(application):
-    """Refuses requests that violate AWS's models (models.py), and answers REPORT with what was checked."""
+    """Refuses requests that violate AWS's models (models.py), answers REPORT with what was checked, and TASK with an access key
+    of a task and its role, which are ARNs."""
 
     def serve(environ, start_response):
         if environ["PATH_INFO"] == REPORT:
             start_response("200 OK", [("Content-Type", "application/json")])
             return [json.dumps({**models.report(), **rights.report()}).encode()]
+        if environ["PATH_INFO"] == TASK:
+            query = urllib.parse.parse_qs(environ["QUERY_STRING"])
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [rights.admit(rights.Caller(query["task"][0], query["role"][0])).encode()]
         if environ["PATH_INFO"].startswith("/moto-api"):
             return application(environ, start_response)
         call, refusal = models.examine(environ)
@@ -848,7 +856,7 @@ def checked(application):
 
 
 def allowed(application):
-    """Refuses calls of functions that their roles do not allow (rights.py)."""
+    """Refuses calls of functions and tasks that their roles do not allow (rights.py)."""
 
     def serve(environ, start_response):
         call = environ.get("emulator.call")
@@ -870,6 +878,7 @@ def main():
     arguments.add_argument("--stay", action="store_true", help="keep running after the end of standard input")
     arguments.add_argument("--functions", help="folder of the programs of the Lambda functions")
     arguments.add_argument("--endpoint", help="file with the URL that the functions use, if it exists")
+    arguments.add_argument("--tasks", help="network of this machine, such as 127.10.0.0/16: services start tasks with its addresses")
     arguments.add_argument("--list", action="store_true", help="print the gaps")
     options = arguments.parse_args()
     if options.list:
@@ -877,6 +886,8 @@ def main():
             print(f"{call}: {why}")
         return
     FUNCTIONS, ENDPOINT = options.functions, options.endpoint
+    if options.tasks:
+        monitoring.start_tasks(options.tasks)
 
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server

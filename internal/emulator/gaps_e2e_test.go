@@ -34,8 +34,8 @@ type conversation struct {
 	found map[string]string
 }
 
-// TestRefusalsOfAWS makes calls that AWS refuses and moto accepts.
-func TestRefusalsOfAWS(t *testing.T) {
+// TestGaps makes calls that AWS refuses and moto accepts, or the other way round.
+func TestGaps(t *testing.T) {
 	server := start(t)
 	for name, test := range map[string]func(*conversation){
 		"deregistered task definition":            deregisteredTaskDefinition,
@@ -43,6 +43,9 @@ func TestRefusalsOfAWS(t *testing.T) {
 		"database":                                database,
 		"dashboard":                               dashboardOfAlarms,
 		"names, and conditions of load balancers": namesAndConditions,
+		"subjects of messages":                    subjects,
+		"resources found by tags":                 tagged,
+		"services without tasks":                  noTasks,
 	} {
 		t.Run(name, func(t *testing.T) { test(&conversation{t, server, map[string]string{}}) })
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 )
 
 // Report is what an emulator has checked since its start. Each map has counts.
@@ -50,4 +52,24 @@ func (s *Server) report(ctx context.Context) (*Report, error) {
 	}
 	report := new(Report)
 	return report, json.NewDecoder(answer.Body).Decode(report)
+}
+
+// TaskKey returns an access key for a program of a task. Its calls are evaluated against the
+// policies of the task's role. Both are ARNs.
+func (s *Server) TaskKey(ctx context.Context, task, role string) (string, error) {
+	query := url.Values{"task": {task}, "role": {role}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/emulator/task?"+query.Encode(), nil)
+	if err != nil {
+		return "", fmt.Errorf("emulator: task: %w", err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", fmt.Errorf("emulator: task: %w", err)
+	}
+	defer answer.Body.Close()
+	key, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("emulator: task: want status 200, have %s (%w)", answer.Status, err)
+	}
+	return string(key), nil
 }

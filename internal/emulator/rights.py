@@ -1,6 +1,7 @@
-"""Evaluates the calls of Lambda functions against the policies of their roles, as IAM does. moto stores policies only.
+"""Evaluates the calls of Lambda functions and of tasks against the policies of their roles, as IAM does. moto stores policies only.
 
-Each invocation has an access key of its own, so that the emulator knows whose call it is. A call that no policy allows, or that one
+Each invocation has an access key of its own, so that the emulator knows whose call it is. For a program of a task, a test asks for
+one (gaps.py). A call that no policy allows, or that one
 denies, gets AWS's error. The policies are those that are deployed at that moment: of the role, its permissions boundary, and those
 of keys, buckets, topics and secrets.
 
@@ -324,8 +325,21 @@ def metric_needs(operation, parameters, place):
     return [Need(f"cloudwatch:{operation}", "*", {"cloudwatch:namespace": parameters.get("Namespace")})]
 
 
+def whole_account(service, *operations):
+    """Operations without a resource of their own."""
+
+    def needs(operation, parameters, place):
+        if operation not in operations:
+            raise Unsupported(f"the resources of {service}:{operation}")
+        return [Need(f"{service}:{operation}", "*")]
+
+    return needs
+
+
 NEEDS = {
+    "ec2": whole_account("ec2", "DescribeNetworkInterfaces"),
     "ecs": ecs_needs,
+    "iam": whole_account("iam", "ListAccountAliases"),
     "kms": kms_needs,
     "logs": log_needs,
     "monitoring": metric_needs,
@@ -333,6 +347,7 @@ NEEDS = {
     "s3": s3_needs,
     "secretsmanager": secret_needs,
     "sns": sns_needs,
+    "tagging": whole_account("tag", "GetResources"),
     "sts": lambda operation, *_: [] if operation == "GetCallerIdentity" else [Need(f"sts:{operation}", "*")],
 }
 
@@ -349,11 +364,12 @@ def current(policy):
     return json.loads(next(v.document for v in policy.versions if v.version_id == policy.default_version_id))
 
 
-class Function:
-    """A Lambda function with its role."""
+class Caller:
+    """A Lambda function or a task, with its role."""
 
     def __init__(self, arn, role):
         self.arn, self.role = arn, role
+        self.is_function = arn.split(":")[2] == "lambda"
         self.place = Place(arn.split(":")[4], arn.split(":")[3])
 
     @property
@@ -371,7 +387,7 @@ class Function:
         return own, [current(iam.managed_policies[boundary])] if boundary else None
 
     def may(self, need, by_code=True):
-        """Raises Denied unless the policies allow what is needed. by_code is whether the function's program calls, not Lambda."""
+        """Raises Denied unless the policies allow what is needed. by_code is whether the caller's program calls, not Lambda."""
         own, boundary = self.documents()
         remember(self.name, own)
         session = f"arn:aws:sts::{self.place.account}:assumed-role/{self.name}/{self.arn.rpartition(':')[2]}"
@@ -383,7 +399,7 @@ class Function:
             "aws:SecureTransport": "true",
             "aws:ViaAWSService": str(bool(need.owner)).lower(),
             "kms:CallerAccount": self.place.account,
-            **({"lambda:SourceFunctionArn": self.arn} if by_code and not need.owner else {}),
+            **({"lambda:SourceFunctionArn": self.arn} if self.is_function and by_code and not need.owner else {}),
             **need.context,
         }
         context = {key.lower(): [str(v) for v in listed(value)] for key, value in context.items() if value is not None}
@@ -492,18 +508,18 @@ callers = {}  # by access key
 
 def of(function):
     """The caller that a function of moto is."""
-    return Function(":".join(function.function_arn.split(":")[:7]), function.role)
+    return Caller(":".join(function.function_arn.split(":")[:7]), function.role)
 
 
-def admit(function):
-    """Returns the access key of an invocation of a function of moto."""
+def admit(caller):
+    """Returns an access key of a caller."""
     key = "ASIA" + "".join(random.choices(string.ascii_uppercase + string.digits, k=16))
-    callers[key] = of(function)
+    callers[key] = caller
     return key
 
 
 def examine(call):
-    """Returns AWS's error if a call is of a function and its role does not allow it, or None."""
+    """Returns AWS's error if a call is of a function or a task and its role does not allow it, or None."""
     caller = callers.get(call.key)
     if caller is None:
         return None
