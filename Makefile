@@ -13,7 +13,7 @@ out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help synth explain deploy diff destroy restore local local-down test check lint bench golden clean program need-go need-node need-npm
+.PHONY: help synth explain deploy diff destroy restore local local-down test check lint monitoring bench golden clean program need-go need-node need-npm
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,8 @@ lint: .build/bin/.tools ## check the code's style and language, as test does
 	@sh tools/words.sh
 	@.build/bin/golangci-lint run ./... $(ARGS)
 
+monitoring: .build/bin/.monitoring ## build Prometheus, Alertmanager, the CloudWatch exporter, promtool and amtool
+
 bench: program .build/bench/node_modules/.package-lock.json ## compare the fast start with the normal one and with TypeScript (ten minutes)
 	@go run -buildvcs=false ./bench $(ARGS)
 
@@ -93,6 +95,12 @@ program: need-go need-node
 	@mkdir -p .build/bin
 	@cd tools && $(build) -o ../.build/bin/ tool
 	@$(build) -o .build/bin/ ./cmd/testcount
+	@touch $@
+
+# The end-to-end tests run the same script; Go then finds everything in its cache.
+.build/bin/.monitoring: $(wildcard tools/monitoring/*) | need-go
+	@echo 'building Prometheus and its companions (about eight minutes the first time) ...'
+	@sh tools/monitoring/build.sh
 	@touch $@
 
 # npm writes this file last, so it is a stamp: npm runs again if the lock file is newer or npm was interrupted.
