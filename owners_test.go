@@ -91,8 +91,20 @@ var symptoms = []symptom{{
 	name:       "The NAT gateway refuses or drops connections",
 	cloudwatch: []string{"network.md#nat_ports", "network.md#nat_drops"},
 }, {
-	name:       "There is no recent backup",
-	cloudwatch: []string{"backup.md#backup_age", "backup.md#backup_errors", "backup.md#backup_schedule_dropped"},
+	name: "There is no recent backup",
+	cloudwatch: []string{
+		"backup.md#backup_age", "backup.md#backup_errors", "backup.md#backup_schedule_dropped", "backup.md#backup_quota",
+		"backup.md#dump_age", "backup.md#dump_schedule_dropped",
+	},
+}, {
+	name:       "The backups are not copied to the other region",
+	cloudwatch: []string{"backup.md#backup_copy_lag", "backup.md#backup_copy_failed"},
+}, {
+	name:       "A dump is much smaller than the one before",
+	cloudwatch: []string{"backup.md#dump_smaller"},
+}, {
+	name:       "Nobody knows whether the dumps can be restored",
+	cloudwatch: []string{"backup.md#drill_age"},
 }, {
 	name:       "Lambda refuses calls of a function",
 	prometheus: []string{"FunctionThrottled"},
