@@ -545,8 +545,11 @@ def content(environ):
 
 def examine(environ):
     """Checks a request. It returns the call, or None if it has no model, and AWS's error, or None."""
+    body = content(environ)
+    if len(body) < int(environ.get("CONTENT_LENGTH") or 0):  # the client gave up while it sent the request
+        return None, ("400 Bad Request", [("Content-Type", "text/plain")], b"the request is incomplete")
     try:
-        call, problems = read(environ, content(environ))
+        call, problems = read(environ, body)
     except Unknown as reason:
         unchecked[str(reason)] += 1
         return None, None
