@@ -13,6 +13,7 @@
 //	scan_test.go         checkov's scan of the plans
 //	services_test.go     the settings of a service, deployed and planned again
 //	local_test.go        make local
+//	monitoring_test.go   the programs of Prometheus's task, with the deployed texts
 //
 // Helpers:
 //
@@ -24,6 +25,8 @@
 //	inventory_test.go    the names of all resources of an account
 //	calls_test.go        counts the calls that the emulators checked
 //	clients_test.go      the SDK's clients
+//	monitoring_programs_test.go, monitoring_checks_test.go
+//	                     how these programs run here, and what they must do
 //	proxy_test.go        a proxy before the emulator that causes faults, with its own test
 package e2e
 

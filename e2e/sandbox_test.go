@@ -49,16 +49,17 @@ type sandbox struct {
 // configuration of an environment. It does not synthesise.
 func newSandbox(t *testing.T, environment string) *sandbox {
 	t.Helper()
+	return newSandboxWith(t, environment, emulator.Options{})
+}
+
+// newSandboxWith is newSandbox for an emulator with options of its own.
+func newSandboxWith(t *testing.T, environment string, o emulator.Options) *sandbox {
+	t.Helper()
 	s := &sandbox{environment: environment, folder: copyProject(t, environment)}
 	s.endpoint = filepath.Join(s.folder, "endpoint")
+	o.Folder, o.Account, o.Functions, o.Endpoint = s.folder, emulator.Account, functions, s.endpoint
 	var err error
-	s.server, err = moto.Start(alive, emulator.Options{
-		Folder:    s.folder,
-		Account:   emulator.Account,
-		Functions: functions,
-		Endpoint:  s.endpoint,
-	})
-	if err != nil {
+	if s.server, err = moto.Start(alive, o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.server.Stop)

@@ -25,6 +25,7 @@ from moto.core.utils import get_service_model
 
 # Where botocore's name of a service is not the one in a signature.
 MODELS = {
+    "aps": "amp",
     "elasticloadbalancing": "elbv2",
     "email": "sesv2",
     "monitoring": "cloudwatch",
