@@ -210,7 +210,7 @@ const (
 // platformNames are names of the platform's security groups and tasks. A service of the same name would need
 // a second security group of that name, which AWS rejects.
 var platformNames = []string{
-	"database", "database-drill", "database-dump", "database-restore", "endpoints", "prometheus",
+	"database", "database-drill", "database-dump", "database-exporter", "database-restore", "endpoints", "prometheus",
 }
 
 // credentialVariables are the environment variables for long-term AWS credentials.
