@@ -93,8 +93,8 @@ var symptoms = []symptom{{
 }, {
 	name: "There is no recent backup",
 	cloudwatch: []string{
-		"backup.md#backup_age", "backup.md#backup_errors", "backup.md#backup_schedule_dropped", "backup.md#backup_quota",
-		"backup.md#dump_age", "backup.md#dump_schedule_dropped",
+		"backup.md#backup_age", "backup.md#backup_errors", "backup.md#backup_schedule_dropped",
+		"backup.md#backup_quota", "backup.md#dump_age", "backup.md#dump_schedule_dropped",
 	},
 }, {
 	name:       "The backups are not copied to the other region",

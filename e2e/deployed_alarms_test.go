@@ -159,6 +159,16 @@ func (w *deployed) alarmsReferToExistingResources() {
 	}
 }
 
+// theHeartbeatReachesNobody: CloudWatch counts its messages, and they are encrypted like the others.
+func (w *deployed) theHeartbeatReachesNobody() {
+	attributes := must(w.sns.GetTopicAttributes(alive, &sns.GetTopicAttributesInput{
+		TopicArn: &w.heartbeat,
+	}))(w.T).Attributes
+	w.equal("subscriptions of the heartbeat's topic", attributes["SubscriptionsConfirmed"]+" and "+
+		attributes["SubscriptionsPending"], "0 and 0")
+	w.equal("the key of the heartbeat's topic", attributes["KmsMasterKeyId"], w.key("alerts"))
+}
+
 // onlyAWSServicesMayPublishToTheTopic: only alarms, EventBridge and RDS may publish, with TLS only.
 // They must have permission to use the topic's key, without which AWS drops their messages
 // silently.

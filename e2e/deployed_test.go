@@ -103,7 +103,8 @@ type deployed struct {
 	loadBalancer elbtypes.LoadBalancer
 	targetGroup  elbtypes.TargetGroup
 	database     rdstypes.DBInstance
-	topic        string
+	topic        string // of alarms, alerts and events
+	heartbeat    string // the topic of Prometheus's sign of life
 }
 
 // checkDeployment checks a deployed environment through AWS's API, never through the stack's JSON.
@@ -137,6 +138,7 @@ func (s *sandbox) checkDeployment(t *testing.T) {
 	w.alarmsNotifyTheTopic()
 	w.alarmsReferToExistingResources()
 	w.onlyAWSServicesMayPublishToTheTopic()
+	w.theHeartbeatReachesNobody()
 	w.backupFunctionIsIdempotent()
 	s.servicesLogInAndPasswordsAreRotated(t, w)
 	s.outputsMatchTheDeployment(t, w)
@@ -177,7 +179,14 @@ func (s *sandbox) readDeployed(t *testing.T) *deployed {
 	w.loadBalancer = only(t, "load balancer", must(w.elb.DescribeLoadBalancers(alive, nil))(t).LoadBalancers)
 	w.targetGroup = only(t, "target group", must(w.elb.DescribeTargetGroups(alive, nil))(t).TargetGroups)
 	w.database = only(t, "database", must(w.rds.DescribeDBInstances(alive, nil))(t).DBInstances)
-	w.topic = *only(t, "topic", must(w.sns.ListTopics(alive, nil))(t).Topics).TopicArn
+	topics := map[string]string{}
+	for _, topic := range must(w.sns.ListTopics(alive, nil))(t).Topics {
+		topics[(*topic.TopicArn)[strings.LastIndex(*topic.TopicArn, ":")+1:]] = *topic.TopicArn
+	}
+	w.topic, w.heartbeat = topics[w.stack+"-alerts"], topics[w.stack+"-heartbeat"]
+	if len(topics) != 2 || w.topic == "" || w.heartbeat == "" {
+		t.Fatalf("want the topics of the alarms and of the heartbeat, have %v", topics)
+	}
 	return w
 }
 

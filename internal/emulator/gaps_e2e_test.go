@@ -117,14 +117,16 @@ func singleTaskAndFargate(c *conversation) {
 	c.send("disk", define("", `, "ephemeralStorage": {"sizeInGiB": 20}`), "21 to 200")
 
 	service := func(rebalancing, most string) request {
-		return ecs("CreateService", `{"cluster": "d", "serviceName": "s`+most+`", "taskDefinition": "g", "desiredCount": 0, `+
-			`"availabilityZoneRebalancing": "`+rebalancing+`", "deploymentConfiguration": {"maximumPercent": `+most+`}}`)
+		return ecs("CreateService", `{"cluster": "d", "serviceName": "s`+most+`", "taskDefinition": "g", `+
+			`"desiredCount": 0, "availabilityZoneRebalancing": "`+rebalancing+`", `+
+			`"deploymentConfiguration": {"maximumPercent": `+most+`}}`)
 	}
 	c.send("two at a time", service("ENABLED", "101"), "")
 	c.send("one at a time, rebalanced", service("ENABLED", "100"), "maximumPercent above 100")
 	c.send("one at a time", service("DISABLED", "100"), "")
 	c.send("rebalanced later", ecs("UpdateService", `{"cluster": "d", "service": "s100", `+
-		`"availabilityZoneRebalancing": "ENABLED", "deploymentConfiguration": {"maximumPercent": 100}}`), "maximumPercent")
+		`"availabilityZoneRebalancing": "ENABLED", "deploymentConfiguration": {"maximumPercent": 100}}`),
+		"maximumPercent above 100")
 }
 
 // database: a restore needs the key of the backup.
