@@ -599,6 +599,7 @@ func TestSettingsOfAServiceReachTheirResource(t *testing.T) {
 			"health_check: {unhealthy_threshold: 7}", webTargetGroup, "health_check.unhealthy_threshold", 7.0, 3.0,
 		},
 		"a cookie":              {"route: {sticky: 60}", webTargetGroup, "stickiness.cookie_duration", 60.0, nil},
+		"no cookie otherwise":   {"route: {sticky: 60}", webTargetGroup, "stickiness.enabled", true, false},
 		"one task at a time":    {"single: true", webService, "deployment_maximum_percent", 100.0, 200.0},
 		"stopped before":        {"single: true", webService, "deployment_minimum_healthy_percent", 0.0, 100.0},
 		"no second for balance": {"single: true", webService, "availability_zone_rebalancing", "DISABLED", "ENABLED"},

@@ -85,14 +85,13 @@ func newTargetGroup(s *scope, name string, vpcID *string) lbtargetgroup.LbTarget
 }
 
 // stickiness keeps a client at the same task by a cookie of the load balancer, for so many seconds;
-// nil for 0.
+// 0 disables it. The block is always there: the provider keeps the old value of one that is removed.
 func stickiness(seconds int) *lbtargetgroup.LbTargetGroupStickiness {
-	if seconds == 0 {
-		return nil
+	sticky := &lbtargetgroup.LbTargetGroupStickiness{Type: jsii.String("lb_cookie"), Enabled: seconds > 0}
+	if seconds > 0 {
+		sticky.CookieDuration = number(seconds)
 	}
-	return &lbtargetgroup.LbTargetGroupStickiness{
-		Type: jsii.String("lb_cookie"), CookieDuration: number(seconds), Enabled: true,
-	}
+	return sticky
 }
 
 // newHidingRule answers 404 where a service has its metrics on the port that serves the public. Its
