@@ -19,7 +19,8 @@ type Prometheus struct {
 	LogGroup    *string // name
 
 	heartbeat *Topic
-	workspace *workspace // nil without monitoring.durable
+	running   dependencies // the service, which publishes the sign of life
+	workspace *workspace   // nil without monitoring.durable
 }
 
 const (
@@ -89,6 +90,7 @@ func newPrometheus(
 		ServiceName: running.Name(),
 		LogGroup:    t.logs.Name(),
 		heartbeat:   heartbeat,
+		running:     dependencies{running},
 		workspace:   history,
 	}
 }
@@ -244,6 +246,7 @@ func (p *Prometheus) alarms() []alarm {
 		namespace: "AWS/SNS", metric: "NumberOfMessagesPublished", statistic: "Sum",
 		dimensions: map[string]*string{"TopicName": p.heartbeat.Name},
 		below:      true, threshold: 1, period: 300, datapoints: 3, periods: 3, missing: missingIsBad,
+		after: p.running, // not while it starts for the first time
 	}}
 }
 
