@@ -257,7 +257,7 @@ func (c *measured) everyMetricArrives() string {
 	}
 	start := time.Now()
 	var missing []string
-	for end := start.Add(time.Minute); ; time.Sleep(time.Second) {
+	for end := start.Add(patienceWithPrograms); ; time.Sleep(time.Second) {
 		found := map[string]bool{}
 		for _, s := range c.now(`count by (__name__) ({job="cloudwatch"})`) {
 			found[s.Metric["__name__"]] = true
@@ -350,7 +350,7 @@ type message struct{ Subject, Message string }
 func (q *queue) receives(parts ...string) (found message) {
 	q.Helper()
 	defer step(q.T, "message "+strings.Join(parts, " "))()
-	waitFor(q.T, "a message "+strings.Join(parts, " "), func() bool {
+	q.eventually("a message "+strings.Join(parts, " "), func() bool {
 		var received struct {
 			Messages []struct{ Body, ReceiptHandle string }
 		}
@@ -469,7 +469,7 @@ func (m *monitoringTask) historyIsWritten(server string) string {
 		return found[0].Value
 	}
 	const applications, rules = `app_requests_total{job="services"}`, `{__name__=~".+:.+:.+"}`
-	waitFor(m.T, "the durable history", func() bool {
+	m.eventually("the durable history", func() bool {
 		return count(applications) > 0 && count(`{job="cloudwatch",__name__=~"aws_.+"}`) > 0 && count(rules) > 0
 	})
 	if own := count(`{job=~"prometheus|alertmanager"}`); own > 0 {
@@ -487,7 +487,7 @@ func (m *monitoringTask) restartKeepsHistory() string {
 	_ = m.running["prometheus"].Wait()
 	m.start("prometheus")
 	var after []sample
-	waitFor(m.T, "the history", func() bool { // it is healthy before it has read its history
+	m.eventually("the history", func() bool { // it is healthy before it has read its history
 		after = query(m.T, m.url("9090"), targets, at)
 		return len(after) > 0
 	})
@@ -535,8 +535,8 @@ var notUsedByPrograms = map[string]string{
 
 const sessionReason = "the agent of ECS uses it for a port-forward"
 
-// complaint matches a line of the log of a program.
-var complaint = regexp.MustCompile(`level=(WARN|ERROR).*`)
+// complaint matches a warning in the log of a program. The exporter writes JSON.
+var complaint = regexp.MustCompile(`level"?[=:]"?(WARN|ERROR).*`)
 
 // logsHaveNoComplaints checks the logs for warnings. Prometheus warns after it was killed, and when
 // ECS refuses its discovery.
@@ -551,9 +551,10 @@ func (m *monitoringTask) logsHaveNoComplaints() {
 	}
 }
 
-// At this pace, Alertmanager gives the emulator a second for an answer.
+// At this pace, Alertmanager gives the emulator a second for an answer, and the exporter five seconds
+// for all of its calls.
 var expectedComplaint = regexp.MustCompile(
-	`discovery=aws|lockfile from a previous execution|context deadline exceeded`)
+	`discovery=aws|lockfile from a previous execution|context deadline exceeded|Another scrape is already in process`)
 
 // hold waits until the test is interrupted.
 func (m *monitoringTask) hold() {

@@ -214,7 +214,7 @@ func (m *monitoringTask) start(name string) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	waitFor(m.T, name+" to be healthy", func() bool { return m.healthy(name) })
+	m.eventually(name+" to be healthy", func() bool { return m.healthy(name) })
 }
 
 // healthy runs the health check of a container: a request to a URL, or promtool.
@@ -299,11 +299,24 @@ func (m *monitoringTask) now(expression string) []sample {
 	return query(m.T, m.url("9090"), expression, time.Now())
 }
 
+// patienceWithPrograms is for a busy machine, where tests of other stacks run too.
+const patienceWithPrograms = 3 * time.Minute
+
+// eventually waits until something is true.
+func (m *monitoringTask) eventually(what string, is func() bool) {
+	m.Helper()
+	for end := time.Now().Add(patienceWithPrograms); !is(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			m.Fatalf("waited %v for %s", patienceWithPrograms, what)
+		}
+	}
+}
+
 // becomes waits until an expression has one value.
 func (m *monitoringTask) becomes(expression string, want float64) {
 	m.Helper()
 	defer step(m.T, fmt.Sprintf("%s = %v", expression, want))()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(patienceWithPrograms); ; time.Sleep(200 * time.Millisecond) {
 		have := m.now(expression)
 		if len(have) == 1 && have[0].Value == want {
 			return
