@@ -101,6 +101,7 @@ func (w *deployed) alarmsReferToExistingResources() {
 		"LoadBalancer":         {after(*w.loadBalancer.LoadBalancerArn, ":loadbalancer/")},
 		"TargetGroup":          {"targetgroup/" + after(*w.targetGroup.TargetGroupArn, ":targetgroup/")},
 		"DBInstanceIdentifier": {*w.database.DBInstanceIdentifier},
+		"TopicName":            {after(w.heartbeat, w.region+":"+emulator.Account+":")},
 	}
 	for p := range pages(w.T, ec2.NewDescribeNatGatewaysPaginator(w.ec2, &ec2.DescribeNatGatewaysInput{
 		Filter: w.inVPC(),

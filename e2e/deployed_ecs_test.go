@@ -16,7 +16,7 @@ import (
 
 func (w *deployed) services() []ecstypes.Service {
 	w.Helper()
-	input := &ecs.DescribeServicesInput{Cluster: &w.stack, Services: []string{"web", "prometheus"}}
+	input := &ecs.DescribeServicesInput{Cluster: &w.stack, Services: w.runs}
 	services := must(w.ecs.DescribeServices(alive, input))(w.T).Services
 	if len(services) != len(input.Services) {
 		w.Fatalf("want the services %v, have %d", input.Services, len(services))

@@ -101,9 +101,9 @@ func (w *deployed) describeRule(rule ec2types.SecurityGroupRule) string {
 
 // securityGroupsHaveOnlyTheExpectedRules: the default security group exists and has no rules.
 func (w *deployed) securityGroupsHaveOnlyTheExpectedRules() {
-	w.sameElements("security groups", slices.Collect(maps.Keys(w.groups)), append([]string{
-		"default", "load-balancer", "web", "prometheus", "database", "database-function",
-	}, w.dumpTasks...))
+	w.sameElements("security groups", slices.Collect(maps.Keys(w.groups)), slices.Concat([]string{
+		"default", "load-balancer", "database", "database-function",
+	}, w.runs, w.dumpTasks))
 	var have []string
 	for p := range pages(w.T, ec2.NewDescribeSecurityGroupRulesPaginator(w.ec2, w.rulesOfGroups())) {
 		for _, rule := range p.SecurityGroupRules {

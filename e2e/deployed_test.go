@@ -26,6 +26,9 @@ type expectation struct {
 	// groupRules are the rules of all security groups.
 	groupRules []string
 
+	// runs are the services of ECS.
+	runs []string
+
 	// dumpTasks are the tasks that dump and restore; all but database-restore have a schedule.
 	dumpTasks []string
 
@@ -58,6 +61,7 @@ var expectations = map[string]expectation{
 			"out of database-restore to database: tcp 5432", "into database from database-restore: tcp 5432",
 			"out of database-restore to 0.0.0.0/0: tcp 443",
 		},
+		runs:           []string{"web", "prometheus"},
 		dumpTasks:      []string{"database-dump", "database-restore"},
 		defaultActions: []string{"HTTP 80: 200 OK"},
 		listenerRules:  []string{"HTTP 80: 1000: path-pattern /*: forward to web"},
@@ -79,7 +83,11 @@ var expectations = map[string]expectation{
 			"out of database-restore to database: tcp 5432", "into database from database-restore: tcp 5432",
 			"out of database-restore to 0.0.0.0/0: tcp 443",
 			"out of database-drill to 0.0.0.0/0: tcp 443",
+			"out of prometheus to database-exporter: tcp 9187", "into database-exporter from prometheus: tcp 9187",
+			"out of database-exporter to database: tcp 5432", "into database from database-exporter: tcp 5432",
+			"out of database-exporter to 0.0.0.0/0: tcp 443",
 		},
+		runs:           []string{"web", "prometheus", "database-exporter"},
 		dumpTasks:      []string{"database-dump", "database-restore", "database-drill"},
 		defaultActions: []string{"HTTP 80: 301 to HTTPS 443", "HTTPS 443: 200 OK"},
 		listenerRules:  []string{"HTTPS 443: 1000: path-pattern /*: forward to web"},
