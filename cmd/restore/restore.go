@@ -72,9 +72,14 @@ func (r *restore) run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := r.follow(ctx, task); err != nil {
+	err = r.follow(ctx, task)
+	if errors.As(err, new(failure)) {
 		return fmt.Errorf("the restore failed, and the database %s is incomplete: drop it, or choose another name (%w)",
 			o.database, err)
+	}
+	if err != nil {
+		return fmt.Errorf("the restore into %s may still be running, see the task %s and the log group /%s/%s: %w",
+			o.database, task, r.stack, "database-restore", err)
 	}
 	fmt.Fprintf(r.out, "restored into the database %s; see \"Restore from a dump\" in docs/restore.md\n", o.database)
 	return nil
@@ -181,18 +186,21 @@ func (r *restore) follow(ctx context.Context, task string) error {
 	}
 }
 
-// result returns the error of a task that has stopped, or nil.
+// failure is the error of a task that has stopped. Any other error says nothing about the task.
+type failure struct{ error }
+
+// result returns the failure of a task that has stopped, or nil.
 func result(task types.Task) error {
 	reason := aws.ToString(task.StoppedReason)
 	for _, c := range task.Containers {
 		if c.ExitCode != nil && *c.ExitCode != 0 {
-			return fmt.Errorf("container %s ended with %d: %s%s", aws.ToString(c.Name), *c.ExitCode,
-				aws.ToString(c.Reason), reason)
+			return failure{fmt.Errorf("container %s ended with %d: %s%s", aws.ToString(c.Name), *c.ExitCode,
+				aws.ToString(c.Reason), reason)}
 		}
 	}
 	last := slices.IndexFunc(task.Containers, func(c types.Container) bool { return aws.ToString(c.Name) == "restore" })
 	if last < 0 || task.Containers[last].ExitCode == nil {
-		return fmt.Errorf("the container restore did not run: %s", reason)
+		return failure{fmt.Errorf("the container restore did not run: %s", reason)}
 	}
 	return nil
 }
