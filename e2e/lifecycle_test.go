@@ -104,6 +104,8 @@ var (
 		"+ aws_cloudwatch_metric_alarm.nat_drops_c_alarm",
 		"+ aws_cloudwatch_metric_alarm.nat_ports_c_alarm",
 		"~ aws_cloudwatch_dashboard.dashboard", // shows all NAT gateways
+		// Both exist in prod only, as the NAT gateway of the zone.
+		"~ aws_ecs_service.database_exporter_service",
 		"~ aws_scheduler_schedule.database_drill_schedule",
 	}, zone...)
 )

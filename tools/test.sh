@@ -30,10 +30,10 @@ roles() {
 }
 
 # The tests run in parallel, because they mostly wait for the AWS provider. Each step prints its time and its expected time.
-# All of them take about 35 minutes. The time limit is for tests that hang, and allows for a busy machine. The tests of the
+# All of them take about 45 minutes. The time limit is for tests that hang, and allows for a busy machine. The tests of the
 # monitoring first build its programs with low priority (tools/monitoring), the first time for about eight minutes of two cores.
 end_to_end() {
-	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.e2e" -- -tags e2e -count=1 -timeout 60m -parallel 12 ./e2e
+	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.e2e" -- -tags e2e -count=1 -timeout 60m -parallel 6 ./e2e
 }
 
 step() {

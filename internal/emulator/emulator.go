@@ -34,7 +34,7 @@ const Account = "123456789012"
 const AccountHeader = "x-moto-account-id"
 
 // patience is the time limit for the start of an emulator, which takes 3 s on an idle machine.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 var (
 	//go:embed *.py
