@@ -198,8 +198,8 @@ func (w warner) dump() {
 	w.warn(w.cfg.Production() && b.Dump.Enabled && b.Drill.Schedule == "", "drill.schedule",
 		"nobody notices when dumps can no longer be restored; want a schedule such as cron(0 7 1 * ? *)")
 	w.warn(b.Drills() && b.Drill.MaxAge > b.Retention, "retention",
-		"S3 deletes the record of a rehearsal after this time, and drill.max_age is %d days: the alarm drill_age fires "+
-			"in between; want at least that, or more frequent rehearsals", b.Drill.MaxAge)
+		"S3 deletes the record of a rehearsal after this time, and drill.max_age is %d days: the alarm drill_age "+
+			"fires in between; want at least that, or more frequent rehearsals", b.Drill.MaxAge)
 	w.warn(b.Dump.Enabled && b.Dump.Disk < w.cfg.Database.Storage.Initial, "dump.disk",
 		"less than database.storage.initial (%d GiB): a full database may not fit, and its dump would fail",
 		w.cfg.Database.Storage.Initial)
