@@ -19,9 +19,11 @@ tests() {
 	.build/bin/gotestsum --format pkgname-and-test-fails --jsonfile "$results" -- -count=1 -timeout 10m ./...
 }
 
-# Hundreds of random configurations; that the output is the same without the fast start; PostgreSQL's own static parameters.
+# Hundreds of random configurations; that the output is the same without the fast start; PostgreSQL's own static parameters;
+# programs under the limits of a container.
 random() {
-	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.random" -- -tags e2e -count=1 -timeout 10m -run '^TestRandom|^TestFastStart|^TestStatic' . ./internal/config
+	.build/bin/gotestsum --format standard-verbose --jsonfile "$results.random" -- -tags e2e -count=1 -timeout 10m -run '^TestRandom|^TestFastStart|^TestStatic|^TestContainersMay' \
+		. ./internal/config
 }
 
 # The function that creates database users, with a real PostgreSQL of each major version; what the emulator of AWS refuses.
