@@ -171,7 +171,7 @@ var dumpPromises = []stacktest.Promise{{
 		Found: dumpDefinition,
 	}},
 }, {
-	Name:  "somebody is told of each dump and rehearsal that fails",
+	Name:  "each dump and each rehearsal that fails notifies the topic",
 	Check: failedDumpsNotify,
 	BrokenBy: []stacktest.Break{{
 		Name:  "there is no rule",
