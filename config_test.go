@@ -35,7 +35,7 @@ func TestServicesCannotTakeThePlatformsNames(t *testing.T) {
 // The checks of configurations and of stacks are written apart from each other, and must agree.
 func TestSchedulesAreReadAsAWSReadsThem(t *testing.T) {
 	for text, want := range configtest.Schedules {
-		whole := minimal + "backup: {max_age: 744, schedule: '" + text + "'}\n"
+		whole := minimal + "backup: {drill: {max_age: 400, schedule: '" + text + "'}}\n"
 		_, err := config.Parse("config/dev.yaml", "dev", []byte(whole))
 		if have := err == nil; have != want {
 			t.Errorf("the configuration may say %s: %v", text, err)

@@ -40,7 +40,7 @@ func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 		"monitoring.prometheus.storage":          {"monitoring: {prometheus: {storage: %d}}", 21, 200},
 		"monitoring.prometheus.days":             {"monitoring: {prometheus: {days: %d}}", 1, 3650},
 		"monitoring.prometheus.scrape_interval":  {"monitoring: {prometheus: {scrape_interval: %d}}", 5, 300},
-		"backup.retention":                       {"backup: {retention: %d}", 1, 3650},
+		"backup.retention":                       {"backup: {retention: %d, dump: {enabled: false}}", 1, 3650},
 		"backup.minimum":                         {"backup: {minimum: %d}", 1, 100},
 		"backup.max_age":                         {"backup: {schedule: rate(1 hour), max_age: %d}", 1, 744},
 		"backup.object_lock":                     {"backup: {object_lock: %d}", 0, 3650},

@@ -7,7 +7,7 @@ import "math"
 type Backup struct {
 	Schedule  string `yaml:"schedule" allowed:"~schedule"`     // when a snapshot is taken: cron(...) or rate(...)
 	Timezone  string `yaml:"timezone"`                         // time zone of schedule
-	Retention int    `yaml:"retention" allowed:"1..3650 days"` // age at which a snapshot is deleted
+	Retention int    `yaml:"retention" allowed:"1..3650 days"` // age at which a snapshot or a dump is deleted
 	Minimum   int    `yaml:"minimum" allowed:"1..100"`         // number of snapshots kept regardless of their age
 	MaxAge    int    `yaml:"max_age" allowed:"1..744 hours"`   // age of the newest snapshot at which an alarm fires
 	// S3 Object Lock retention of the backup bucket, in which nobody can delete an object; 0: off;

@@ -111,9 +111,12 @@ var _ = form("drill_schedule", `^((cron|rate)\([^()]+\))?$`)
 func (c checker) dump() {
 	b := c.cfg.Backup
 	d := b.Dump
+	hours := hoursBetween(d.Schedule)
+	c.at("backup").want(!d.Enabled || b.Retention < 1 || hours < b.Retention*24, "retention",
+		"want at least %d, more than the days between two dumps of %s, so that there is a dump although one failed, "+
+			"have %d", hours/24+1, c.full("backup.dump.schedule"), b.Retention)
 	c = c.at("backup", "dump")
 	c.schedule("schedule", d.Schedule)
-	hours := hoursBetween(d.Schedule)
 	c.want(hours <= d.MaxAge, "max_age",
 		"want at least %d, the hours between two dumps of %s, have %d", hours, c.full("schedule"), d.MaxAge)
 	c.size(d.CPU, d.Memory)
@@ -197,9 +200,6 @@ func (w warner) dump() {
 		"want another time", taken)
 	w.warn(w.cfg.Production() && b.Dump.Enabled && b.Drill.Schedule == "", "drill.schedule",
 		"nobody notices when dumps can no longer be restored; want a schedule such as cron(0 7 1 * ? *)")
-	w.warn(b.Drills() && b.Drill.MaxAge > b.Retention, "retention",
-		"S3 deletes the record of a rehearsal after this time, and drill.max_age is %d days: the alarm drill_age "+
-			"fires in between; want at least that, or more frequent rehearsals", b.Drill.MaxAge)
 	w.warn(b.Dump.Enabled && b.Dump.Disk < w.cfg.Database.Storage.Initial, "dump.disk",
 		"less than database.storage.initial (%d GiB): a full database may not fit, and its dump would fail",
 		w.cfg.Database.Storage.Initial)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -113,19 +114,64 @@ func cronMinute(schedule string) (minute int, fixed bool) {
 	return hour*60 + minute, errMinute == nil && errHour == nil
 }
 
-// hoursBetween returns the shortest interval of a schedule in hours, rounded up; 0 if the interval
-// depends on the calendar.
+// hoursBetween returns the longest interval of a schedule in hours, rounded up; 0 for a text that is no
+// schedule.
 func hoursBetween(schedule string) int {
-	if _, fixed := cronMinute(schedule); fixed {
-		return 24
-	}
 	var count int
 	var unit string
-	if _, err := fmt.Sscanf(schedule, "rate(%d %s", &count, &unit); err != nil {
+	if _, err := fmt.Sscanf(schedule, "rate(%d %s", &count, &unit); err == nil && count > 0 {
+		minutes := count * map[byte]int{'m': 1, 'h': 60, 'd': minutesOfDay}[unit[0]]
+		return (minutes + 59) / 60
+	}
+	fields := cronText.FindStringSubmatch(schedule)
+	if fields == nil {
 		return 0
 	}
-	minutes := count * map[byte]int{'m': 1, 'h': 60, 'd': minutesOfDay}[unit[0]]
-	return (minutes + 59) / 60
+	var minutes []int // of a day, in order
+	for _, hour := range cronValues(fields[2], 0, 23) {
+		for _, minute := range cronValues(fields[1], 0, 59) {
+			minutes = append(minutes, hour*60+minute)
+		}
+	}
+	if len(minutes) == 0 {
+		return 0
+	}
+	days := daysBetween(fields[3], fields[4], fields[5])
+	longest := days*minutesOfDay - minutes[len(minutes)-1] + minutes[0]
+	for i := 1; i < len(minutes); i++ {
+		longest = max(longest, minutes[i]-minutes[i-1])
+	}
+	return (longest + 59) / 60
+}
+
+// daysBetween returns the longest interval in days of the fields of a cron expression. It ignores the
+// year, and takes five weeks for the nth weekday of a month, and 33 days for the working day nearest to
+// a date.
+func daysBetween(day, month, weekday string) int {
+	switch {
+	case strings.Contains(weekday, "#") || len(weekday) > 1 && strings.HasSuffix(weekday, "L"):
+		return 5 * 7
+	case day == "L":
+		return 31
+	case strings.HasSuffix(day, "W"):
+		return 33
+	case weekday == "L": // Saturday
+		weekday = "7"
+	}
+	days, months, weekdays := cronValues(day, 1, 31), cronValues(month, 1, 12), cronValues(weekday, 1, 7)
+	longest, last := 0, time.Time{}
+	// Five years have a leap year, and each date on several weekdays.
+	for at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2032; at = at.AddDate(0, 0, 1) {
+		if !slices.Contains(months, int(at.Month())) || day != "?" && !slices.Contains(days, at.Day()) ||
+			weekday != "?" && !slices.Contains(weekdays, int(at.Weekday())+1) {
+			continue
+		}
+		if !last.IsZero() {
+			longest = max(longest, int(at.Sub(last).Hours())/24)
+		}
+		last = at
+	}
+	return longest
 }
 
 // timesPerDay returns how often a schedule fires, on average; 0 for a text that is no schedule.
@@ -153,7 +199,10 @@ func timesPerDay(schedule string) float64 {
 }
 
 // cronCount returns how many values a field that [cronField] accepts has.
-func cronCount(text string, low, high int) int {
+func cronCount(text string, low, high int) int { return len(cronValues(text, low, high)) }
+
+// cronValues returns the values of a field that [cronField] accepts, in order.
+func cronValues(text string, low, high int) []int {
 	values := map[int]bool{}
 	for part := range strings.SplitSeq(text, ",") {
 		span, step, stepped := strings.Cut(part, "/")
@@ -173,7 +222,7 @@ func cronCount(text string, low, high int) int {
 			values[value] = true
 		}
 	}
-	return len(values)
+	return slices.Sorted(maps.Keys(values))
 }
 
 // cronValue reads a number, or the name of a month or a weekday.

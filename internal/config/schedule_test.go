@@ -89,3 +89,38 @@ func TestTimesPerDayOfASchedule(t *testing.T) {
 		}
 	}
 }
+
+func TestLongestIntervalOfASchedule(t *testing.T) {
+	t.Parallel()
+	for schedule, want := range map[string]int{
+		"rate(1 hour)":                 1,
+		"rate(90 minutes)":             2,
+		"rate(2 days)":                 48,
+		"cron(0 3 * * ? *)":            24,
+		"cron(0 3 ? * * *)":            24,
+		"cron(15 * * * ? *)":           1,
+		"cron(0 1,13 * * ? *)":         12,
+		"cron(0 8,20 * * ? *)":         12,
+		"cron(0 9-17 * * ? *)":         16,
+		"cron(0 3 ? * MON-FRI *)":      72,
+		"cron(0 3 ? * SUN *)":          7 * 24,
+		"cron(0 3 ? * L *)":            7 * 24,
+		"cron(0 3 ? * mon,thu *)":      4 * 24,
+		"cron(0 6,18 ? * SUN *)":       7*24 - 12,
+		"cron(0 3 1 * ? *)":            31 * 24,
+		"cron(0 3 1,15 * ? *)":         17 * 24,
+		"cron(0 3 31 * ? *)":           61 * 24,
+		"cron(0 3 1 1/3 ? *)":          92 * 24,
+		"cron(0 3 ? * 2#1 *)":          35 * 24,
+		"cron(0 3 L * ? *)":            31 * 24,
+		"cron(0 3 15W * ? *)":          33 * 24,
+		"at(2027-01-01T00:00:00)":      0,
+		"nonsense":                     0,
+		"rate(0 hours)":                0,
+		"cron(0 3 * * ? *) and so on ": 0,
+	} {
+		if got := hoursBetween(schedule); got != want {
+			t.Errorf("%s: %d hours, want %d", schedule, got, want)
+		}
+	}
+}

@@ -98,6 +98,7 @@ var formats = map[string]string{
 	"backup.schedule": "`cron(minute hour day month weekday year)` or `rate(n hours)`, outside " +
 		"`database.backup_window`",
 	"backup.copy.region": "a region of the commercial partition other than the stack's, with `profile: production`",
+	"backup.retention":   "1 to 3650, and more than the days between two dumps",
 	"backup.timezone":    "a time zone, such as `UTC` or `Europe/Berlin`",
 	"backup.max_age":     "1 to 744, and at least the hours between two snapshots",
 	"backup.dump.schedule": "`cron(minute hour day month weekday year)` or `rate(n hours)`, outside " +
