@@ -13,6 +13,8 @@ import (
 	sse "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketserversideencryptionconfiguration"
 	versioning "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketversioning"
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
+
+	"platform/internal/config"
 )
 
 // Bucket is a bucket that is closed to the public, encrypted, versioned and reached by TLS only.
@@ -26,10 +28,17 @@ type bucketOptions struct {
 	in         *place      // nil: the stack's region
 	key        *string     // KMS key; nil: S3's own, the only one that the load balancer's access logs accept
 	keeps      bool        // its objects outlive a stack that leaves backups
-	expire     int         // days after which an object expires; 0: never
-	archive    int         // days after which an object moves to colder storage; 0: never
+	expire     int         // days after which an object expires; 0: see ages
+	ages       []ageRule   // of single folders, without expire: S3 applies the shortest of several rules
 	superseded int         // days that an overwritten or deleted version is kept
 	allowed    []statement // of its policy, with paths within the bucket as resources
+}
+
+// ageRule holds what happens to the objects of a folder with their age.
+type ageRule struct {
+	folder  string
+	expire  int // days after which an object expires
+	archive int // days after which an object moves to colder storage; 0: never
 }
 
 // newBucket declares a bucket with all that belongs to it; every id begins with noun. Its name
@@ -129,24 +138,36 @@ func (b bucketParts) newLifecycle(o bucketOptions, versioned cdktf.ITerraformDep
 		expiration = lifecycle.S3BucketLifecycleConfigurationRuleExpiration
 		transition = lifecycle.S3BucketLifecycleConfigurationRuleTransition
 	)
-	rule := &ruleType{
+	enabled := jsii.String("Enabled")
+	// S3 also deletes the delete marker that an expired object leaves, once its versions are gone.
+	expireAfter := func(days int) *[]*expiration { return &[]*expiration{{Days: number(days)}} }
+	whole := &ruleType{
 		Id:                             jsii.String("age"),
-		Status:                         jsii.String("Enabled"),
+		Status:                         enabled,
 		Filter:                         &[]*filter{{}}, // the whole bucket
 		AbortIncompleteMultipartUpload: &[]*incomplete{{DaysAfterInitiation: number(7)}},
 		NoncurrentVersionExpiration:    &[]*superseded{{NoncurrentDays: number(o.superseded)}},
 	}
 	if o.expire > 0 {
-		rule.Expiration = &[]*expiration{{Days: number(o.expire)}}
+		whole.Expiration = expireAfter(o.expire)
 	}
-	if o.archive > 0 {
-		rule.Transition = &[]*transition{{Days: number(o.archive), StorageClass: jsii.String("GLACIER_IR")}}
+	rules := []*ruleType{whole}
+	for _, age := range o.ages {
+		rule := &ruleType{
+			Id:     jsii.String(age.folder),
+			Status: enabled,
+			Filter: &[]*filter{{Prefix: jsii.String(age.folder + "/")}}, Expiration: expireAfter(age.expire),
+		}
+		if age.archive > 0 {
+			rule.Transition = &[]*transition{{Days: number(age.archive), StorageClass: jsii.String("GLACIER_IR")}}
+		}
+		rules = append(rules, rule)
 	}
 	lifecycle.NewS3BucketLifecycleConfiguration(b.stack, b.id("lifecycle"),
 		&lifecycle.S3BucketLifecycleConfigurationConfig{
 			Provider:  b.provider,
 			Bucket:    b.name,
-			Rule:      &[]*ruleType{rule},
+			Rule:      &rules,
 			DependsOn: dependencies{versioned}.list(), // rules for old versions need versions
 		})
 }
@@ -181,8 +202,7 @@ func newBackupBucket(s *scope, noun string, in *place, key *string) *Bucket {
 	b := s.cfg.Backup
 	bucket := newBucket(s, noun, bucketOptions{
 		in: in, key: key, keeps: true,
-		archive: choose(b.Retention >= 90, 30, 0), // colder storage bills at least 90 days
-		expire:  b.Retention, superseded: max(b.ObjectLock, 30),
+		ages: backupAges(b), superseded: max(b.ObjectLock, 30),
 	})
 	if b.ObjectLock > 0 {
 		locked := lock.NewS3BucketObjectLockConfigurationA(s.stack, jsii.String(noun+"_bucket_object_lock"),
@@ -199,4 +219,18 @@ func newBackupBucket(s *scope, noun string, in *place, key *string) *Bucket {
 		bucket.Ready = bucket.Ready.plus(locked)
 	}
 	return bucket
+}
+
+// backupAges are the rules for what the platform writes; nothing else expires. The newest record of a
+// rehearsal must exist until the next one, however late that is, because the alarm drill_age is on its
+// age. Without dumps, those that exist still expire.
+func backupAges(b config.Backup) []ageRule {
+	ages := []ageRule{{
+		folder: "dumps", expire: b.Retention,
+		archive: choose(b.Retention >= 90, 30, 0), // colder storage bills at least 90 days
+	}}
+	if b.Drills() {
+		ages = append(ages, ageRule{folder: "drills", expire: max(b.Retention, 2*b.Drill.MaxAge)})
+	}
+	return ages
 }

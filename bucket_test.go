@@ -179,6 +179,36 @@ var bucketPromises = []stacktest.Promise{{
 		Found: backupBucket,
 	}},
 }, {
+	Name:  "dumps expire, and so do records of rehearsals, but not before there is a later one",
+	Check: backupsExpireInTime,
+	BrokenBy: []stacktest.Break{{
+		Name:  "dumps are kept for ever",
+		Stack: "prod",
+		By:    stacktest.Remove(backupBucketLifecycle, "rule[id=dumps].expiration"),
+		Found: backupBucketLifecycle,
+	}, {
+		Name:  "dumps of a database that is dumped every night are kept for a day",
+		Stack: "dev",
+		By:    stacktest.Set(backupBucketLifecycle, "rule[id=dumps].expiration.days", 1),
+		Found: backupBucketLifecycle,
+	}, {
+		Name:  "records of rehearsals are deleted while the alarm of their age has not fired yet",
+		Stack: "prod",
+		By:    stacktest.Set(backupBucketLifecycle, "rule[id=drills].expiration.days", 35),
+		Found: backupBucketLifecycle,
+	}, {
+		Name:  "everything expires like dumps, and so do the records of rehearsals",
+		Stack: "prod",
+		By:    stacktest.Add(backupBucketLifecycle, "rule[id=age].expiration", map[string]any{"days": 35}),
+		Found: backupBucketLifecycle,
+	}, {
+		Name:  "the copies in the other region are kept for ever",
+		Stack: "copies in another region",
+		By: stacktest.Remove("aws_s3_bucket_lifecycle_configuration.backup_copy_bucket_lifecycle",
+			"rule[id=dumps].expiration"),
+		Found: "aws_s3_bucket_lifecycle_configuration.backup_copy_bucket_lifecycle",
+	}},
+}, {
 	Name:  "the load balancer, and nothing else, may write its access logs, with what it supports",
 	Check: accessLogsCanBeWritten,
 	BrokenBy: []stacktest.Break{{
@@ -252,10 +282,11 @@ func bucketsAreConfigured(s stacktest.Stack, v *stacktest.Violations) {
 
 		lifecycle := only("aws_s3_bucket_lifecycle_configuration", "the bucket only grows")
 		for _, path := range []string{
-			"rule.noncurrent_version_expiration.noncurrent_days",
-			"rule.abort_incomplete_multipart_upload.days_after_initiation",
+			"rule[id=age].noncurrent_version_expiration.noncurrent_days",
+			"rule[id=age].abort_incomplete_multipart_upload.days_after_initiation",
 		} {
-			v.Want(lifecycle.Number(path) >= 1 && lifecycle.Is("rule.status", "Enabled"),
+			v.Want(lifecycle.Number(path) >= 1 && lifecycle.Is("rule[id=age].status", "Enabled") &&
+				!lifecycle.Has("rule[id=age].filter.prefix"),
 				bucket.Address, "only grows: want %s", path)
 		}
 
@@ -270,6 +301,29 @@ func bucketsAreConfigured(s stacktest.Stack, v *stacktest.Violations) {
 	opening := []string{"aws_s3_bucket_acl", "aws_s3_bucket_website_configuration", "aws_s3_bucket_cors_configuration"}
 	for _, r := range s.Resources(opening...) {
 		v.Want(false, r.Address, "opens a bucket to others")
+	}
+}
+
+func backupsExpireInTime(s stacktest.Stack, v *stacktest.Violations) {
+	for _, r := range s.Resources("aws_s3_bucket_lifecycle_configuration") {
+		if r.Address == "aws_s3_bucket_lifecycle_configuration.access_logs_bucket_lifecycle" {
+			continue
+		}
+		v.Want(!r.Has("rule[id=age].expiration"), r.Address, "deletes records of rehearsals with the dumps")
+		days := func(folder string) float64 {
+			path := "rule[id=" + folder + "]"
+			if !r.Is(path+".status", "Enabled") || !r.Is(path+".filter.prefix", folder+"/") {
+				return 0
+			}
+			return r.Number(path + ".expiration.days")
+		}
+		v.Want(days("dumps") >= 1, r.Address, "keeps dumps for ever")
+		v.Want(!s.Resource(dumpSchedule).Exists() || days("dumps")*24 > hoursBetween(s, dumpSchedule),
+			r.Address, "deletes dumps after %v days, before there are two", days("dumps"))
+		if alarm := s.Resource("aws_cloudwatch_metric_alarm.drill_age_alarm"); alarm.Exists() {
+			v.Want(days("drills")*24*3600 > alarm.Number("threshold"), r.Address,
+				"deletes records of rehearsals after %v days, before their age is an alarm", days("drills"))
+		}
 	}
 }
 
