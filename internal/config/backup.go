@@ -46,13 +46,9 @@ func (c checker) backup() {
 	c.copies(b)
 	c.objectLock(b)
 	c.want(isTimezone(b.Timezone), "timezone", "want a time zone such as UTC or Europe/Berlin, have %q", b.Timezone)
-	if !isCron(b.Schedule) && !isRate(b.Schedule) {
-		c.want(false, "schedule", "want cron(minute hour day month weekday year), "+
-			"with ? for day or weekday, or rate(n hours), have %q", b.Schedule)
-		return
-	}
+	c.schedule("schedule", b.Schedule)
 	hours := hoursBetween(b.Schedule)
-	c.want(hours <= b.MaxAge, "max_age",
+	c.want(hours <= b.MaxAge || hours > never, "max_age",
 		"want at least %d, the hours between two snapshots of backup.schedule, have %d", hours, b.MaxAge)
 	c.want(!c.duringBackupWindow(b), "schedule", "want a time outside database.backup_window (%s), "+
 		"when RDS takes its automated backup and rejects other snapshots, have %q",

@@ -112,12 +112,12 @@ func (c checker) dump() {
 	b := c.cfg.Backup
 	d := b.Dump
 	hours := hoursBetween(d.Schedule)
-	c.at("backup").want(!d.Enabled || b.Retention < 1 || hours < b.Retention*24, "retention",
+	c.at("backup").want(!d.Enabled || b.Retention < 1 || hours < b.Retention*24 || hours > never, "retention",
 		"want at least %d, more than the days between two dumps of %s, so that there is a dump although one failed, "+
 			"have %d", hours/24+1, c.full("backup.dump.schedule"), b.Retention)
 	c = c.at("backup", "dump")
 	c.schedule("schedule", d.Schedule)
-	c.want(hours <= d.MaxAge, "max_age",
+	c.want(hours <= d.MaxAge || hours > never, "max_age",
 		"want at least %d, the hours between two dumps of %s, have %d", hours, c.full("schedule"), d.MaxAge)
 	c.size(d.CPU, d.Memory)
 	c.want(d.VerifyLimit <= d.Disk, "verify_limit",
@@ -136,7 +136,7 @@ func (c checker) drill() {
 	}
 	c.schedule("schedule", b.Drill.Schedule)
 	hours := hoursBetween(b.Drill.Schedule)
-	c.want(hours <= b.Drill.MaxAge*24, "max_age",
+	c.want(hours <= b.Drill.MaxAge*24 || hours > never, "max_age",
 		"want at least %d, the days between two rehearsals of %s, have %d",
 		(hours+23)/24, c.full("schedule"), b.Drill.MaxAge)
 }
@@ -154,6 +154,7 @@ func (c checker) imageOf(used bool, key, image string) {
 func (c checker) schedule(key, text string) {
 	c.want(isCron(text) || isRate(text), key, "want cron(minute hour day month weekday year), "+
 		"with ? for day or weekday, or rate(n hours), have %q", text)
+	c.want(hoursBetween(text) <= never, key, "want a date that exists, have %q, which never fires", text)
 }
 
 // afterDailyCall returns the cron expression, in UTC, of the first half hour after the daily call of

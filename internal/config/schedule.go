@@ -1,8 +1,6 @@
 package config
 
 import (
-	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -112,130 +110,6 @@ func cronMinute(schedule string) (minute int, fixed bool) {
 	minute, errMinute := strconv.Atoi(fields[1])
 	hour, errHour := strconv.Atoi(fields[2])
 	return hour*60 + minute, errMinute == nil && errHour == nil
-}
-
-// hoursBetween returns the longest interval of a schedule in hours, rounded up; 0 for a text that is no
-// schedule.
-func hoursBetween(schedule string) int {
-	var count int
-	var unit string
-	if _, err := fmt.Sscanf(schedule, "rate(%d %s", &count, &unit); err == nil && count > 0 {
-		minutes := count * map[byte]int{'m': 1, 'h': 60, 'd': minutesOfDay}[unit[0]]
-		return (minutes + 59) / 60
-	}
-	fields := cronText.FindStringSubmatch(schedule)
-	if fields == nil {
-		return 0
-	}
-	var minutes []int // of a day, in order
-	for _, hour := range cronValues(fields[2], 0, 23) {
-		for _, minute := range cronValues(fields[1], 0, 59) {
-			minutes = append(minutes, hour*60+minute)
-		}
-	}
-	if len(minutes) == 0 {
-		return 0
-	}
-	days := daysBetween(fields[3], fields[4], fields[5])
-	longest := days*minutesOfDay - minutes[len(minutes)-1] + minutes[0]
-	for i := 1; i < len(minutes); i++ {
-		longest = max(longest, minutes[i]-minutes[i-1])
-	}
-	return (longest + 59) / 60
-}
-
-// daysBetween returns the longest interval in days of the fields of a cron expression. It ignores the
-// year, and takes five weeks for the nth weekday of a month, and 33 days for the working day nearest to
-// a date.
-func daysBetween(day, month, weekday string) int {
-	switch {
-	case strings.Contains(weekday, "#") || len(weekday) > 1 && strings.HasSuffix(weekday, "L"):
-		return 5 * 7
-	case day == "L":
-		return 31
-	case strings.HasSuffix(day, "W"):
-		return 33
-	case weekday == "L": // Saturday
-		weekday = "7"
-	}
-	days, months, weekdays := cronValues(day, 1, 31), cronValues(month, 1, 12), cronValues(weekday, 1, 7)
-	longest, last := 0, time.Time{}
-	// Five years have a leap year, and each date on several weekdays.
-	for at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2032; at = at.AddDate(0, 0, 1) {
-		if !slices.Contains(months, int(at.Month())) || day != "?" && !slices.Contains(days, at.Day()) ||
-			weekday != "?" && !slices.Contains(weekdays, int(at.Weekday())+1) {
-			continue
-		}
-		if !last.IsZero() {
-			longest = max(longest, int(at.Sub(last).Hours())/24)
-		}
-		last = at
-	}
-	return longest
-}
-
-// timesPerDay returns how often a schedule fires, on average; 0 for a text that is no schedule.
-func timesPerDay(schedule string) float64 {
-	var count int
-	var unit string
-	if _, err := fmt.Sscanf(schedule, "rate(%d %s", &count, &unit); err == nil && count > 0 {
-		minutes := count * map[byte]int{'m': 1, 'h': 60, 'd': minutesOfDay}[unit[0]]
-		return float64(minutesOfDay) / float64(minutes)
-	}
-	fields := cronText.FindStringSubmatch(schedule)
-	if fields == nil {
-		return 0
-	}
-	days, months := 1.0, float64(cronCount(fields[4], 1, 12))/12
-	switch day, weekday := fields[3], fields[5]; {
-	case strings.ContainsAny(day, "LW") || strings.ContainsAny(weekday, "#") || strings.HasSuffix(weekday, "L"):
-		days = 12.0 / 365
-	case day == "?" && weekday != "*":
-		days = float64(cronCount(weekday, 1, 7)) / 7
-	case day != "*" && day != "?":
-		days = float64(cronCount(day, 1, 31)) * 12 / 365
-	}
-	return float64(cronCount(fields[1], 0, 59)*cronCount(fields[2], 0, 23)) * days * months
-}
-
-// cronCount returns how many values a field that [cronField] accepts has.
-func cronCount(text string, low, high int) int { return len(cronValues(text, low, high)) }
-
-// cronValues returns the values of a field that [cronField] accepts, in order.
-func cronValues(text string, low, high int) []int {
-	values := map[int]bool{}
-	for part := range strings.SplitSeq(text, ",") {
-		span, step, stepped := strings.Cut(part, "/")
-		from, to, ranged := strings.Cut(span, "-")
-		first, last := cronValue(from, low), cronValue(to, high)
-		switch {
-		case span == "*":
-			first, last = low, high
-		case !ranged && !stepped:
-			last = first
-		}
-		every, err := strconv.Atoi(step)
-		if err != nil || every < 1 {
-			every = 1
-		}
-		for value := first; value <= last; value += every {
-			values[value] = true
-		}
-	}
-	return slices.Sorted(maps.Keys(values))
-}
-
-// cronValue reads a number, or the name of a month or a weekday.
-func cronValue(text string, otherwise int) int {
-	for _, names := range [][]string{cronWeekdays, cronMonths} {
-		if i := slices.Index(names, strings.ToUpper(text)); i >= 0 {
-			return i + 1
-		}
-	}
-	if number, err := strconv.Atoi(text); err == nil {
-		return number
-	}
-	return otherwise
 }
 
 // window is a span of time: the minute of the day or of the week in which it starts, and its length

@@ -1,9 +1,6 @@
 package config
 
-import (
-	"math"
-	"testing"
-)
+import "testing"
 
 func TestWindowsOverlap(t *testing.T) {
 	t.Parallel()
@@ -57,70 +54,6 @@ func TestSingleTimesAreValidatedAsInAWS(t *testing.T) {
 	} {
 		if have := isAt(text); have != want {
 			t.Errorf("%s is a time: %v", text, have)
-		}
-	}
-}
-
-func TestTimesPerDayOfASchedule(t *testing.T) {
-	t.Parallel()
-	for schedule, want := range map[string]float64{
-		"rate(1 hour)":                 24,
-		"rate(6 hours)":                4,
-		"rate(30 minutes)":             48,
-		"rate(2 days)":                 0.5,
-		"cron(0 3 * * ? *)":            1,
-		"cron(0 */6 * * ? *)":          4,
-		"cron(0/30 8-9,20 * * ? *)":    6,
-		"cron(0 3 ? * * *)":            1,
-		"cron(0 3 ? * MON-FRI *)":      5.0 / 7,
-		"cron(0 3 ? * sat,sun *)":      2.0 / 7,
-		"cron(0 3 ? * 2#1 *)":          12.0 / 365,
-		"cron(0 3 L * ? *)":            12.0 / 365,
-		"cron(0 3 1,15 * ? *)":         24.0 / 365,
-		"cron(0 3 * JAN-MAR ? *)":      3.0 / 12,
-		"cron(0 3 * 1/6 ? *)":          2.0 / 12,
-		"at(2027-01-01T00:00:00)":      0,
-		"nonsense":                     0,
-		"rate(0 hours)":                0,
-		"cron(0 3 * * ? *) and so on ": 0,
-	} {
-		if got := timesPerDay(schedule); math.Abs(got-want) > 1e-9 {
-			t.Errorf("%s: %v times a day, want %v", schedule, got, want)
-		}
-	}
-}
-
-func TestLongestIntervalOfASchedule(t *testing.T) {
-	t.Parallel()
-	for schedule, want := range map[string]int{
-		"rate(1 hour)":                 1,
-		"rate(90 minutes)":             2,
-		"rate(2 days)":                 48,
-		"cron(0 3 * * ? *)":            24,
-		"cron(0 3 ? * * *)":            24,
-		"cron(15 * * * ? *)":           1,
-		"cron(0 1,13 * * ? *)":         12,
-		"cron(0 8,20 * * ? *)":         12,
-		"cron(0 9-17 * * ? *)":         16,
-		"cron(0 3 ? * MON-FRI *)":      72,
-		"cron(0 3 ? * SUN *)":          7 * 24,
-		"cron(0 3 ? * L *)":            7 * 24,
-		"cron(0 3 ? * mon,thu *)":      4 * 24,
-		"cron(0 6,18 ? * SUN *)":       7*24 - 12,
-		"cron(0 3 1 * ? *)":            31 * 24,
-		"cron(0 3 1,15 * ? *)":         17 * 24,
-		"cron(0 3 31 * ? *)":           61 * 24,
-		"cron(0 3 1 1/3 ? *)":          92 * 24,
-		"cron(0 3 ? * 2#1 *)":          35 * 24,
-		"cron(0 3 L * ? *)":            31 * 24,
-		"cron(0 3 15W * ? *)":          33 * 24,
-		"at(2027-01-01T00:00:00)":      0,
-		"nonsense":                     0,
-		"rate(0 hours)":                0,
-		"cron(0 3 * * ? *) and so on ": 0,
-	} {
-		if got := hoursBetween(schedule); got != want {
-			t.Errorf("%s: %d hours, want %d", schedule, got, want)
 		}
 	}
 }
