@@ -126,7 +126,9 @@ func TestEarlierStackIsTakenOver(t *testing.T) {
 	t.Parallel()
 	s, p, synthesise := newUsersSandbox(t)
 	p.set(refusal{fault: answeredFunction, service: "lambda", action: usersCall}) // an earlier function
-	synthesise("{}")
+	// There were no dumps, nor their user.
+	const earlier = "backup: {dump: {enabled: false}}"
+	synthesise(earlier)
 	s.rewrite(t, func(stack map[string]any) map[string]any { return cutDown(earlierUsers(stack), usersInvocation) })
 	within(t, "the earlier stack", 4*minute, func() string { return summaryOf(t, s.deploy(t)) })
 	// What the earlier function did, before the rotation was declared.
@@ -134,7 +136,7 @@ func TestEarlierStackIsTakenOver(t *testing.T) {
 	must(s.secrets(t).PutSecretValue(alive, &secretsmanager.PutSecretValueInput{
 		SecretId: s.secretOf("web"), SecretString: &secret,
 	}))(t)
-	synthesise("{}")
+	synthesise(earlier)
 	s.rewrite(t, earlierUsers)
 	within(t, "its rotation", minute, func() string { return summaryOf(t, s.deploy(t)) })
 	synthesise("{}")

@@ -292,6 +292,28 @@ func changes(plan *tfjson.Plan) []string {
 	return all
 }
 
+// planned matches the first line of a resource in a plan as terraform prints it. cdktf adds the
+// construct in parentheses.
+var planned = regexp.MustCompile(`(?m)# (\S+)(?: \(\S+\))? (will be created|will be updated in-place|` +
+	`will be destroyed|(?:must|will) be replaced|is tainted, so must be replaced)`)
+
+// changesIn returns the changes of the plan in the output of a deployment, as [changes] does. It
+// saves a second plan.
+func changesIn(output string) []string {
+	signs := map[string]string{
+		"will be created": "+", "will be updated in-place": "~", "will be destroyed": "-",
+	}
+	var all []string
+	for _, match := range planned.FindAllStringSubmatch(output, -1) {
+		sign, ok := signs[match[2]]
+		if !ok {
+			sign = "±"
+		}
+		all = append(all, sign+" "+match[1])
+	}
+	return all
+}
+
 // count returns the summary of changes in the form of terraform apply.
 func count(changes []string) string {
 	added, changed, destroyed := 0, 0, 0
