@@ -104,7 +104,7 @@ var routePromises = []stacktest.Promise{{
 	}, {
 		Name:  "the rule that hides the metrics comes after that of the service",
 		Stack: "metrics",
-		By:    stacktest.Set(metricsHidingRule, "priority", 2000.0),
+		By:    stacktest.Set(metricsHidingRule, "priority", 49999.0),
 		Found: webService,
 	}, {
 		Name:  "the rule that hides the metrics answers with status 200",

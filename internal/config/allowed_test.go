@@ -20,7 +20,7 @@ func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 		"load_balancer.access_logs_retention":    {"load_balancer: {access_logs_retention: %d}", 1, 3650},
 		"load_balancer.firewall.rate_limit":      {"load_balancer: {firewall: {rate_limit: %d}}", 10, 2_000_000_000},
 		"services.web.port":                      {web + "port: %d}}", 1, 65535},
-		"services.web.route.priority":            {web + "route: {priority: %d}}}", 1, 49999},
+		"services.web.route.priority":            {web + "route: {priority: %d}}}", 0, 49999},
 		"services.web.route.deregistration_lag":  {web + "route: {deregistration_lag: %d}}}", 0, 3600},
 		"services.web.route.slow_start":          {web + "route: {slow_start: %d}}}", 30, 900},
 		"services.web.health_check.interval":     {web + "health_check: {timeout: 2, interval: %d}}}", 5, 300},
@@ -53,7 +53,11 @@ func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 			}
 			for _, value := range []int{c.low - 1, c.high + 1} {
 				want := fmt.Sprintf("%s: want %d to %d, have %d", path, c.low, c.high, value)
-				if path == "services.web.route.slow_start" {
+				switch path {
+				case "services.web.route.priority":
+					want = strings.Replace(want, "want ", "want 0, which derives it from the conditions, or ", 1)
+					want = strings.Replace(want, "or 0 to", "or 1 to", 1)
+				case "services.web.route.slow_start":
 					want = strings.Replace(want, "want ", "want 0 or ", 1)
 				}
 				got := problems(t, minimal+fmt.Sprintf(c.text, value)+"\n")

@@ -102,6 +102,7 @@ func readProfile(file string, text []byte, variables map[string]string) profile 
 func (c *Config) derive(doc *Document) {
 	c.deriveSingle(doc)
 	c.deriveScaling(doc)
+	c.derivePriorities()
 	c.deriveDatabase(doc)
 	c.deriveDump(doc)
 	c.deriveMonitoring(doc)

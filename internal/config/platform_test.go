@@ -11,6 +11,7 @@ func TestNameAndRegionAreTheOnlyRequiredSettings(t *testing.T) {
 	want := defaultConfig(ProfileDevelopment)
 	want.Environment, want.Name, want.Region, want.State.Region = "dev", "shop", "eu-central-1", "eu-central-1"
 	want.Database.CertificateImage = DefaultConfigImage
+	want.derivePriorities()
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", *got, want)
 	}
@@ -23,6 +24,7 @@ func TestProfileSelectsTheDefaults(t *testing.T) {
 	want.Environment, want.Name, want.Region, want.State.Region = "live", "shop", "eu-central-1", "eu-central-1"
 	want.State.Bucket, want.LoadBalancer.AllowHTTP = "states", true
 	want.Database.CertificateImage = DefaultConfigImage
+	want.derivePriorities()
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", *got, want)
 	}

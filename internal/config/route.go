@@ -12,7 +12,8 @@ import (
 // Route says which requests the load balancer forwards to a service. All conditions given must
 // match.
 type Route struct {
-	// priority of the listener rule: lowest first, unique; 0 without a route
+	// priority of the listener rule: lowest first, unique; 0: follows from the conditions, narrow
+	// before broad
 	Priority int `yaml:"priority" allowed:"within 0..49999"`
 	// path patterns; * matches any text, ? any character
 	Paths   []string            `yaml:"paths" allowed:"~path_pattern"`
@@ -127,7 +128,8 @@ func (c checker) route(s Service) {
 		hiding := s.hiding()
 		lowest, values, wildcards = 2, max(values, hiding.values()), max(wildcards, hiding.wildcards())
 	}
-	c.between("priority", r.Priority, lowest, 49999)
+	c.want(r.Priority >= lowest && r.Priority <= 49999, "priority",
+		"want 0, which derives it from the conditions, or %d to 49999, have %d", lowest, r.Priority)
 	c.headers(r.Headers)
 	c.each("hosts", r.Hosts, func(c checker, host string) {
 		c.want(hostPattern.MatchString(host) && len(host) <= 128, "", "want a host such as shop.example.com or "+
@@ -162,40 +164,74 @@ func (c checker) headers(headers map[string][]string) {
 
 // routes checks that the routes of the services do not conflict.
 func (c checker) routes(services map[string]Service) {
-	priorities, conditions := map[int]string{}, map[string]string{} // each with the path of the service
+	taken := c.priorities(services)
+	conditions := map[string]string{} // each with the path of the service
 	for name, s := range inOrder(services) {
-		c.reachable(name, services)
 		if !s.Routed() {
 			continue
 		}
+		c.reachable(name, services)
 		c := c.at(name)
-		priority := s.Route.Priority
-		other, taken := priorities[priority]
-		c.want(!taken, "route.priority", "duplicate priority %d, also of %s", priority, other)
-		priorities[priority] = c.path
-		if s.HidesMetrics() {
-			other, taken := priorities[priority-1]
-			c.want(!taken, "route.priority", "want the priority before it unused, "+
-				"for the rule that blocks the metrics path, but %d is also the priority of %s", priority-1, other)
-			priorities[priority-1] = "the rule that blocks the metrics path of " + c.path
-		}
 		same, duplicate := conditions[s.Route.conditions()]
 		c.want(!duplicate, "route",
 			"duplicate conditions, also of %s: one of the two would never receive a request", same)
 		conditions[s.Route.conditions()] = c.path
 	}
-	c.want(len(priorities) <= ruleLimit, "", "want at most %d rules on the load balancer, "+
-		"one for each route and one for each blocked metrics path, have %d", ruleLimit, len(priorities))
+	c.want(len(taken) <= ruleLimit, "", "want at most %d rules on the load balancer, "+
+		"one for each route and one for each blocked metrics path, have %d", ruleLimit, len(taken))
+}
+
+// priorities checks that each rule has a priority of its own, and returns what has each priority.
+func (c checker) priorities(services map[string]Service) map[int]string {
+	taken := map[int]string{}
+	for name, s := range inOrder(services) {
+		if !s.Routed() {
+			continue
+		}
+		c, priority, instead := c.at(name), s.Route.Priority, ""
+		if priority == derivedPriority(name, s.Route) {
+			instead = fmt.Sprintf(": set route.priority of one of them, such as %d here",
+				freePriority(priority, services))
+		}
+		other, used := taken[priority]
+		c.want(!used, "route.priority", "duplicate priority %d, also of %s%s", priority, other, instead)
+		taken[priority] = c.path
+		if s.HidesMetrics() {
+			other, used := taken[priority-1]
+			c.want(!used, "route.priority", "want the priority before it unused, "+
+				"for the rule that blocks the metrics path, but %d is also the priority of %s", priority-1, other)
+			taken[priority-1] = "the rule that blocks the metrics path of " + c.path
+		}
+	}
+	return taken
+}
+
+// freePriority returns the next priority that no rule has, nor the one before it.
+func freePriority(priority int, services map[string]Service) int {
+	taken := map[int]bool{}
+	for _, s := range services {
+		taken[s.Route.Priority], taken[s.Route.Priority-1] = true, taken[s.Route.Priority-1] || s.HidesMetrics()
+	}
+	for priority++; taken[priority] || taken[priority-1]; priority++ {
+	}
+	return priority
 }
 
 // reachable checks that no route with a lower priority receives every request of a service.
 func (c checker) reachable(name string, services map[string]Service) {
 	own := services[name].Route
 	for other, s := range inOrder(services) {
-		first := s.Routed() && services[name].Routed() && s.Route.Priority < own.Priority
+		first := s.Routed() && s.Route.Priority < own.Priority
+		derived := ""
+		if own.Priority == derivedPriority(name, own) {
+			derived = ", which is derived from the conditions: set it, or remove the priority of " + c.full(other)
+			if s.Route.Priority == derivedPriority(other, s.Route) {
+				derived = ", which is derived from the conditions: set it"
+			}
+		}
 		c.want(!first || !s.Route.covers(own) || s.Route.conditions() == own.conditions(), name+".route.priority",
-			"want a number below %d, the priority of %s, whose route matches every request of this route, have %d",
-			s.Route.Priority, c.full(other), own.Priority)
+			"want a number below %d, the priority of %s, whose route matches every request of this route, have %d%s",
+			s.Route.Priority, c.full(other), own.Priority, derived)
 	}
 }
 

@@ -153,7 +153,7 @@ func serviceDefaults(name string, p profile) Service {
 		s.Image = DefaultImage
 		s.User = "101" // nginx in the default image
 		s.Database = "owner"
-		s.Route.Priority, s.Route.Paths = 1000, []string{"/*"}
+		s.Route.Paths = []string{"/*"}
 		s.Scaling.Max = pick(p, 1, 6)
 	}
 	return s
