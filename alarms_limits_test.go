@@ -103,10 +103,8 @@ var alarmLimitPromises = []stacktest.Promise{{
 	BrokenBy: []stacktest.Break{{
 		Name:  "one slow request rolls a deployment back",
 		Stack: "prod",
-		By: stacktest.Remove(
-			"aws_cloudwatch_metric_alarm.service_web_deployment_latency_alarm", "evaluate_low_sample_count_percentiles",
-		),
-		Found: "aws_cloudwatch_metric_alarm.service_web_deployment_latency_alarm",
+		By:    stacktest.Remove(deploymentLatencyAlarm, "evaluate_low_sample_count_percentiles"),
+		Found: deploymentLatencyAlarm,
 	}, {
 		Name:  "one slow request notifies somebody",
 		Stack: "prod",

@@ -11,12 +11,14 @@ import (
 )
 
 const (
-	databaseCPUAlarm = "aws_cloudwatch_metric_alarm.database_cpu_alarm"
-	backupAgeAlarm   = "aws_cloudwatch_metric_alarm.backup_age_alarm"
-	tooFewTasksAlarm = "aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm"
-	latencyAlarm     = "aws_cloudwatch_metric_alarm.service_web_latency_alarm"
-	unhealthyAlarm   = "aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm"
-	rollbackAlarm    = "aws_cloudwatch_metric_alarm.service_web_deployment_errors_alarm"
+	databaseCPUAlarm       = "aws_cloudwatch_metric_alarm.database_cpu_alarm"
+	backupAgeAlarm         = "aws_cloudwatch_metric_alarm.backup_age_alarm"
+	tooFewTasksAlarm       = "aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm"
+	deploymentLatencyAlarm = "aws_cloudwatch_metric_alarm.service_web_deployment_latency_alarm"
+
+	latencyAlarm   = "aws_cloudwatch_metric_alarm.service_web_latency_alarm"
+	unhealthyAlarm = "aws_cloudwatch_metric_alarm.service_web_unhealthy_tasks_alarm"
+	rollbackAlarm  = "aws_cloudwatch_metric_alarm.service_web_deployment_errors_alarm"
 
 	// loadBalancerErrorsAlarm is on queries.
 	loadBalancerErrorsAlarm = "aws_cloudwatch_metric_alarm.load_balancer_errors_alarm"
@@ -729,7 +731,7 @@ func everythingHasAnAlarm(s stacktest.Stack, v *stacktest.Violations) {
 		want(b, "LoadBalancer", "HTTPCode_ELB_5XX_Count", "HTTPCode_Target_5XX_Count")
 	}
 	for _, group := range s.Resources("aws_lb_target_group") {
-		want(group, "TargetGroup", "UnHealthyHostCount", "TargetResponseTime")
+		want(group, "TargetGroup", "UnHealthyHostCount")
 	}
 	for _, service := range s.Resources("aws_ecs_service") {
 		if service.Is("name", "prometheus") {
@@ -737,6 +739,11 @@ func everythingHasAnAlarm(s stacktest.Stack, v *stacktest.Violations) {
 			v.Want(hasAlarm(s, "NumberOfMessagesPublished", "TopicName", heartbeatTopic),
 				service.Address, "has no alarm on its signs of life that notifies the topic")
 			continue
+		}
+		for _, a := range rollbackAlarms(s, service) { // none on latency with alarms.latency: 0
+			if a.Is("metric_name", "TargetResponseTime") {
+				want(s.Resource(a.Reference("dimensions.TargetGroup")), "TargetGroup", "TargetResponseTime")
+			}
 		}
 		if leastTasks(s, service) > 0 {
 			want(service, "ServiceName", "RunningTaskCount")

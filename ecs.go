@@ -63,7 +63,7 @@ func newServiceTask(s *scope, cluster *Cluster, name string) *task {
 func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers) *Service {
 	s, p, name := t.scope, t.part, t.name
 	svc := s.cfg.Services[name]
-	out := &Service{Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), limits: newAlarmLimits(s.cfg, svc)}
+	out := &Service{Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), limits: newAlarmLimits(svc)}
 	app := configure(t, svc)
 	if svc.UsesDatabase() {
 		users.connect(t, app)
@@ -254,13 +254,17 @@ func newDeploymentAlarms(s *scope, p part, svc *Service) *ecsservice.EcsServiceA
 			period: 60, datapoints: 2, periods: 3, missing: missingIsFine,
 		}
 	}
-	failures := watched("errors", "More than ten responses of "+p.name+" a minute are 5xx errors.")
-	failures.metric, failures.statistic, failures.threshold = "HTTPCode_Target_5XX_Count", "Sum", 10
-	latency := watched("latency", svc.limits.slow(p.name))
-	latency.metric, latency.statistic, latency.threshold = "TargetResponseTime", "p99", svc.limits.latency
-	return &ecsservice.EcsServiceAlarms{
-		Enable: true, Rollback: true, AlarmNames: &[]*string{newSilentAlarm(s, failures), newSilentAlarm(s, latency)},
+	failures := watched("errors", fmt.Sprintf("More than %d responses of %s a minute are 5xx errors.",
+		svc.limits.errors, p.name))
+	failures.metric, failures.statistic = "HTTPCode_Target_5XX_Count", "Sum"
+	failures.threshold = float64(svc.limits.errors)
+	names := []*string{newSilentAlarm(s, failures)}
+	if svc.limits.latency > 0 {
+		latency := watched("latency", svc.limits.slow(p.name))
+		latency.metric, latency.statistic, latency.threshold = "TargetResponseTime", "p99", svc.limits.latency
+		names = append(names, newSilentAlarm(s, latency))
 	}
+	return &ecsservice.EcsServiceAlarms{Enable: true, Rollback: true, AlarmNames: &names}
 }
 
 // alarmLimits are what the alarms of a service compare with. They follow the configuration, so that
@@ -268,11 +272,14 @@ func newDeploymentAlarms(s *scope, p part, svc *Service) *ecsservice.EcsServiceA
 type alarmLimits struct {
 	tasks       int     // the fewest that the configuration asks for at any time
 	cpu, memory int     // percent
-	latency     float64 // seconds
+	latency     float64 // seconds; 0: no alarm
+	errors      int     // a minute
 }
 
-func newAlarmLimits(cfg *config.Config, svc config.Service) alarmLimits {
-	limits := alarmLimits{tasks: svc.Tasks, cpu: 90, memory: 90, latency: latencyLimit(cfg)}
+func newAlarmLimits(svc config.Service) alarmLimits {
+	limits := alarmLimits{
+		tasks: svc.Tasks, cpu: 90, memory: 90, latency: svc.Alarms.Latency, errors: svc.Alarms.Errors,
+	}
 	for _, schedule := range svc.Scaling.Schedules {
 		limits.tasks = min(limits.tasks, schedule.Min)
 	}
@@ -283,10 +290,6 @@ func newAlarmLimits(cfg *config.Config, svc config.Service) alarmLimits {
 	}
 	return limits
 }
-
-// latencyLimit is the response time in seconds above which the alarms of latency fire. No response
-// takes longer than the load balancer's timeout, after which it returns an error.
-func latencyLimit(cfg *config.Config) float64 { return min(3, float64(cfg.LoadBalancer.IdleTimeout)/2) }
 
 // slow says what is wrong when a service breaches its limit of latency.
 func (limits alarmLimits) slow(service string) string {
@@ -343,7 +346,7 @@ func (svc *Service) alarms() (alarms []alarm) {
 }
 
 func (svc *Service) routeAlarms(id string) []alarm {
-	return []alarm{{
+	alarms := []alarm{{
 		id:      id + "_unhealthy_tasks",
 		runbook: "services.md#service_unhealthy_tasks",
 		description: "A task of " + svc.Name + " has failed the load balancer's health check for five minutes. See " +
@@ -351,7 +354,11 @@ func (svc *Service) routeAlarms(id string) []alarm {
 		namespace: "AWS/ApplicationELB", metric: "UnHealthyHostCount", statistic: "Maximum",
 		dimensions: svc.Route.Dimensions,
 		threshold:  0, period: 60, datapoints: 5, periods: 5, missing: missingIsFine,
-	}, {
+	}}
+	if svc.limits.latency == 0 {
+		return alarms
+	}
+	return append(alarms, alarm{
 		id:      id + "_latency",
 		runbook: "services.md#service_latency",
 		description: svc.limits.slow(svc.Name) + " Compare with the database's CPU and latency on the dashboard, " +
@@ -359,5 +366,5 @@ func (svc *Service) routeAlarms(id string) []alarm {
 		namespace: "AWS/ApplicationELB", metric: "TargetResponseTime", statistic: "p99",
 		dimensions: svc.Route.Dimensions,
 		threshold:  svc.limits.latency, period: 60, datapoints: 10, periods: 15, missing: missingIsFine,
-	}}
+	})
 }

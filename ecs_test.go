@@ -602,6 +602,11 @@ func TestSettingsOfAServiceReachTheirResource(t *testing.T) {
 		"no cookie otherwise":   {"route: {sticky: 60}", webTargetGroup, "stickiness.enabled", true, false},
 		"one task at a time":    {"single: true", webService, "deployment_maximum_percent", 100.0, 200.0},
 		"stopped before":        {"single: true", webService, "deployment_minimum_healthy_percent", 0.0, 100.0},
+		"a slow service":        {"alarms: {latency: 20}", latencyAlarm, "threshold", 20.0, 3.0},
+		"a slow deployment":     {"alarms: {latency: 0.5}", deploymentLatencyAlarm, "threshold", 0.5, 3.0},
+		"no alarm on latency":   {"alarms: {latency: 0}", latencyAlarm, "threshold", nil, 3.0},
+		"no rollback by it":     {"alarms: {latency: 0}", deploymentLatencyAlarm, "threshold", nil, 3.0},
+		"errors of a rollback":  {"alarms: {errors: 100}", rollbackAlarm, "threshold", 100.0, 10.0},
 		"no second for balance": {"single: true", webService, "availability_zone_rebalancing", "DISABLED", "ENABLED"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -197,7 +197,7 @@ func newPrometheusText(cfg *config.Config, clusterARN string) prometheusText {
 		ScrapeInterval: m.Prometheus.ScrapeInterval, CloudWatchInterval: m.CloudWatchInterval,
 		Availability: m.Objectives.Availability,
 		Latency:      m.Objectives.Latency, LatencyThreshold: m.Objectives.LatencyThreshold,
-		ErrorLimit: errorLimit, ErrorRequests: errorRequests, LatencyLimit: latencyLimit(cfg),
+		ErrorLimit: errorLimit, ErrorRequests: errorRequests, LatencyLimit: cfg.LatencyLimit(),
 		DatabaseExporter: m.ReadsDatabase(),
 		NATGateways:      cfg.Network.NAT != "none",
 		Certificates:     cfg.LoadBalancer.Domain != "" && cfg.LoadBalancer.CertificateARN == "",

@@ -188,6 +188,7 @@ services:
   web:
     egress: [587, {port: 6379, to: [203.0.113.0/24, 10.20.0.0/16]}]
     calls: [search]
+    alarms: {latency: 20, errors: 100}
   search:
     image: quay.io/x/search:1
     port: 9200
@@ -206,7 +207,8 @@ services:
     user: '0'
     writable: [/]
     single: true
-    route: {priority: 10, paths: [/other], sticky: 3600}
+    route: {paths: [/other], sticky: 3600}
+    alarms: {latency: 0}
     health_check: {healthy_threshold: 4, unhealthy_threshold: 5}
 `},
 	"images in the stack's repositories": {"dev", `

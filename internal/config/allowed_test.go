@@ -26,6 +26,7 @@ func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 		"services.web.health_check.interval":     {web + "health_check: {timeout: 2, interval: %d}}}", 5, 300},
 		"services.web.health_check.timeout":      {web + "health_check: {interval: 300, timeout: %d}}}", 2, 120},
 		"services.web.health_check.grace_period": {web + "health_check: {grace_period: %d}}}", 0, 7200},
+		"services.web.alarms.errors":             {web + "alarms: {errors: %d}}}", 1, 1_000_000},
 		"services.web.metrics.port":              {web + "metrics: {enabled: true, port: %d}}}", 1024, 65535},
 		"services.web.tasks":                     {web + "tasks: %d}}", 0, 1000},
 		"services.web.scaling.max":               {web + "tasks: 3, scaling: {max: %d}}}", 3, 5000},

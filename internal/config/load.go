@@ -103,6 +103,7 @@ func (c *Config) derive(doc *Document) {
 	c.deriveSingle(doc)
 	c.deriveScaling(doc)
 	c.derivePriorities()
+	c.deriveAlarms(doc)
 	c.deriveDatabase(doc)
 	c.deriveDump(doc)
 	c.deriveMonitoring(doc)

@@ -58,6 +58,8 @@ type Service struct {
 	Route Route `yaml:"route"`
 	// health check by the load balancer
 	HealthCheck HealthCheck `yaml:"health_check"`
+	// limits of the alarms on requests
+	Alarms Alarms `yaml:"alarms"`
 	// metrics that Prometheus scrapes
 	Metrics Metrics `yaml:"metrics"`
 	// number of tasks; with automatic scaling, the minimum
@@ -143,6 +145,7 @@ func serviceDefaults(name string, p profile) Service {
 		QueryTimeout: 60_000,
 		Route:        routeDefaults(p),
 		HealthCheck:  healthCheckDefaults(),
+		Alarms:       alarmsDefaults(p),
 		Metrics:      Metrics{Port: 9090, Path: "/metrics"},
 		Tasks:        pick(p, 1, 2),
 		Scaling:      scalingDefaults(p),
@@ -255,6 +258,7 @@ func (c checker) service(s Service) {
 	c.calls(s)
 	c.route(s)
 	c.at("health_check").healthCheck(s.HealthCheck)
+	c.at("alarms").alarms(s)
 	c.at("metrics").metrics(s)
 	c.scaling(s)
 	c.want(s.DefinitionSize() <= definitionLimit, "", "want a task definition of at most %d bytes, AWS's limit, "+
@@ -535,7 +539,8 @@ func (w warner) service(s Service) {
 	w.warn(s.Metrics.Enabled && !w.cfg.Scraped(s), "metrics.enabled",
 		"nothing reads the metrics while monitoring.prometheus.enabled is false")
 	w.idle(s.Routed(), "without a route", "health_check.path", "health_check.codes", "health_check.interval",
-		"health_check.timeout", "health_check.healthy_threshold", "health_check.unhealthy_threshold")
+		"health_check.timeout", "health_check.healthy_threshold", "health_check.unhealthy_threshold",
+		"alarms.latency", "alarms.errors")
 	w.idle(len(s.HealthCheck.Command) > 0, "without "+w.full("health_check.command"), "health_check.command_interval",
 		"health_check.command_timeout", "health_check.command_retries")
 	w.idle(s.Routed() || len(s.HealthCheck.Command) > 0, "without a route or "+w.full("health_check.command"),
