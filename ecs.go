@@ -222,7 +222,7 @@ func taskTime(svc config.Service) int {
 	if svc.Routed() {
 		check := svc.HealthCheck
 		checks := max(check.HealthyThreshold, check.UnhealthyThreshold)
-		seconds += check.GracePeriod + checks*check.Interval + svc.Route.DeregistrationLag
+		seconds += check.GracePeriod + checks*check.Interval + svc.Route.DeregistrationDelay
 	}
 	if len(svc.HealthCheck.Command) > 0 {
 		check := svc.HealthCheck

@@ -230,7 +230,7 @@ func TestTerraformWaitsAsLongAsADeploymentMayTake(t *testing.T) {
 	}{
 		"the defaults":                 {minimal, 20 + 9},
 		"no route":                     {web + "stop_timeout: 120, route: {paths: []}}}\n", 20 + 6},
-		"a long drain":                 {routed + ", deregistration_lag: 3600}}}\n", 20 + 187},
+		"a long drain":                 {routed + ", deregistration_delay: 3600}}}\n", 20 + 187},
 		"a slow start":                 {routed + "}, health_check: {grace_period: 7200}}}\n", 20 + 366},
 		"a health check in containers": {web + "health_check: {command: [/ok]}, route: {paths: []}}}\n", 20 + 9},
 		"a slow check in containers": {

@@ -65,7 +65,7 @@ func newTargetGroup(s *scope, name string, vpcID *string) lbtargetgroup.LbTarget
 			Protocol:            jsii.String("HTTP"),
 			Port:                number(svc.Port),
 			VpcId:               vpcID,
-			DeregistrationDelay: jsii.String(strconv.Itoa(svc.Route.DeregistrationLag)),
+			DeregistrationDelay: jsii.String(strconv.Itoa(svc.Route.DeregistrationDelay)),
 			SlowStart:           number(svc.Route.SlowStart),
 			HealthCheck: &lbtargetgroup.LbTargetGroupHealthCheck{
 				Enabled:            true,

@@ -127,6 +127,8 @@ func hooks(p profile) yaml.Hooks {
 			return nil
 		},
 		Elsewhere: settingCalled,
+		Instead:   insteadOf,
+		Example:   exampleOf,
 		Secret:    mayBeSecret.MatchString,
 	}
 }

@@ -21,14 +21,14 @@ type Route struct {
 	Headers map[string][]string `yaml:"headers"`                 // values of each HTTP header
 	Sources []string            `yaml:"sources" allowed:"~cidr"` // CIDR blocks of clients
 	// time in which a stopping task completes its open requests
-	DeregistrationLag int `yaml:"deregistration_lag" allowed:"0..3600 seconds"`
+	DeregistrationDelay int `yaml:"deregistration_delay" allowed:"0..3600 seconds"`
 	// time in which the load balancer sends a new task more and more requests; 0: off
 	SlowStart int `yaml:"slow_start" allowed:"0 or 30..900 seconds"`
 	// time for which a cookie keeps a client at the same task; 0: off
 	Sticky int `yaml:"sticky" allowed:"0..604800 seconds"`
 }
 
-func routeDefaults(profile) Route { return Route{DeregistrationLag: 30} }
+func routeDefaults(profile) Route { return Route{DeregistrationDelay: 30} }
 
 // Routed reports whether the service receives requests from the load balancer.
 func (s Service) Routed() bool {
@@ -238,7 +238,7 @@ func (c checker) reachable(name string, services map[string]Service) {
 func (w warner) route(s Service) {
 	w.hosts(s)
 	w.idle(s.Routed(), "without paths, hosts, headers or sources",
-		"route.priority", "route.deregistration_lag", "route.slow_start", "route.sticky")
+		"route.priority", "route.deregistration_delay", "route.slow_start", "route.sticky")
 }
 
 // hosts warns of host names that the certificate of the platform does not have.

@@ -435,12 +435,32 @@ func (c checker) image(key, image string) {
 	latest := strings.HasSuffix(image, ":latest")
 	reachable := c.cfg.Network.NAT != "none" || strings.HasSuffix(registry, ".dkr.ecr."+c.cfg.Region+".amazonaws.com")
 
-	c.want(reference, key, "want registry/name:tag, "+
-		"such as public.ecr.aws/nginx/nginx-unprivileged:1.30.5-alpine-slim, have %q", image)
+	c.want(reference, key, "want registry/name:tag, such as %s, have %q", exampleImage(image), image)
 	c.want(!reference || pinned, key, "want a tag or digest, have %q", image)
 	c.want(!reference || !latest, key, "want an immutable tag or a digest, not :latest, have %q", image)
 	c.want(!reference || !pinned || latest || reachable, key, "want an image in ECR in %s: "+
 		"with network.nat: none, tasks reach no other registry, have %q", c.cfg.Region, image)
+}
+
+// dockerHub matches a name of an image in Docker Hub, where docker run looks for images without a
+// registry: nginx, grafana/grafana:1.
+var dockerHub = regexp.MustCompile(`^([a-z0-9_-]+/)?[a-z0-9_-]+(:[A-Za-z0-9_.-]+|@sha256:[0-9a-f]{64})?$`)
+
+// exampleImage returns an image for a message about an invalid one: the image in Docker Hub that is
+// probably meant, or the default image.
+func exampleImage(image string) string {
+	if !dockerHub.MatchString(image) {
+		example, _, _ := strings.Cut(DefaultImage, "@")
+		return example
+	}
+	if !strings.Contains(image, "/") {
+		image = "library/" + image
+	}
+	image = strings.TrimSuffix(image, ":latest")
+	if !strings.ContainsAny(image, ":@") {
+		image += ":1.2.3"
+	}
+	return "docker.io/" + image
 }
 
 // registryImage is an image in ECR: its account, region and repository. The host has one of the

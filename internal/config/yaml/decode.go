@@ -21,6 +21,12 @@ type Hooks struct {
 	// Elsewhere returns the path of the only setting with a key, for the hint about a key in the
 	// wrong section; "" if there is not exactly one.
 	Elsewhere func(key string) string
+	// Instead returns what to use instead of a key that is no setting, by its path: either "want ..."
+	// or a sentence of its own; "" if nothing is known.
+	Instead func(path string) string
+	// Example returns a valid value for the setting at a path, or the setting with one, for the
+	// message about a value of a wrong type, such as a number; "" without one.
+	Example func(path, have string) string
 	// Secret reports whether the value at a path may contain a secret. Its lines are never printed.
 	Secret func(path string) bool
 }
@@ -105,8 +111,7 @@ func (d *decoder) structure(path string, node ast.Node, into reflect.Value) {
 		}
 		field, known := fields[key]
 		if !known {
-			names := slices.Sorted(maps.Keys(fields))
-			d.doc.Refuse(at, "unknown key, %swant one of %s", d.hint(key, names), strings.Join(names, ", "))
+			d.unknown(at, key, slices.Sorted(maps.Keys(fields)))
 			d.doc.hide(pair.Value)
 			continue
 		}
@@ -123,6 +128,20 @@ func shortForm(of reflect.Value) (key string, value reflect.Value, ok bool) {
 		}
 	}
 	return "", reflect.Value{}, false
+}
+
+// unknown reports a key that is none of the names.
+func (d *decoder) unknown(path, key string, names []string) {
+	if d.hooks.Instead != nil {
+		if instead := d.hooks.Instead(path); strings.HasPrefix(instead, "want ") {
+			d.doc.Refuse(path, "unknown key, %s", instead)
+			return
+		} else if instead != "" {
+			d.doc.Refuse(path, "%s", instead)
+			return
+		}
+	}
+	d.doc.Refuse(path, "unknown key, %swant one of %s", d.hint(key, names), strings.Join(names, ", "))
 }
 
 // hint suggests a known key for an unknown one.
@@ -306,8 +325,14 @@ func (d *decoder) wrongType(path string, node ast.Node, want reflect.Type) {
 			have = value.Value
 		}
 	}
+	wanted := kindName(want)
+	if d.hooks.Example != nil {
+		if example := d.hooks.Example(path, typeName(node)); example != "" {
+			wanted += ", such as " + example
+		}
+	}
 	d.doc.hide(node)
-	d.doc.Refuse(path, "want %s, have %s", kindName(want), have)
+	d.doc.Refuse(path, "want %s, have %s", wanted, have)
 }
 
 // typeName returns the name of a value's type for a message.

@@ -28,16 +28,23 @@ func TestPanicOfTheYAMLParserIsAProblem(t *testing.T) {
 func TestDecodingUsesHooks(t *testing.T) {
 	t.Parallel()
 	var into target
-	doc := Decode("x.yaml", []byte("services:\n  web:\n    key: [hunter2]\n    size: 1\n"), &into, Hooks{
+	doc := Decode("x.yaml", []byte("services:\n  web:\n    key: [hunter2]\n    size: 1\n    "+
+		"old: x\n    gone: y\n"), &into, Hooks{
 		Element:   func(path string) any { return service{Tasks: len(path)} },
 		Elsewhere: func(key string) string { return "elsewhere." + key },
-		Secret:    func(path string) bool { return path == "services.web.key" },
+		Instead: func(path string) string {
+			return map[string]string{"services.web.old": "want key", "services.web.gone": "unsupported: x"}[path]
+		},
+		Example: func(path, have string) string { return "{" + path + " for " + have + "}" },
+		Secret:  func(path string) bool { return path == "services.web.key" },
 	})
 	if got, want := into.Services["web"].Tasks, len("services.web"); got != want {
 		t.Errorf("the element has %d tasks, want %d", got, want)
 	}
-	const want = "x.yaml:3:5: services.web.key: want text, have a list\n" +
-		"x.yaml:4:5: services.web.size: unknown key, did you mean elsewhere.size? want one of key, tasks"
+	const want = "x.yaml:3:5: services.web.key: want text, such as {services.web.key for a list}, have a list\n" +
+		"x.yaml:4:5: services.web.size: unknown key, did you mean elsewhere.size? want one of key, tasks\n" +
+		"x.yaml:5:5: services.web.old: unknown key, want key\n" +
+		"x.yaml:6:5: services.web.gone: unsupported: x"
 	if got := Explained(doc.Err()); got != want {
 		t.Errorf("says\n%s\nwant\n%s", got, want)
 	}
