@@ -147,7 +147,7 @@ func newDumpTask(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backu
 	dump.work(s.cfg, false)
 	users.connectAs(config.DumpUser, t, dump)
 
-	check := t.step("check", d.Image, "check")
+	check := t.step("check", d.Image, "objects", "check")
 	check.work(s.cfg, false)
 	check.setEnvironment(map[string]string{"DUMP": workFolder(s.cfg), "LIMIT_GIB": strconv.Itoa(d.VerifyLimit)})
 	check.startAfter(dump)
@@ -170,7 +170,7 @@ func newDrillTask(s *scope, cluster *Cluster, backup *Backup) *task {
 	t := newDatabaseTask(s, cluster, drillPart, "Rehearsals of a restore")
 	download := t.downloads(s, backup)
 	t.volume(workVolume)
-	check := t.step("check", d.Image, "check", "compare")
+	check := t.step("check", d.Image, "objects", "check", "compare")
 	check.work(s.cfg, false)
 	check.reads(download)
 
@@ -189,7 +189,7 @@ func newDrillTask(s *scope, cluster *Cluster, backup *Backup) *task {
 func newRestoreTask(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backup) *task {
 	t := newDatabaseTask(s, cluster, restorePart, "Restores of dumps")
 	download := t.downloads(s, backup)
-	restore := t.step("restore", s.cfg.Backup.Dump.Image, "restore")
+	restore := t.step("restore", s.cfg.Backup.Dump.Image, "objects", "restore")
 	users.connectAs(config.DumpUser, t, restore)
 	restore.reads(download)
 	restore.Essential = true

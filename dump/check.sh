@@ -1,44 +1,65 @@
 # Restores a dump in a server of its own, which nobody else can reach, and counts its rows. DUMP is the
-# folder of the dump. The result is in facts, in the form of an object's metadata.
+# folder of the dump. The result is in facts, in the form of an object's metadata. Only the task of dumps
+# has LIMIT_GIB: there, a dump that cannot be restored is not an error, because it is uploaded as one.
 writable "$WORK"
-for file in dump server_version roles.sql; do
+for file in dump server_version size roles.sql; do
 	[ -s "$DUMP/$file" ] || fail "$DUMP/$file is missing or empty"
 done
 data=$WORK/server
 rm -rf "$data" "$WORK/facts" "$WORK/counts"
 
 facts="server=$(cat "$DUMP/server_version"),sha256=$(sha256sum "$DUMP/dump" | cut -c 1-64)"
+facts="$facts,size=$(cat "$DUMP/size")"
+verified() {
+	echo "$facts,verified=$1${2:+,$2}" >"$WORK/facts"
+}
 if [ -n "${LIMIT_GIB:-}" ] && [ "$(cat "$DUMP/size")" -gt "$((LIMIT_GIB * 1024 * 1024 * 1024))" ]; then
 	echo "not restored: the database is larger than backup.dump.verify_limit, $LIMIT_GIB GiB" >&2
-	echo "$facts,verified=read" >"$WORK/facts"
+	verified read
 	exit 0
 fi
+free=$(($(df -Pk "$WORK" | awk 'END { print $4 }') * 1024))
+[ -n "${LIMIT_GIB:-}" ] || [ "$(cat "$DUMP/size")" -lt "$free" ] ||
+	fail "the database had $(cat "$DUMP/size") bytes, and this task has $free: raise backup.dump.disk"
+
+ended() {
+	status=$?
+	pg_ctl --pgdata="$data" --silent --mode=immediate stop 2>/dev/null || :
+	rm -rf "$data"
+	[ "$status" != 0 ] && [ -n "${LIMIT_GIB:-}" ] || exit "$status"
+	if [ -s "$WORK/missing" ]; then
+		echo "not verified: the image lacks the extensions $(tr '\n' ' ' <"$WORK/missing"); set" \
+			"backup.dump.image to one that has them" >&2
+		verified read
+	else
+		echo "not verified: the dump could not be restored" >&2
+		verified failed
+	fi
+	exit 0
+}
+: >"$WORK/missing"
+trap ended EXIT
 
 export PGHOST="$WORK" PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
-# Nothing of the server outlives the task, so that it need not survive a crash.
+# Nothing of the server outlives the task, so that it need not survive a crash. Parallel queries and
+# parallel builds of an index share memory in /dev/shm, which has 64 MiB on Fargate.
 initdb --pgdata="$data" --username=postgres --auth=trust --encoding=UTF8 --no-sync >/dev/null
 pg_ctl --pgdata="$data" --silent --wait --log="$WORK/server.log" --options="-c listen_addresses='' \
 	-c unix_socket_directories='$WORK' -c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 \
-	-c max_wal_size=1GB -c autovacuum=off -c shared_buffers=128MB" start || fail "$(cat "$WORK/server.log")"
-trap 'pg_ctl --pgdata="$data" --silent --mode=immediate stop; rm -rf "$data"' EXIT
-
-missing=$(pg_restore --list "$DUMP/dump" | sed -n 's/^[0-9]*; [0-9]* [0-9]* EXTENSION - \([^ ]*\) *$/\1/p' |
-	while read -r extension; do
-		psql -XAtq -v ON_ERROR_STOP=1 -v name="$extension" <<-'SQL'
-			SELECT :'name' WHERE NOT EXISTS (SELECT FROM pg_available_extensions WHERE name = :'name')
-		SQL
-	done | tr '\n' ' ')
-if [ -n "$missing" ]; then
-	[ -n "${LIMIT_GIB:-}" ] || fail "cannot restore: the image lacks the extensions $missing"
-	echo "not restored: the image lacks the extensions $missing; set backup.dump.image to one that has them" >&2
-	echo "$facts,verified=read" >"$WORK/facts"
-	exit 0
-fi
+	-c max_wal_size=1GB -c autovacuum=off -c shared_buffers=128MB -c max_parallel_workers_per_gather=0 \
+	-c max_parallel_maintenance_workers=0" start || fail "$(cat "$WORK/server.log")"
 
 psql -Xq -v ON_ERROR_STOP=1 --file="$DUMP/roles.sql"
 createdb restored
 export PGDATABASE=restored
-pg_restore --exit-on-error --dbname=restored "$DUMP/dump"
+restore() {
+	pg_restore --exit-on-error --dbname=restored "$@" "$DUMP/dump"
+}
+restorable "$DUMP/dump" "$WORK/all" >"$WORK/list"
+extensions "$WORK/list" "$WORK/missing"
+[ ! -s "$WORK/missing" ] || echo "without the extensions $(tr '\n' ' ' <"$WORK/missing")" >&2
+restore --use-list="$WORK/list" ||
+	fail "cannot restore the dump$([ ! -s "$WORK/missing" ] || echo ", perhaps because the image lacks extensions")"
 counts >"$WORK/counts"
-echo "$facts,verified=restored,$(totals "$WORK/counts")" >"$WORK/facts"
+verified restored "$(totals "$WORK/counts")"
 echo "restored: $(cat "$WORK/facts")"

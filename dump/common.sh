@@ -15,13 +15,16 @@ writable() {
 }
 
 # counts prints the rows of each table and each materialised view, and the number of large objects, of
-# the database that libpq connects to.
+# the database that libpq connects to. The tables of extensions are not counted, because they are not
+# restored.
 counts() {
 	psql -XAtq -v ON_ERROR_STOP=1 <<-'SQL'
 		SELECT format('SELECT %L, count(*) FROM ONLY %I.%I', quote_ident(nspname) || '.' || quote_ident(relname),
 				nspname, relname)
-			FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
+			FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
 			WHERE relkind IN ('r', 'm') AND relispopulated AND nspname !~ '^pg_' AND nspname <> 'information_schema'
+				AND NOT EXISTS (SELECT FROM pg_depend
+					WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
 			ORDER BY (quote_ident(nspname) || '.' || quote_ident(relname)) COLLATE "C" \gexec
 		SELECT 'large objects', count(*) FROM pg_largeobject_metadata
 	SQL

@@ -8,6 +8,6 @@ fi
 rows=${have#*rows=}
 tables=${have#tables=}
 printf '{"dump":"%s","server":%s,"tables":%s,"rows":%s,"compared":%s}\n' "$(cat "$DUMP/key")" \
-	"$(cat "$DUMP/server_version")" "${tables%%,*}" "${rows%%,*}" "$([ -e "$DUMP/expected" ] && echo true || echo false)" \
-	>"$WORK/record.json"
+	"$(cat "$DUMP/server_version")" "${tables%%,*}" "${rows%%,*}" \
+	"$([ -e "$DUMP/expected" ] && echo true || echo false)" >"$WORK/record.json"
 cat "$WORK/record.json"

@@ -74,7 +74,7 @@ type options struct{ database, dump, table string }
 
 var (
 	databaseName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
-	dumpKey      = regexp.MustCompile(`^dumps/[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{6}\.dump$`)
+	dumpKey      = regexp.MustCompile(`^dumps/[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{6}(\.failed)?\.dump$`)
 )
 
 // parse reads the arguments.

@@ -125,6 +125,13 @@ func (r *restore) createDatabase(ctx context.Context, name string) error {
 		return fmt.Errorf("function %s: %s", function, answer.Payload)
 	}
 	fmt.Fprintf(r.out, "created the database %s\n", name)
+	var created struct{ Problems []string } // as in functions/database
+	if err := json.Unmarshal(answer.Payload, &created); err != nil {
+		return fmt.Errorf("function %s: %w: %s", function, err, answer.Payload)
+	}
+	for _, problem := range created.Problems {
+		fmt.Fprintf(r.out, "%s: %s\n", name, problem)
+	}
 	return nil
 }
 

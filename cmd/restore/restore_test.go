@@ -37,7 +37,11 @@ func (f *fakeAWS) Invoke(
 	_ context.Context, in *lambda.InvokeInput, _ ...func(*lambda.Options),
 ) (*lambda.InvokeOutput, error) {
 	f.calls = append(f.calls, *in.FunctionName+" "+string(in.Payload))
-	return &lambda.InvokeOutput{FunctionError: f.functionError, Payload: []byte(`{"errorMessage":"exists"}`)}, nil
+	payload := `{"changed":["database restored"],"problems":["extension pg_cron was not created: exists"]}`
+	if f.functionError != nil {
+		payload = `{"errorMessage":"exists"}`
+	}
+	return &lambda.InvokeOutput{FunctionError: f.functionError, Payload: []byte(payload)}, nil
 }
 
 func (f *fakeAWS) RunTask(
@@ -152,6 +156,9 @@ func TestRestoreReturnsTheResultOfTheTask(t *testing.T) {
 			if f.calls[0] != `shop-dev-database {"action":"database","database":"restored"}` {
 				t.Errorf("called %q", f.calls)
 			}
+			if !strings.Contains(out.String(), "restored: extension pg_cron was not created: exists\n") {
+				t.Errorf("does not say what is missing: %s", out.String())
+			}
 			if got := strings.Count(out.String(), "download: line "); got != 3 {
 				t.Errorf("want three lines of the log, have %s", out.String())
 			}
@@ -183,7 +190,8 @@ func TestArgumentsAreChecked(t *testing.T) {
 		"out --database a --dump x":  "--dump: want a key such as",
 		"out --database a more":      "usage: restore FOLDER",
 		"out --database a --table t": "",
-		"out --database a --dump dumps/2026/11/23/053000.dump": "",
+		"out --database a --dump dumps/2026/11/23/053000.dump":        "",
+		"out --database a --dump dumps/2026/11/23/053000.failed.dump": "",
 	} {
 		_, _, err := parse(strings.Fields(args))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -186,16 +186,17 @@ func TestOnlyEnabledBackupsAreReported(t *testing.T) {
 
 func TestReportEmitsDumpsAndDrills(t *testing.T) {
 	full := map[string]int64{
-		"dumps/2026/11/22/033000.dump":      80,
-		"dumps/2026/11/23/023005.dump":      60,
-		"dumps/2026/11/23/025000.dump":      0,  // empty: no dump
-		"dumps/2026/11/23/024000.dump.part": 70, // other names
-		"dumps/2026/11/23/latest":           70,
-		"dumps/2025/12/31/033000.dump":      100,
-		"dumps/2024/12/31/033000.dump":      100,
-		"drills/2026/11/01/040000.json":     5,
-		"drills/2026/11/01/050000.txt":      5,
-		"other/2026/11/23/025900.dump":      5,
+		"dumps/2026/11/22/033000.dump":        80,
+		"dumps/2026/11/23/023005.dump":        60,
+		"dumps/2026/11/23/025000.dump":        0,  // empty: no dump
+		"dumps/2026/11/23/024000.dump.part":   70, // other names
+		"dumps/2026/11/23/latest":             70,
+		"dumps/2026/11/23/025500.failed.dump": 70, // could not be restored
+		"dumps/2025/12/31/033000.dump":        100,
+		"dumps/2024/12/31/033000.dump":        100,
+		"drills/2026/11/01/040000.json":       5,
+		"drills/2026/11/01/050000.txt":        5,
+		"other/2026/11/23/025900.dump":        5,
 	}
 	const drillAge = 21*86400 + 23*3600 + 5
 	tests := []struct {

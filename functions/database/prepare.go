@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // databaseName is what the name of a database to restore into may be.
@@ -56,7 +57,7 @@ func (f *function) prepareOnce(ctx context.Context, name string, out *result) er
 	if err != nil {
 		return err
 	}
-	return errors.Join(refused, copyExtensions(ctx, master.services, conn))
+	return errors.Join(refused, copyExtensions(ctx, master.services, conn, out))
 }
 
 // createDatabase creates a database without rights for PUBLIC, unless it exists.
@@ -86,31 +87,40 @@ func createDatabase(ctx context.Context, conn *pgx.Conn, name string, out *resul
 	return nil
 }
 
-// copyExtensions creates in a database the extensions that another one has.
-func copyExtensions(ctx context.Context, from, to *pgx.Conn) error {
+// copyExtensions creates in a database the extensions that another one has. One that the server does
+// not create a second time, such as pg_cron, is a problem in the result: nothing of it is restored.
+func copyExtensions(ctx context.Context, from, to *pgx.Conn, out *result) error {
 	rows, err := from.Query(ctx, `SELECT extname, nspname FROM pg_extension
 		JOIN pg_namespace n ON n.oid = extnamespace WHERE extname <> 'plpgsql' ORDER BY 1`)
 	if err != nil {
 		return err
 	}
-	var s statements
-	var extension, schema string
-	_, err = pgx.ForEachRow(rows, []any{&extension, &schema}, func() error {
-		if schema != "pg_catalog" {
-			s.add("CREATE SCHEMA IF NOT EXISTS %s", quoted(schema))
-			if schema != "public" {
-				s.add("ALTER SCHEMA %s OWNER TO %s", quoted(schema), quoted(ownerRole))
-			}
-		}
-		s.add("CREATE EXTENSION IF NOT EXISTS %s SCHEMA %s CASCADE", quoted(extension), quoted(schema))
-		return nil
+	type extension struct{ name, schema string }
+	extensions, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (e extension, err error) {
+		return e, row.Scan(&e.name, &e.schema)
 	})
 	if err != nil {
 		return err
 	}
-	for _, statement := range s {
-		if _, err := to.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
+	for _, e := range extensions {
+		var s statements
+		if e.schema != "pg_catalog" {
+			s.add("CREATE SCHEMA IF NOT EXISTS %s", quoted(e.schema))
+			if e.schema != "public" {
+				s.add("ALTER SCHEMA %s OWNER TO %s", quoted(e.schema), quoted(ownerRole))
+			}
+		}
+		for _, statement := range s {
+			if _, err := to.Exec(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		create := fmt.Sprintf("CREATE EXTENSION IF NOT EXISTS %s SCHEMA %s CASCADE", quoted(e.name), quoted(e.schema))
+		_, err := to.Exec(ctx, create)
+		if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && !to.IsClosed() {
+			out.Problems = append(out.Problems, fmt.Sprintf("extension %s was not created: %s", e.name, refused.Message))
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", create, err)
 		}
 	}
 	return nil

@@ -193,4 +193,134 @@ func TestLargeDatabaseIsDumpedWithoutARestore(t *testing.T) {
 		t.Errorf("metadata: %v", about)
 	}
 	r.must(r.run("database_drill", atThree)) // nothing to compare with, but it can be restored
+
+	// A rehearsal restores any dump for which there is room, whatever verify_limit is.
+	object, err := r.s3.GetObject(r.Context(), &s3.GetObjectInput{Bucket: &r.bucket, Key: aws.String(dumpKey)})
+	r.must(err)
+	content, err := io.ReadAll(object.Body)
+	r.must(err)
+	about["size"] = "4000000000000000"
+	_, err = r.s3.PutObject(r.Context(), &s3.PutObjectInput{
+		Bucket: &r.bucket, Key: aws.String(dumpKey), Body: bytes.NewReader(content), Metadata: about,
+	})
+	r.must(err)
+	r.fails("a database that does not fit", "database_drill", "raise backup.dump.disk", atThree)
+}
+
+// asMaster executes statements as the superuser of the server, in the services' database.
+func (r *rehearsal) asMaster(statements ...string) {
+	r.Helper()
+	r.must(r.adminSession(func(conn *pgx.Conn) error {
+		return conn.PgConn().Exec(r.Context(), strings.Join(statements, ";")).Close()
+	}))
+}
+
+const failedKey = "dumps/2026/11/23/030000.failed.dump"
+
+func TestDumpThatCannotBeRestoredIsKept(t *testing.T) {
+	h := newFixture(t, postgres.DefaultMajor)
+	r := newRehearsal(h)
+	r.fill(1000)
+	if err := r.run("database_drill", atThree); err == nil || !strings.Contains(err.Error(), "no dump in s3://") {
+		t.Errorf("a rehearsal without a dump: %v", err)
+	}
+	r.must(r.run("database_dump", map[string]string{"SCHEDULED_TIME": "2026-11-22T03:00:00Z"}))
+
+	// A function of a constraint that does not name the schema of what it uses.
+	web := r.service("web")
+	r.do(web, `CREATE FUNCTION known(text) RETURNS bool LANGUAGE plpgsql AS $$
+		BEGIN PERFORM FROM customers; RETURN true; END $$`)
+	r.do(web, `ALTER TABLE addresses ADD CHECK (known(zip))`)
+	err := r.run("database_dump", atThree)
+	if err == nil || !strings.Contains(err.Error(), "upload: exit status 1") ||
+		!strings.Contains(err.Error(), `relation "customers" does not exist`) {
+		t.Errorf("a dump that cannot be restored: %v", err)
+	}
+	if keys := r.dumps(); !slices.Contains(keys, failedKey) || slices.Contains(keys, dumpKey) {
+		t.Errorf("uploaded %v", keys)
+	}
+	found, err := r.s3.HeadObject(r.Context(), &s3.HeadObjectInput{Bucket: &r.bucket, Key: aws.String(failedKey)})
+	r.must(err)
+	if found.Metadata["verified"] != "failed" || len(found.Metadata["sha256"]) != 64 {
+		t.Errorf("metadata: %v", found.Metadata)
+	}
+
+	// Rehearsals and restores take the newest good one, unless this one is named.
+	r.must(r.run("database_drill", atThree))
+	if out := r.output.String(); !strings.Contains(out, "dumps/2026/11/22/030000.dump") {
+		t.Errorf("rehearses %s", out)
+	}
+	r.prepare("partly")
+	err = r.run("database_restore", map[string]string{"DATABASE": "partly", "KEY": failedKey})
+	if err == nil || !strings.Contains(err.Error(), "not all of the dump could be restored") {
+		t.Errorf("a restore of a part: %v", err)
+	}
+	before, after := r.contents(r.postgres.Database), r.contents("partly")
+	before["public.addresses"] = "0 <nil>" // its rows are refused
+	r.sameContents(before, after)
+	r.prepare("one")
+	r.must(r.run("database_restore", map[string]string{"DATABASE": "one", "TABLE": "orders", "KEY": failedKey}))
+}
+
+func TestRestoreWithoutWhatNoLongerExists(t *testing.T) {
+	h := newFixture(t, postgres.DefaultMajor)
+	r := newRehearsal(h)
+	r.fill(1000)
+	// An extension that the image does not have, and that exists once on a server: pg_cron.
+	r.asMaster("CREATE EXTENSION citext", "CREATE SCHEMA cron", "CREATE TABLE cron.job (jobid int, username text)",
+		"INSERT INTO cron.job VALUES (1, 'postgres')", "ALTER TABLE cron.job ENABLE ROW LEVEL SECURITY",
+		"CREATE POLICY cron_job_policy ON cron.job USING (username = current_user)", "GRANT SELECT ON cron.job TO PUBLIC",
+		"ALTER EXTENSION citext ADD TABLE cron.job", "ALTER EXTENSION citext ADD SCHEMA cron",
+		"GRANT USAGE ON SCHEMA cron TO PUBLIC",
+		`UPDATE pg_extension SET extname = 'pg_cron', extconfig = ARRAY['cron.job'::regclass], extcondition = ARRAY['']
+			WHERE extname = 'citext'`)
+	r.asMaster("CREATE ROLE person", "CREATE ROLE auditor", "GRANT platform_read TO auditor")
+	web := r.service("web")
+	r.do(web, "GRANT SELECT ON orders TO person")
+	r.do(web, "GRANT SELECT ON orders TO auditor")
+	r.do(web, "CREATE POLICY persons ON customers TO person USING (true)")
+	r.must(r.run("database_dump", atThree))
+	if about := r.metadata(); about["verified"] != "restored" {
+		t.Errorf("metadata: %v: %s", about, r.output.String())
+	}
+	r.must(r.run("database_drill", atThree))
+
+	r.asMaster("DROP OWNED BY person", "DROP ROLE person")
+	out, err := r.function.handle(r.Context(), []byte(`{"action":"database","database":"restored"}`))
+	r.must(err)
+	if problems := strings.Join(out.Problems, " "); !strings.Contains(problems, "extension pg_cron was not created: ") {
+		t.Errorf("problems: %v", out.Problems)
+	}
+	before := r.contents(r.postgres.Database)
+	r.must(r.run("database_restore", map[string]string{"DATABASE": "restored"}))
+	for _, want := range []string{"without the extensions pg_cron", `left out, without the role: role "person" does not exist`} {
+		if !strings.Contains(r.output.String(), want) {
+			t.Errorf("the log has no %q: %s", want, r.output.String())
+		}
+	}
+	after := r.contents("restored")
+	delete(before, "cron.job")
+	before["schema"] = after["schema"] // without the extension's table, and the rights of a person
+	r.sameContents(before, after)
+	if !strings.Contains(after["schema"], "auditor=r/platform_owner") || strings.Contains(after["schema"], "persons") {
+		t.Errorf("rights and policies: %s", after["schema"])
+	}
+	r.rolesWorkIn("restored")
+}
+
+func TestEmptyDatabaseIsRestored(t *testing.T) {
+	h := newFixture(t, postgres.DefaultMajor)
+	r := newRehearsal(h)
+	r.set("web", "owner")
+	r.setPlatform()
+	delete(r.services, "platform_monitor")
+	r.fixture.run()
+	r.must(r.run("database_dump", atThree))
+	r.must(r.run("database_drill", atThree))
+	r.prepare("restored")
+	r.must(r.run("database_restore", map[string]string{"DATABASE": "restored"}))
+	if out := r.output.String(); !strings.Contains(out, "the dump has no objects") ||
+		!strings.Contains(out, "restored restored: tables=0,rows=0,") {
+		t.Errorf("the log: %s", out)
+	}
 }

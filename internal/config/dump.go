@@ -31,8 +31,8 @@ type Dump struct {
 	CLIImage string `yaml:"cli_image" allowed:"~image"`
 }
 
-// Drill configures rehearsals: the newest dump is restored in a server of its own, and its rows are
-// counted.
+// Drill configures rehearsals: the newest dump is restored in a server of its own, whatever
+// dump.verify_limit is, and its rows are counted.
 type Drill struct {
 	// when a rehearsal begins: cron(...) or rate(...); empty: never
 	Schedule string `yaml:"schedule" allowed:"~drill_schedule"`
