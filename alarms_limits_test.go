@@ -183,6 +183,8 @@ func alarmValues(s stacktest.Stack, a stacktest.Resource) (values, bool) {
 		return values{most: 100, high: 80}, true
 	case s.Name() + "/Backup NewestDumpAge":
 		return values{most: unlimited, high: 3600 * hoursBetween(s, dumpSchedule)}, true
+	case s.Name() + "/Backup NewestDumpCopyAge": // S3 copies most objects within 15 minutes
+		return values{most: unlimited, high: 3600 * (hoursBetween(s, dumpSchedule) + 1)}, true
 	case s.Name() + "/Backup NewestDrillAge":
 		return values{most: unlimited, high: 3600 * hoursBetween(s, drillSchedule)}, true
 	case s.Name() + "/Backup DumpSizeRatio": // each dump is about as large as the one before

@@ -575,6 +575,7 @@ func missingDataIsTreated(s stacktest.Stack, v *stacktest.Violations) {
 				strings.HasSuffix(metric, " Invocations"),
 				strings.HasSuffix(metric, " NumberOfMessagesPublished"),
 				strings.HasSuffix(metric, " CopyLag"),
+				strings.HasSuffix(metric, " NewestDumpCopyAge"),
 				strings.HasSuffix(metric, " NewestBackupAge"):
 				v.Want(
 					missing == "breaching",
@@ -638,6 +639,7 @@ func reportedDimensions(s stacktest.Stack) map[string][]string {
 		s.Name() + "/Backup SnapshotQuotaUsed": {"DBInstanceIdentifier"},
 		s.Name() + "/Backup NewestBackupAge":   {"DBInstanceIdentifier"},
 		s.Name() + "/Backup NewestDumpAge":     {"DBInstanceIdentifier"},
+		s.Name() + "/Backup NewestDumpCopyAge": {"DBInstanceIdentifier"},
 		s.Name() + "/Backup DumpSizeRatio":     {"DBInstanceIdentifier"},
 		s.Name() + "/Backup NewestDrillAge":    {"DBInstanceIdentifier"},
 		// functions/database/metrics.go

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/aws/jsii-runtime-go"
 	dbreplication "github.com/cdktf/cdktf-provider-aws-go/aws/v19/dbinstanceautomatedbackupsreplication"
 	replication "github.com/cdktf/cdktf-provider-aws-go/aws/v19/s3bucketreplicationconfiguration"
@@ -137,7 +139,7 @@ func (c *Copy) outputs() []output {
 // alarms are those of the copies of an instance, by its identifier. The first report comes before
 // them.
 func (c *Copy) alarms(s *scope, database *string, reported dependencies) []alarm {
-	return []alarm{{
+	all := []alarm{{
 		id:      "backup_copy_lag",
 		runbook: "backup.md#backup_copy_lag",
 		description: "The copies of the automated backups in " + c.place.region + " have been more than two hours " +
@@ -159,4 +161,23 @@ func (c *Copy) alarms(s *scope, database *string, reported dependencies) []alarm
 		},
 		threshold: 0, period: 300, datapoints: 1, periods: 1, missing: missingIsFine,
 	}}
+	if s.cfg.Backup.Dump.Enabled {
+		hours := s.cfg.Backup.Dump.MaxAge + dumpCopyHours
+		all = append(all, alarm{
+			id:      "dump_copy_age",
+			runbook: "backup.md#dump_copy_age",
+			description: fmt.Sprintf("The newest dump in "+c.place.region+" is older than %d hours, or its age is not "+
+				"being reported. See whether this region has newer dumps, and the status of their replication.", hours),
+			namespace: backupNamespace(s), metric: "NewestDumpCopyAge", statistic: "Minimum",
+			dimensions: map[string]*string{"DBInstanceIdentifier": database},
+			threshold:  float64(hours) * 3600, period: 3600, datapoints: 3, periods: 3, missing: missingIsBad,
+			after: reported,
+		})
+	}
+	return all
 }
+
+// dumpCopyHours is how much later than a dump its copy may come. S3 replicates most objects within 15
+// minutes, and can take a few hours.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/replication-metrics.html
+const dumpCopyHours = 6

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"platform/internal/stacktest"
@@ -89,6 +90,31 @@ var copyPromises = []stacktest.Promise{{
 		Found: databaseReplication,
 	}},
 }}
+
+var dumpCopyPromises = []stacktest.Promise{{
+	Name:  "an alarm fires if dumps are not copied to the other region",
+	Check: copiesOfDumpsAreWatched,
+	BrokenBy: []stacktest.Break{{
+		Name:  "there is no alarm",
+		Stack: "copies in another region",
+		By:    stacktest.Delete("aws_cloudwatch_metric_alarm.dump_copy_age_alarm"),
+		Found: dumpSchedule,
+	}, {
+		Name:  "the alarm is on the dumps in this region",
+		Stack: "copies in another region",
+		By:    stacktest.Set("aws_cloudwatch_metric_alarm.dump_copy_age_alarm", "metric_name", "NewestDumpAge"),
+		Found: dumpSchedule,
+	}},
+}}
+
+func copiesOfDumpsAreWatched(s stacktest.Stack, v *stacktest.Violations) {
+	if !s.Resource(copyBucket).Exists() || !s.Resource(dumpSchedule).Exists() {
+		return
+	}
+	v.Want(slices.ContainsFunc(s.Resources("aws_cloudwatch_metric_alarm"), func(a stacktest.Resource) bool {
+		return a.Is("metric_name", "NewestDumpCopyAge") && a.Is("treat_missing_data", "breaching")
+	}), dumpSchedule, "no alarm on the age of the copies")
+}
 
 func copiesAreElsewhere(s stacktest.Stack, v *stacktest.Violations) {
 	const elsewhere = "aws.copy"

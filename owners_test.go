@@ -97,8 +97,10 @@ var symptoms = []symptom{{
 		"backup.md#backup_quota", "backup.md#dump_age", "backup.md#dump_schedule_dropped",
 	},
 }, {
-	name:       "The backups are not copied to the other region",
-	cloudwatch: []string{"backup.md#backup_copy_lag", "backup.md#backup_copy_failed"},
+	name: "The backups are not copied to the other region",
+	cloudwatch: []string{
+		"backup.md#backup_copy_lag", "backup.md#backup_copy_failed", "backup.md#dump_copy_age",
+	},
 }, {
 	name:       "A dump is much smaller than the one before",
 	cloudwatch: []string{"backup.md#dump_smaller"},

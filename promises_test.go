@@ -55,7 +55,7 @@ func promises() []stacktest.Promise {
 		alarmLimitPromises,
 		dashboardPromises,
 		backupPromises,
-		copyPromises,
+		copyPromises, dumpCopyPromises,
 		dumpPromises,
 	)
 }

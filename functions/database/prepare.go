@@ -118,7 +118,7 @@ func copyExtensions(ctx context.Context, from, to *pgx.Conn, out *result) error 
 		create := fmt.Sprintf("CREATE EXTENSION IF NOT EXISTS %s SCHEMA %s CASCADE", quoted(e.name), quoted(e.schema))
 		_, err := to.Exec(ctx, create)
 		if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && !to.IsClosed() {
-			out.Problems = append(out.Problems, fmt.Sprintf("extension %s was not created: %s", e.name, refused.Message))
+			out.Problems = append(out.Problems, "extension "+e.name+" was not created: "+refused.Message)
 		} else if err != nil {
 			return fmt.Errorf("%s: %w", create, err)
 		}

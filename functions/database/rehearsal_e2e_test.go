@@ -397,14 +397,15 @@ func (r *rehearsal) sameContents(want, have map[string]string) {
 	if a, b := slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(have)); !slices.Equal(a, b) {
 		r.Errorf("want %v, have %v", a, b)
 	}
-	without := func(some []string, others string) []string {
+	without := func(some, others string) string {
 		lines := strings.Split(others, "\n")
-		return slices.DeleteFunc(some, func(line string) bool { return slices.Contains(lines, line) })
+		return strings.Join(slices.DeleteFunc(strings.Split(some, "\n"), func(line string) bool {
+			return slices.Contains(lines, line)
+		}), "\n")
 	}
 	for what := range want {
 		if want[what] != have[what] {
-			r.Errorf("%s: want\n%s\nhave\n%s", what, strings.Join(without(strings.Split(want[what], "\n"), have[what]), "\n"),
-				strings.Join(without(strings.Split(have[what], "\n"), want[what]), "\n"))
+			r.Errorf("%s: want\n%s\nhave\n%s", what, without(want[what], have[what]), without(have[what], want[what]))
 		}
 	}
 }

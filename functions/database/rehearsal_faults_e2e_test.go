@@ -269,7 +269,8 @@ func TestRestoreWithoutWhatNoLongerExists(t *testing.T) {
 	// An extension that the image does not have, and that exists once on a server: pg_cron.
 	r.asMaster("CREATE EXTENSION citext", "CREATE SCHEMA cron", "CREATE TABLE cron.job (jobid int, username text)",
 		"INSERT INTO cron.job VALUES (1, 'postgres')", "ALTER TABLE cron.job ENABLE ROW LEVEL SECURITY",
-		"CREATE POLICY cron_job_policy ON cron.job USING (username = current_user)", "GRANT SELECT ON cron.job TO PUBLIC",
+		"CREATE POLICY cron_job_policy ON cron.job USING (username = current_user)",
+		"GRANT SELECT ON cron.job TO PUBLIC",
 		"ALTER EXTENSION citext ADD TABLE cron.job", "ALTER EXTENSION citext ADD SCHEMA cron",
 		"GRANT USAGE ON SCHEMA cron TO PUBLIC",
 		`UPDATE pg_extension SET extname = 'pg_cron', extconfig = ARRAY['cron.job'::regclass], extcondition = ARRAY['']
@@ -293,7 +294,9 @@ func TestRestoreWithoutWhatNoLongerExists(t *testing.T) {
 	}
 	before := r.contents(r.postgres.Database)
 	r.must(r.run("database_restore", map[string]string{"DATABASE": "restored"}))
-	for _, want := range []string{"without the extensions pg_cron", `left out, without the role: role "person" does not exist`} {
+	for _, want := range []string{
+		"without the extensions pg_cron", `left out, without the role: role "person" does not exist`,
+	} {
 		if !strings.Contains(r.output.String(), want) {
 			t.Errorf("the log has no %q: %s", want, r.output.String())
 		}

@@ -35,3 +35,23 @@ func TestSnapshotMustBeOutsideTheBackupWindow(t *testing.T) {
 		})
 	}
 }
+
+// The daily call is at 04:00 UTC.
+func TestDumpsBeginAfterTheDailyCallAllYear(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ timezone, backup, want string }{
+		"in UTC":                                {"UTC", "01:00-02:00", "cron(30 4 * * ? *)"},
+		"in a zone without daylight saving":     {"Asia/Kolkata", "01:00-02:00", "cron(0 10 * * ? *)"},
+		"an hour later in winter":               {"Europe/Berlin", "01:00-02:00", "cron(30 6 * * ? *)"},
+		"west of Greenwich, the evening before": {"America/Los_Angeles", "01:00-02:00", "cron(30 21 * * ? *)"},
+		"in summer not, in winter in a window":  {"Europe/Berlin", "05:15-05:45", "cron(0 7 * * ? *)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := parse(t, "dev", minimal+"database: {backup_window: '"+c.backup+"', rotation_window: '02:00-04:00', "+
+				"maintenance_window: 'sun:08:00-sun:09:00'}\nbackup: {timezone: "+c.timezone+"}\n")
+			if got := cfg.Backup.Dump.Schedule; got != c.want {
+				t.Errorf("dumps are at %s, want %s; the daily call is %s", got, c.want, cfg.Database.DailyCall())
+			}
+		})
+	}
+}

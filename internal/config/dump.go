@@ -11,8 +11,8 @@ type Dump struct {
 	// dump the database on a schedule; default with network.nat: none: false, because the default images
 	// are not in ECR
 	Enabled bool `yaml:"enabled"`
-	// when a dump begins: cron(...) or rate(...); default: after the daily call of the database function,
-	// outside backup_window and maintenance_window
+	// when a dump begins, in backup.timezone: cron(...) or rate(...); default: after the daily call of the
+	// database function, outside backup_window and maintenance_window
 	Schedule string `yaml:"schedule" allowed:"~schedule"`
 	// age of the newest dump at which an alarm fires
 	MaxAge int `yaml:"max_age" allowed:"1..744 hours"`
@@ -82,7 +82,7 @@ func (c *Config) deriveDump(doc *Document) {
 		d.Enabled = false
 	}
 	if !doc.Names("backup.dump.schedule") {
-		d.Schedule = c.Database.afterDailyCall()
+		d.Schedule = c.Database.afterDailyCall(c.Backup.Timezone)
 	}
 	if !doc.Names("backup.dump.disk") {
 		d.Disk = min(max(c.Database.Storage.Initial*3/2, 21), 200)
@@ -157,17 +157,32 @@ func (c checker) schedule(key, text string) {
 	c.want(hoursBetween(text) <= never, key, "want a date that exists, have %q, which never fires", text)
 }
 
-// afterDailyCall returns the cron expression, in UTC, of the first half hour after the daily call of
-// the database function, which needs locks that a dump keeps, outside the windows in which RDS takes a
-// backup or may restart the instance.
-func (d Database) afterDailyCall() string {
+// afterDailyCall returns the cron expression, in a time zone, of the first half hour after the daily
+// call of the database function, which needs locks that a dump keeps, outside the windows in which RDS
+// takes a backup or may restart the instance. The call and the windows are in UTC, so that this holds
+// with and without daylight saving time.
+func (d Database) afterDailyCall(timezone string) string {
 	first, fixed := cronMinute(d.DailyCall())
+	ahead := offsets(timezone)
 	for at := first + dailyRun; fixed && at < first+minutesOfDay; at += dailyRun {
-		if d.windowOf(at%minutesOfDay) == "" {
-			return fmt.Sprintf("cron(%d %d * * ? *)", at%60, at/60%24)
+		local := at + slices.Max(ahead)
+		if d.windowAt(local, ahead) == "" {
+			local = (local + minutesOfDay) % minutesOfDay
+			return fmt.Sprintf("cron(%d %d * * ? *)", local%60, local/60)
 		}
 	}
 	return "cron(30 5 * * ? *)" // a maintenance window of a whole day
+}
+
+// windowAt returns the setting whose window includes a minute of the day in a time zone that is ahead
+// of UTC by these minutes in the course of a year, or "".
+func (d Database) windowAt(minute int, ahead []int) string {
+	for _, offset := range ahead {
+		if setting := d.windowOf((minute - offset + 2*minutesOfDay) % minutesOfDay); setting != "" {
+			return setting
+		}
+	}
+	return ""
 }
 
 // windowOf returns the setting whose window includes a minute of the day in UTC, or "". The
@@ -194,8 +209,8 @@ func (w warner) dump() {
 	w.idle(b.Drills(), "without rehearsals", "drill.max_age")
 	minute, fixed := cronMinute(b.Dump.Schedule)
 	taken := ""
-	if fixed && b.Timezone == "UTC" && b.Dump.Enabled {
-		taken = w.cfg.Database.windowOf(minute)
+	if fixed && b.Dump.Enabled {
+		taken = w.cfg.Database.windowAt(minute, offsets(b.Timezone))
 	}
 	w.warn(taken != "", "dump.schedule", "begins in %s: RDS is busy or may restart the instance, which ends a dump; "+
 		"want another time", taken)

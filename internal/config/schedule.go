@@ -98,6 +98,22 @@ func isTimezone(text string) bool {
 	return err == nil && text != "" && text != "Local"
 }
 
+// offsets returns the minutes by which a time zone is ahead of UTC in the course of a year: two numbers
+// if it has daylight saving time. The year is fixed, so that the result does not depend on the day.
+func offsets(timezone string) []int {
+	zone, err := time.LoadLocation(timezone)
+	if err != nil { // which is reported
+		return []int{0}
+	}
+	var ahead []int
+	for month := time.January; month <= time.December; month++ {
+		_, seconds := time.Date(2027, month, 1, 0, 0, 0, 0, zone).Zone()
+		ahead = append(ahead, seconds/60)
+	}
+	slices.Sort(ahead)
+	return slices.Compact(ahead)
+}
+
 const minutesOfDay = 24 * 60
 
 // cronMinute returns the minute of the day at which a cron expression fires; false if it does not
