@@ -266,6 +266,11 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 			added:   []string{".service_admin_"},
 			changed: []string{"aws_cloudwatch_dashboard.dashboard"},
 		},
+		"a second service, like the first": {
+			config:  base + "services:\n  web:\n  worker: {like: web, command: [work], database: none}\n",
+			added:   []string{".service_worker_"},
+			changed: []string{"aws_cloudwatch_dashboard.dashboard"},
+		},
 		"a third zone": {
 			config: base + "network: {zones: [a, b, c]}\n",
 			added:  []string{"_c"},

@@ -19,8 +19,7 @@ func Explain(out io.Writer, cfg *Config, doc *Document) error {
 		if n.holdsOthers() {
 			return true
 		}
-		origin := doc.Origin(n.path, "default ("+cfg.Profile+")")
-		settings = append(settings, []string{n.path, origin, n.shown()})
+		settings = append(settings, []string{n.path, cfg.origin(doc, n.path), n.shown()})
 		return false
 	})
 	if err := writeTable(out, settings); err != nil {

@@ -48,6 +48,7 @@ var foreignKeys = []foreignKey{
 	{serviceSection, "ports expose container_port target_port", "want port, the port that the container listens on"},
 	{serviceSection, "env variables env_vars environment_variables", "want environment"},
 	{serviceSection, "env_file env_files", "unsupported: list the variables in environment and secrets"},
+	{serviceSection, "extends", "want like, the name of another service"},
 	{serviceSection, "secret", "want secrets"},
 	{serviceSection, "healthcheck", "want health_check"},
 	{serviceSection, "deploy replicas count desired_count instances", "want tasks, the number of tasks"},
@@ -155,6 +156,7 @@ var foreignKeys = []foreignKey{
 	{topSection, "postgres postgresql rds", "want database"},
 	{topSection, "alb", "want load_balancer"},
 	{topSection, "domain hosted_zone", "want load_balancer.domain and load_balancer.hosted_zone"},
+	{topSection, "common defaults", "unsupported: give a service the settings of another one with like"},
 	{topSection, "environments", "unsupported: each environment has a file of its own, config/<environment>.yaml"},
 }
 

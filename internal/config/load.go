@@ -77,10 +77,13 @@ func read(file, environment string, text []byte, variables map[string]string) (*
 	cfg.Environment = environment
 	doc := yaml.Decode(file, text, &cfg, hooks(p))
 	if doc.Readable() {
+		cfg.inherit(doc, variables)
 		override(&cfg, doc, variables)
+		cfg.inherit(doc, nil)
 		cfg.derive(doc)
 		check(&cfg, doc)
 		warn(&cfg, doc)
+		cfg.once(doc)
 	}
 	return &cfg, doc
 }

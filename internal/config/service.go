@@ -10,7 +10,10 @@ import (
 
 // Service is one container that runs on Fargate.
 type Service struct {
-	// container image with a tag or digest; required, except for web
+	// another service, whose container, size, variables and rights this one has where it sets no
+	// others
+	Like string `yaml:"like"`
+	// container image with a tag or digest; required, except for web and with like
 	Image string `yaml:"image" allowed:"~image"`
 	// architecture of the image
 	Architecture string `yaml:"architecture" allowed:"ARM64|X86_64"`
@@ -235,6 +238,7 @@ func (c checker) services() {
 			serviceNameLimit)
 		c.want(!slices.Contains(platformNames, name), name,
 			"reserved name: the platform uses %s itself", strings.Join(platformNames, ", "))
+		c.at(name).like(name, s)
 		c.at(name).service(s)
 	}
 	c.routes(services)
@@ -242,7 +246,7 @@ func (c checker) services() {
 
 func (c checker) service(s Service) {
 	if s.Image == "" {
-		c.want(false, "image", "is required: an image with a tag or digest")
+		c.want(s.Like != "", "image", "is required: an image with a tag or digest")
 	} else {
 		c.image("image", s.Image)
 	}

@@ -86,6 +86,7 @@ var formats = map[string]string{
 	"database.active":                           "`main` or a key of `restores`",
 	"monitoring.database_image":                 "an image, as for services",
 	"monitoring.emails":                         "e-mail addresses",
+	"services.<name>.like":                      "name of a service that is not like another one",
 	"services.<name>.alarms.latency":            "0, or 0.05 to less than `load_balancer.idle_timeout`",
 	"monitoring.objectives.availability":        "95 to 99.99",
 	"monitoring.objectives.latency":             "95 to 99.99",

@@ -11,6 +11,7 @@ package yaml
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -89,6 +90,28 @@ func (doc *Document) SetBy(variable, path string) {
 func (doc *Document) Names(path string) bool {
 	_, named := doc.positions[path]
 	return named
+}
+
+// NamesBelow reports whether the file or a variable sets a path, or one below it.
+func (doc *Document) NamesBelow(path string) bool {
+	if doc.Names(path) {
+		return true
+	}
+	for named := range doc.positions {
+		if strings.HasPrefix(named, path+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// Remove removes the problems, and the warnings, for which a function is true. It gets each with all
+// of its kind.
+func (doc *Document) Remove(superfluous func(p Problem, all []Problem) bool) {
+	for _, list := range []*[]Problem{&doc.problems, &doc.warnings} {
+		all := slices.Clone(*list)
+		*list = slices.DeleteFunc(*list, func(p Problem) bool { return superfluous(p, all) })
+	}
 }
 
 // Readable reports whether the text is a YAML mapping, so that there is a configuration to check.
