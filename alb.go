@@ -206,6 +206,8 @@ func (balancer *LoadBalancer) outputs() []output {
 		{"load_balancer_dns_name", "For a CNAME or alias record of your own", balancer.DNSName},
 		{"load_balancer_zone_id", "Hosted zone of that name, for an alias record", balancer.ZoneID},
 		{"load_balancer_security_group_id", "Security group of the load balancer", balancer.SecurityGroup.ID},
+		{"load_balancer_arn", "The load balancer", balancer.ARN},
+		{"listener_arn", "Listener that serves requests, for more rules and certificates", balancer.listener},
 	}
 }
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -75,6 +77,64 @@ func anchors(text string) (all []string) {
 		all = append(all, strings.ReplaceAll(anchor, " ", "-"))
 	}
 	return all
+}
+
+// outputsOf returns the names of the outputs of a shipped environment.
+func outputsOf(t *testing.T, environment string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", environment, "outputs.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var golden struct{ Output map[string]any }
+	if err := json.Unmarshal(text, &golden); err != nil {
+		t.Fatal(err)
+	}
+	return slices.Sorted(maps.Keys(golden.Output))
+}
+
+// The second Terraform root and its page read outputs that exist, and the page about operations lists
+// all.
+func TestOutputsInTheDocumentationAreThoseOfTheStack(t *testing.T) {
+	t.Parallel()
+	for _, environment := range []string{"dev", "prod"} {
+		outputs := outputsOf(t, environment)
+		for page, pattern := range map[string]string{
+			"examples/second-root/main.tf": `local\.platform\.(\w+)`,
+			"docs/second-root.md":          "(?:^\\| |, )`([a-z_]+)`",
+			"docs/operations.md":           "(?:^\\| |, )`([a-z_]+_[a-z_]+|url)`",
+		} {
+			read := map[string]bool{}
+			for line := range strings.SplitSeq(section(t, page), "\n") {
+				for _, name := range regexp.MustCompile(pattern).FindAllStringSubmatch(line, -1) {
+					read[name[1]] = true
+				}
+			}
+			for name := range read {
+				if !slices.Contains(outputs, name) {
+					t.Errorf("%s names %s, which is no output of %s", page, name, environment)
+				}
+			}
+			if missing := len(outputs) - len(read); page == "docs/operations.md" && missing != 0 || len(read) < 5 {
+				t.Errorf("%s names %d of %d outputs of %s", page, len(read), len(outputs), environment)
+			}
+		}
+	}
+}
+
+// section is the part of a page that is about outputs.
+func section(t *testing.T, page string) string {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), "\n### Outputs\n")
+	if !found {
+		return string(text)
+	}
+	about, _, _ := strings.Cut(after, "\n## ")
+	return about
 }
 
 func TestReadmeIsShort(t *testing.T) {

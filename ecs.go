@@ -24,6 +24,10 @@ type Service struct {
 	Route         *Route  // nil without a route
 	RepositoryURL *string // nil without a repository
 
+	Family        *string // of the task definition
+	TaskRole      *string // name of the application's role
+	ExecutionRole *string // name of the role with which ECS starts the tasks
+
 	dimensions map[string]*string // of its metrics
 	limits     alarmLimits
 }
@@ -87,6 +91,7 @@ func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers) *Service 
 	t.after(findImage(s, name, svc)...)
 	running := t.service(options)
 	out.ServiceName = running.Name()
+	out.Family, out.TaskRole, out.ExecutionRole = t.defined.Family(), t.own.Name, t.execution.Name
 	out.dimensions = t.cluster.dimensions(out.ServiceName)
 	if svc.Scaled() {
 		newScaling(s, p, "service/"+*t.cluster.Name+"/"+*running.Name(), out.Route)
@@ -298,8 +303,10 @@ func (limits alarmLimits) slow(service string) string {
 
 func (services Services) outputs() []output {
 	names, groups, repositories := map[string]*string{}, map[string]*string{}, map[string]*string{}
+	families, taskRoles, executionRoles := map[string]*string{}, map[string]*string{}, map[string]*string{}
 	for _, svc := range services {
-		names[svc.Name], groups[svc.Name] = svc.ServiceName, svc.SecurityGroup.ID
+		names[svc.Name], groups[svc.Name], families[svc.Name] = svc.ServiceName, svc.SecurityGroup.ID, svc.Family
+		taskRoles[svc.Name], executionRoles[svc.Name] = svc.TaskRole, svc.ExecutionRole
 		if svc.RepositoryURL != nil {
 			repositories[svc.Name] = svc.RepositoryURL
 		}
@@ -307,6 +314,9 @@ func (services Services) outputs() []output {
 	return []output{
 		{"service_names", "ECS services, by their name in the configuration", names},
 		{"service_security_group_ids", "Security groups of the services' tasks", groups},
+		{"service_task_definition_families", "Task definitions of the services, without a revision", families},
+		{"service_task_role_names", "Roles of the applications", taskRoles},
+		{"service_execution_role_names", "Roles with which ECS starts the services' tasks", executionRoles},
 		{"repository_urls", "Image repositories of the services that have one", repositories},
 	}
 }

@@ -112,6 +112,7 @@ func (s statement) written() policyStatement {
 // Role is an IAM role together with its one policy.
 type Role struct {
 	ARN   *string
+	Name  *string
 	Ready dependencies // what uses the role depends on its policy: without it a role can do nothing
 }
 
@@ -133,7 +134,7 @@ func newRole(s *scope, spec roleSpec, allowed ...statement) *Role {
 		Tags: s.tags(spec.noun),
 	})
 	if len(allowed) == 0 {
-		return &Role{ARN: role.Arn()}
+		return &Role{ARN: role.Arn(), Name: role.Name()}
 	}
 	permissions := iamrolepolicy.NewIamRolePolicy(s.stack, jsii.String(spec.id+"_policy"),
 		&iamrolepolicy.IamRolePolicyConfig{
@@ -141,7 +142,7 @@ func newRole(s *scope, spec roleSpec, allowed ...statement) *Role {
 			Role:   role.Name(),
 			Policy: policyJSON(allowed...),
 		})
-	return &Role{ARN: role.Arn(), Ready: dependencies{permissions}}
+	return &Role{ARN: role.Arn(), Name: role.Name(), Ready: dependencies{permissions}}
 }
 
 func writeLog(groupARN string) statement {

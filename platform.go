@@ -46,7 +46,10 @@ func (p *Platform) outputs(s *scope) []output {
 		p.Services.outputs(),
 		p.Monitoring.outputs(),
 		p.Backup.outputs(),
-		[]output{{"log_group_names", "Log groups to read first", p.logGroups()}},
+		[]output{
+			{"log_group_names", "Log groups to read first", p.logGroups()},
+			{"secrets_key_arn", "KMS key of the services' secrets", s.keys.Secrets},
+		},
 	)
 }
 

@@ -93,8 +93,8 @@ func startStatements(s *scope, cluster *Cluster, tasks []scheduledTask) []statem
 	var families, roles []string
 	for _, scheduled := range tasks {
 		families = append(families, s.arn("ecs", "task-definition/"+s.named(scheduled.name)+":*"))
-		for _, role := range scheduled.task.roles {
-			roles = append(roles, *role)
+		for _, role := range []*Role{scheduled.task.execution, scheduled.task.own} {
+			roles = append(roles, *role.ARN)
 		}
 	}
 	return []statement{{

@@ -45,7 +45,8 @@ type task struct {
 
 	// What define declared.
 	defined ecstaskdefinition.EcsTaskDefinition
-	roles   []*string // ARNs of the roles that who starts the task passes to ECS
+	// The roles that who starts the task passes to ECS: with which ECS starts it, and of its containers.
+	execution, own *Role
 }
 
 // taskOptions says what differs between tasks from the start.
@@ -283,8 +284,7 @@ func (o serviceOptions) timeout() *string {
 // after Terraform has succeeded, and rolls back to active revisions only. Revisions cost nothing.
 // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-alarm-failure.html
 func (t *task) define() ecstaskdefinition.EcsTaskDefinition {
-	execution, own := t.newRoles()
-	t.roles = []*string{execution.ARN, own.ARN}
+	t.execution, t.own = t.newRoles()
 	arguments := &ecstaskdefinition.EcsTaskDefinitionConfig{
 		Family:                  jsii.String(t.named(t.name)),
 		RequiresCompatibilities: jsii.Strings("FARGATE"),
@@ -294,8 +294,8 @@ func (t *task) define() ecstaskdefinition.EcsTaskDefinition {
 		RuntimePlatform: &ecstaskdefinition.EcsTaskDefinitionRuntimePlatform{
 			OperatingSystemFamily: jsii.String("LINUX"), CpuArchitecture: jsii.String(t.size.architecture),
 		},
-		ExecutionRoleArn:     execution.ARN,
-		TaskRoleArn:          own.ARN,
+		ExecutionRoleArn:     t.execution.ARN,
+		TaskRoleArn:          t.own.ARN,
 		ContainerDefinitions: jsii.String(marshal(t.containers)),
 		Tags:                 t.tags(t.name),
 		SkipDestroy:          true,

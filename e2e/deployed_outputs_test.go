@@ -11,11 +11,24 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"platform/internal/emulator"
 )
+
+// serving returns the ARN of the listener that does not redirect.
+func (w *deployed) serving() string {
+	w.Helper()
+	for _, l := range w.listeners() {
+		if l.DefaultActions[0].Type != elbtypes.ActionTypeEnumRedirect {
+			return *l.ListenerArn
+		}
+	}
+	w.Fatal("every listener redirects")
+	return ""
+}
 
 // outputsMatchTheDeployment compares Terraform's outputs with AWS's API.
 func (s *sandbox) outputsMatchTheDeployment(t *testing.T, w *deployed) {
@@ -40,6 +53,8 @@ func (s *sandbox) outputsMatchTheDeployment(t *testing.T, w *deployed) {
 		"load_balancer_dns_name":          *w.loadBalancer.DNSName,
 		"load_balancer_zone_id":           *w.loadBalancer.CanonicalHostedZoneId,
 		"load_balancer_security_group_id": w.groups["load-balancer"],
+		"load_balancer_arn":               *w.loadBalancer.LoadBalancerArn,
+		"listener_arn":                    w.serving(),
 		"vpc_id":                          w.vpc,
 		"public_subnet_ids":               w.subnetIDs("public"),
 		"private_subnet_ids":              w.subnetIDs("private"),
@@ -47,9 +62,13 @@ func (s *sandbox) outputsMatchTheDeployment(t *testing.T, w *deployed) {
 		"cluster_name": *must(w.ecs.DescribeClusters(alive, &ecs.DescribeClustersInput{
 			Clusters: []string{w.stack},
 		}))(t).Clusters[0].ClusterName,
-		"service_names":              map[string]string{"web": "web"},
-		"service_security_group_ids": map[string]string{"web": w.groups["web"]},
-		"repository_urls":            map[string]string{},
+		"service_names":                    map[string]string{"web": "web"},
+		"service_task_definition_families": map[string]string{"web": w.stack + "-web"},
+		"service_task_role_names":          map[string]string{"web": w.stack + "-" + w.region + "-web-task"},
+		"service_execution_role_names":     map[string]string{"web": w.stack + "-" + w.region + "-web-execution"},
+		"secrets_key_arn":                  w.key("secrets"),
+		"service_security_group_ids":       map[string]string{"web": w.groups["web"]},
+		"repository_urls":                  map[string]string{},
 		"log_group_names": map[string]string{
 			"prometheus":     "/" + w.stack + "/prometheus",
 			"backup":         "/aws/lambda/" + w.stack + "-backup",

@@ -121,7 +121,7 @@ func (w *deployed) logGroup(what, name string) (arn string) {
 }
 
 func (w *deployed) keysAreRotated() {
-	for _, noun := range []string{"logs", "database", "services", "alerts", "backup"} {
+	for _, noun := range []string{"logs", "database", "secrets", "services", "alerts", "backup"} {
 		key := w.key(noun)
 		if !must(w.kms.GetKeyRotationStatus(alive, &kms.GetKeyRotationStatusInput{
 			KeyId: &key,

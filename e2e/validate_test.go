@@ -30,6 +30,17 @@ func TestTerraformValidatesTheStack(t *testing.T) {
 	}
 }
 
+// The example of resources beside the platform.
+func TestTerraformValidatesTheSecondRoot(t *testing.T) {
+	text, err := os.ReadFile("../examples/second-root/main.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diagnostics := validateFile(t, "main.tf", text); len(diagnostics) > 0 {
+		t.Errorf("terraform validate reports:\n%s", strings.Join(diagnostics, "\n"))
+	}
+}
+
 // TestTerraformRejectsAnInvalidStack checks that validate finds an error in a stack that has one.
 func TestTerraformRejectsAnInvalidStack(t *testing.T) {
 	stack := parse(t, readStack(t, environments(t)[0]))
@@ -102,9 +113,14 @@ func TestCdktfSynthWritesTheSameBytes(t *testing.T) {
 // validate returns the errors and warnings of terraform validate.
 func validate(t *testing.T, stack []byte) []string {
 	t.Helper()
+	return validateFile(t, "cdk.tf.json", stack)
+}
+
+func validateFile(t *testing.T, name string, text []byte) []string {
+	t.Helper()
 	t.Log(tf.Source)
 	work := t.TempDir()
-	if err := os.WriteFile(filepath.Join(work, "cdk.tf.json"), stack, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(work, name), text, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	runner, err := tfexec.NewTerraform(work, tf.Path)
