@@ -26,6 +26,14 @@ type Backup struct {
 	reported      dependencies // the first report, before which the alarms have no data
 }
 
+// The tasks of dump.go. The function reports no age that is more than that of their roles. A service's
+// name cannot be one of them: see platformNames in internal/config.
+var (
+	dumpPart    = part{"database_dump", "database-dump"}
+	restorePart = part{"database_restore", "database-restore"}
+	drillPart   = part{"database_drill", "database-drill"}
+)
+
 // newBackup declares the bucket, the function that takes and deletes snapshots, and its schedules.
 //
 //	schedule (backup.schedule) ──┐
@@ -84,13 +92,16 @@ func backupVariables(s *scope, db *Database, bucket *Bucket, copies *Copy) map[s
 		"METRIC_NAMESPACE":       jsii.String(backupNamespace(s)),
 	}
 	if copies != nil {
-		variables["COPY_REGION"] = jsii.String(copies.place.region)
+		variables["COPY_REGION"], variables["COPIES_SINCE"] = jsii.String(copies.place.region), createdWith(copyRole)
 	}
 	if s.cfg.Backup.Dump.Enabled {
-		variables["BACKUP_BUCKET"] = bucket.Name
+		variables["BACKUP_BUCKET"], variables["DUMPS_SINCE"] = bucket.Name, createdWith(dumpPart.taskRole())
 	}
 	if s.cfg.Backup.Dump.Enabled && copies != nil {
 		variables["COPY_BUCKET"] = copies.bucket.Name
+	}
+	if s.cfg.Backup.Drills() {
+		variables["DRILLS_SINCE"] = createdWith(drillPart.taskRole())
 	}
 	return variables
 }

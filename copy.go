@@ -17,6 +17,9 @@ type Copy struct {
 	source *Bucket
 }
 
+// copyRole is the id of the role with which S3 copies objects.
+const copyRole = "backup_copy_role"
+
 // newCopy declares what the copies need in the other region, and the replication of the objects.
 //
 //	automated backups ── RDS ──┬── other region's key ──┬── automated backups, for database.retention
@@ -46,7 +49,7 @@ func (c *Copy) replicateObjects(s *scope) {
 		metrics     = replication.S3BucketReplicationConfigurationRuleDestinationMetrics
 	)
 	role := newRole(s, roleSpec{
-		id: "backup_copy_role", noun: "backup-copy", assumed: "s3.amazonaws.com",
+		id: copyRole, noun: "backup-copy", assumed: "s3.amazonaws.com",
 	}, c.replicationStatements(s)...)
 	enabled := jsii.String("Enabled")
 	ready := role.Ready.plus(c.source.Ready...).plus(c.bucket.Ready...)

@@ -19,14 +19,6 @@ type Dumps struct {
 	reported      dependencies // the first report, before which the alarms have no data
 }
 
-// dumpParts are the tasks. A service's name cannot be one of them: see platformNames in
-// internal/config.
-var (
-	dumpPart    = part{"database_dump", "database-dump"}
-	restorePart = part{"database_restore", "database-restore"}
-	drillPart   = part{"database_drill", "database-drill"}
-)
-
 // newDumps declares tasks of stock images, which run the scripts in the folder dump; nil if dumps are
 // off. No database program is in a Lambda function, because a function ends after 15 minutes.
 //

@@ -171,6 +171,26 @@ var dumpPromises = []stacktest.Promise{{
 		Found: dumpDefinition,
 	}},
 }, {
+	Name:  "what was configured a moment ago is not reported as late",
+	Check: agesBeginWithTheirSetting,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the age of the first dump is that of the instance",
+		Stack: "dev",
+		By:    stacktest.Remove(backupFunction, "environment.variables.DUMPS_SINCE"),
+		Found: "aws_cloudwatch_metric_alarm.dump_age_alarm",
+	}, {
+		Name:  "the age of the first rehearsal begins with the first dump",
+		Stack: "prod",
+		By: stacktest.Set(backupFunction, "environment.variables.DRILLS_SINCE",
+			"${aws_iam_role.database_dump_task_role.create_date}"),
+		Found: "aws_cloudwatch_metric_alarm.drill_age_alarm",
+	}, {
+		Name:  "the copies are as old as the instance",
+		Stack: "copies in another region",
+		By:    stacktest.Remove(backupFunction, "environment.variables.COPIES_SINCE"),
+		Found: "aws_cloudwatch_metric_alarm.backup_copy_lag_alarm",
+	}},
+}, {
 	Name:  "each dump and each rehearsal that fails notifies the topic",
 	Check: failedDumpsNotify,
 	BrokenBy: []stacktest.Break{{
@@ -191,6 +211,22 @@ var dumpPromises = []stacktest.Promise{{
 		Found: dumpDefinition,
 	}},
 }}
+
+// agesBeginWithTheirSetting checks that the backup function knows since when there is what an alarm is
+// about: the creation of the role that does it.
+func agesBeginWithTheirSetting(s stacktest.Stack, v *stacktest.Violations) {
+	for alarm, since := range map[string]struct{ variable, role string }{
+		"dump_age":        {"DUMPS_SINCE", s.Resource(dumpDefinition).Reference("task_role_arn")},
+		"drill_age":       {"DRILLS_SINCE", s.Resource(drillDefinition).Reference("task_role_arn")},
+		"dump_copy_age":   {"COPIES_SINCE", s.Resource(objectReplication).Reference("role")},
+		"backup_copy_lag": {"COPIES_SINCE", s.Resource(objectReplication).Reference("role")},
+	} {
+		address := "aws_cloudwatch_metric_alarm." + alarm + "_alarm"
+		have := s.Resource(backupFunction).String("environment.variables." + since.variable)
+		v.Want(!s.Resource(address).Exists() || since.role != "" && have == "${"+since.role+".create_date}",
+			address, "want %s with the creation of %s, have %q", since.variable, since.role, have)
+	}
+}
 
 // mainDatabaseAddress is the instance that the services use in the shipped environments.
 const mainDatabaseAddress = "aws_db_instance.database"

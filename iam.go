@@ -145,6 +145,12 @@ func newRole(s *scope, spec roleSpec, allowed ...statement) *Role {
 	return &Role{ARN: role.Arn(), Name: role.Name(), Ready: dependencies{permissions}}
 }
 
+// createdWith returns when a role was created, in RFC 3339: the time since which there has been what the
+// role is for. The role may be declared later.
+func createdWith(roleID string) *string {
+	return jsii.String("${aws_iam_role." + roleID + ".create_date}")
+}
+
 func writeLog(groupARN string) statement {
 	return statement{
 		sid: "Log", actions: []string{"logs:CreateLogStream", "logs:PutLogEvents"},

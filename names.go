@@ -12,6 +12,9 @@ import (
 // all that belongs to it; its name begins their names in AWS.
 type part struct{ id, name string }
 
+// taskRole is the id of the role of a part's tasks.
+func (p part) taskRole() string { return p.id + "_task_role" }
+
 // dashed turns an id's underscores into dashes, as AWS names have them.
 func dashed(id string) string { return strings.ReplaceAll(id, "_", "-") }
 

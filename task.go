@@ -332,7 +332,7 @@ func (t *task) newRoles() (execution, own *Role) {
 		statements = append(statements, t.cluster.execStatements(t.scope)...)
 	}
 	own = newRole(t.scope, roleSpec{
-		id: t.id + "_task_role", noun: t.name + "-task", assumed: "ecs-tasks.amazonaws.com", trust: trust,
+		id: t.taskRole(), noun: t.name + "-task", assumed: "ecs-tasks.amazonaws.com", trust: trust,
 	}, statements...)
 	t.after(execution.Ready...)
 	t.after(own.Ready...)

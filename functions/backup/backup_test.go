@@ -1023,6 +1023,13 @@ func TestInvalidEnvironmentListsAllProblems(t *testing.T) {
 		want   []string
 	}{
 		{"complete", with(nil), nil},
+		{"with dumps, rehearsals and copies", with(map[string]string{
+			"BACKUP_BUCKET": "backup", "DUMPS_SINCE": "2026-11-23T03:00:00Z", "DRILLS_SINCE": "2026-11-23T03:00:00Z",
+			"COPY_REGION": "eu-west-1", "COPY_BUCKET": "copy", "COPIES_SINCE": "2026-11-23T03:00:00Z",
+		}), nil},
+		{"dumps without a time", with(map[string]string{"BACKUP_BUCKET": "backup"}), []string{
+			"DUMPS_SINCE: want a time with BACKUP_BUCKET",
+		}},
 		{"empty", func(string) string { return "" }, []string{
 			"DB_INSTANCE_IDENTIFIER: not set", "SNAPSHOT_PREFIX: not set", "BACKUP_OF: not set",
 			"RETENTION_DAYS: not set", "MINIMUM_SNAPSHOTS: not set", "MAX_AGE_HOURS: not set",
@@ -1037,6 +1044,9 @@ func TestInvalidEnvironmentListsAllProblems(t *testing.T) {
 			"MAX_AGE_HOURS":          "0.5",
 			"METRIC_NAMESPACE":       "AWS/Backup",
 			"COPY_BUCKET":            "elsewhere",
+			"DUMPS_SINCE":            "yesterday",
+			"COPY_REGION":            "",
+			"COPIES_SINCE":           "2026-11-23T03:00:00Z",
 		}), []string{
 			`DB_INSTANCE_IDENTIFIER: want lower-case`, `"Platform"`,
 			`SNAPSHOT_PREFIX: want lower-case`, `"platform--dev"`,
@@ -1046,6 +1056,8 @@ func TestInvalidEnvironmentListsAllProblems(t *testing.T) {
 			`MAX_AGE_HOURS: want a whole number from 1 to`, `"0.5"`,
 			"METRIC_NAMESPACE: AWS/ is reserved",
 			"COPY_BUCKET: want COPY_REGION and BACKUP_BUCKET too",
+			`DUMPS_SINCE: want a time such as 2026-11-23T03:00:00Z, have "yesterday"`,
+			"COPIES_SINCE: want a time with COPY_REGION, and none without it",
 		}},
 		{
 			"a prefix that leaves no room for the time",

@@ -34,13 +34,10 @@ type object struct {
 }
 
 // dumps is the step that emits the age and the size of the newest dump, its size compared with the
-// one before, and the age of the newest drill. As long as there is none, the age is the instance's.
+// one before, and the age of the newest drill, if there are drills. As long as there is none, the age is
+// that of the instance or of the setting, whichever is less.
 func (b *backup) dumps(ctx context.Context, in *invocation) error {
 	dumps, err := newest(ctx, bucket{b.settings.bucket, b.s3}, dump)
-	if err != nil {
-		return err
-	}
-	drills, err := newest(ctx, bucket{b.settings.bucket, b.s3}, drill)
 	if err != nil {
 		return err
 	}
@@ -50,11 +47,17 @@ func (b *backup) dumps(ctx context.Context, in *invocation) error {
 	if len(dumps) > 1 {
 		in.emit(ratio("DumpSizeRatio", float64(dumps[0].size)/float64(dumps[1].size)))
 	}
-	if err := b.emitAge(ctx, in, "NewestDumpAge", dumps); err != nil {
+	if err := b.emitAge(ctx, in, age{"NewestDumpAge", dumps, b.settings.dumpsSince}); err != nil {
 		return err
 	}
-	if err := b.emitAge(ctx, in, "NewestDrillAge", drills); err != nil {
-		return err
+	if !b.settings.drillsSince.IsZero() {
+		drills, err := newest(ctx, bucket{b.settings.bucket, b.s3}, drill)
+		if err != nil {
+			return err
+		}
+		if err := b.emitAge(ctx, in, age{"NewestDrillAge", drills, b.settings.drillsSince}); err != nil {
+			return err
+		}
 	}
 	if b.settings.copyBucket == "" {
 		return nil
@@ -63,19 +66,36 @@ func (b *backup) dumps(ctx context.Context, in *invocation) error {
 	if err != nil {
 		return err
 	}
-	return b.emitAge(ctx, in, "NewestDumpCopyAge", replicated)
+	return b.emitAge(ctx, in, age{"NewestDumpCopyAge", replicated, b.settings.copiesSince})
 }
 
-func (b *backup) emitAge(ctx context.Context, in *invocation, name string, newestFirst []object) error {
-	if len(newestFirst) > 0 {
-		in.emit(seconds(name, b.since(newestFirst[0].at)))
+// age is the metric of the age of the newest of some objects, which can exist since a time.
+type age struct {
+	metric      string
+	newestFirst []object
+	since       time.Time
+}
+
+func (b *backup) emitAge(ctx context.Context, in *invocation, a age) error {
+	if len(a.newestFirst) > 0 {
+		in.emit(seconds(a.metric, b.since(a.newestFirst[0].at)))
 		return nil
 	}
-	age, known, err := b.instanceAge(ctx)
+	age, known, err := b.ageWithout(ctx, a.since)
 	if known {
-		in.emit(seconds(name, age))
+		in.emit(seconds(a.metric, age))
 	}
 	return err
+}
+
+// ageWithout returns the age that counts as long as there is nothing: that of the instance, or the time
+// since there can be something, whichever is less.
+func (b *backup) ageWithout(ctx context.Context, since time.Time) (age time.Duration, known bool, err error) {
+	age, known, err = b.instanceAge(ctx)
+	if !since.IsZero() {
+		age = min(age, b.since(since))
+	}
+	return age, known, err
 }
 
 // newest returns up to two objects, the newest first. It skips objects whose key is not one that the

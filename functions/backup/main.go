@@ -72,7 +72,7 @@ func run(logger *slog.Logger) error {
 	return nil
 }
 
-// settings is what the environment says. The last three may be empty.
+// settings is what the environment says. Those after the namespace may be empty.
 type settings struct {
 	instance      string        // DB_INSTANCE_IDENTIFIER: instance to back up; lower case; at most 63 characters
 	prefix        string        // SNAPSHOT_PREFIX: of identifiers, before "-20261123-030000"; at most 239 characters
@@ -85,6 +85,12 @@ type settings struct {
 	bucket     string // BACKUP_BUCKET: bucket of the dumps; empty: there are none
 	copyRegion string // COPY_REGION: region to which automated backups are replicated; empty: none
 	copyBucket string // COPY_BUCKET: bucket there to which the dumps are replicated; empty: none
+
+	// Since when there are dumps, rehearsals and copies: the age of the newest is never more than that, so
+	// that nothing is late which has just been configured. Zero: not at all.
+	dumpsSince  time.Time // DUMPS_SINCE, in RFC 3339
+	drillsSince time.Time // DRILLS_SINCE
+	copiesSince time.Time // COPIES_SINCE
 }
 
 var (
@@ -113,12 +119,21 @@ func loadSettings(getenv func(string) string) (settings, error) {
 		bucket:        getenv("BACKUP_BUCKET"),
 		copyRegion:    getenv("COPY_REGION"),
 		copyBucket:    getenv("COPY_BUCKET"),
+		dumpsSince:    e.since("DUMPS_SINCE"),
+		drillsSince:   e.since("DRILLS_SINCE"),
+		copiesSince:   e.since("COPIES_SINCE"),
 	}
 	if strings.HasPrefix(s.namespace, "AWS/") {
 		e.problem("METRIC_NAMESPACE", "AWS/ is reserved, have %q", s.namespace)
 	}
 	if s.copyBucket != "" && (s.copyRegion == "" || s.bucket == "") {
 		e.problem("COPY_BUCKET", "want COPY_REGION and BACKUP_BUCKET too")
+	}
+	if s.dumpsSince.IsZero() != (s.bucket == "") {
+		e.problem("DUMPS_SINCE", "want a time with BACKUP_BUCKET, and none without it")
+	}
+	if s.copiesSince.IsZero() != (s.copyRegion == "") {
+		e.problem("COPIES_SINCE", "want a time with COPY_REGION, and none without it")
 	}
 	if len(e.problems) > 0 {
 		return settings{}, errors.New("environment: " + strings.Join(e.problems, "; "))
@@ -147,6 +162,19 @@ func (e *environmentReader) text(name string, limit int, shape *regexp.Regexp, w
 		e.problem(name, "want %s, have %q", want, value)
 	}
 	return value
+}
+
+// since reads a time, which may be missing.
+func (e *environmentReader) since(name string) time.Time {
+	text := e.getenv(name)
+	if text == "" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		e.problem(name, "want a time such as 2026-11-23T03:00:00Z, have %q", text)
+	}
+	return at
 }
 
 func (e *environmentReader) number(name string, limit int) int {

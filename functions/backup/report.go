@@ -96,7 +96,7 @@ func (b *backup) copied(ctx context.Context, in *invocation) error {
 		return nil
 	}
 	// The first copy of a large database takes hours.
-	age, known, err := b.instanceAge(ctx)
+	age, known, err := b.ageWithout(ctx, b.settings.copiesSince)
 	if known {
 		in.emit(seconds("CopyLag", age))
 	}

@@ -199,14 +199,17 @@ func TestReportEmitsDumpsAndDrills(t *testing.T) {
 		"other/2026/11/23/025900.dump":        5,
 	}
 	const drillAge = 21*86400 + 23*3600 + 5
+	const hours = 3600
 	tests := []struct {
 		name    string
 		bucket  map[string]int64
 		replica map[string]int64
 		want    map[string]float64
 	}{
-		{"nothing yet", map[string]int64{}, nil, map[string]float64{
-			"NewestDumpAge": 50 * 3600, "NewestDrillAge": 50 * 3600,
+		{"nothing yet, dumps since ten hours, rehearsals since before the instance", map[string]int64{}, nil,
+			map[string]float64{"NewestDumpAge": 10 * hours, "NewestDrillAge": 50 * hours}},
+		{"nothing yet, copies since five hours", map[string]int64{}, map[string]int64{}, map[string]float64{
+			"NewestDumpAge": 10 * hours, "NewestDrillAge": 50 * hours, "NewestDumpCopyAge": 5 * hours,
 		}},
 		{"one dump", map[string]int64{"dumps/2026/11/23/020005.dump": 9}, nil, map[string]float64{
 			"NewestDumpAge": 3600, "NewestDumpSize": 9, "NewestDrillAge": 50 * 3600,
@@ -223,6 +226,8 @@ func TestReportEmitsDumpsAndDrills(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			metrics, err := reportFrom(t, func(b *backup) {
 				b.settings.bucket = "backup"
+				b.settings.dumpsSince, b.settings.drillsSince = now.Add(-10*time.Hour), now.Add(-60*time.Hour)
+				b.settings.copiesSince = now.Add(-5 * time.Hour)
 				b.s3 = &fakeS3{buckets: map[string]map[string]int64{"backup": test.bucket}}
 				if test.replica != nil {
 					b.settings.copyBucket = "replica"
@@ -234,6 +239,15 @@ func TestReportEmitsDumpsAndDrills(t *testing.T) {
 			wantMetrics(t, metrics, test.want)
 		})
 	}
+}
+
+func TestRehearsalsThatAreOffAreNotReported(t *testing.T) {
+	metrics, err := reportFrom(t, func(b *backup) {
+		b.settings.bucket, b.settings.dumpsSince = "backup", now
+		b.s3 = &fakeS3{buckets: map[string]map[string]int64{"backup": {"drills/2026/11/01/040000.json": 5}}}
+	})
+	wantError(t, err)
+	wantMetrics(t, metrics, map[string]float64{"Backups": 1, "NewestBackupAge": 86400, "NewestDumpAge": 0})
 }
 
 func TestReportEmitsLagOfTheCopies(t *testing.T) {
@@ -258,7 +272,7 @@ func TestReportEmitsLagOfTheCopies(t *testing.T) {
 		has  backups
 		want float64 // seconds
 	}{
-		{"no copy yet", nil, 50 * 3600},
+		{"no copy yet", nil, 4 * 3600},
 		{"the latest one", backups{replicated(70), replicated(5), replicated(90)}, 300},
 		{"a retained one", backups{replicated(70), replicated(5, func(a *backup) {
 			a.Status = aws.String("retained")
@@ -277,6 +291,7 @@ func TestReportEmitsLagOfTheCopies(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			metrics, err := reportFrom(t, func(b *function) {
 				b.settings.copyRegion, b.copies = "eu-west-1", &fakeCopies{backups: test.has}
+				b.settings.copiesSince = now.Add(-4 * time.Hour)
 			})
 			wantError(t, err)
 			wantMetrics(t, metrics, map[string]float64{"Backups": 1, "NewestBackupAge": 86400, "CopyLag": test.want})
@@ -322,6 +337,7 @@ func TestFaultOfOneCallHidesNoOtherMetric(t *testing.T) {
 			f := &fakeRDS{snapshots: []types.DBSnapshot{ours(1)}, instance: inUse(50, "available")}
 			b := newBackup(t, f, &out)
 			b.settings.bucket, b.settings.copyBucket, b.settings.copyRegion = "backup", "replica", "eu-west-1"
+			b.settings.dumpsSince, b.settings.drillsSince, b.settings.copiesSince = now, now, now
 			objects := map[string]int64{"dumps/2026/11/23/020005.dump": 9}
 			buckets := &fakeS3{buckets: map[string]map[string]int64{"backup": objects, "replica": objects}}
 			b.s3, b.copyS3 = buckets, buckets
