@@ -13,7 +13,7 @@ out := $(if $(CDKTF_OUTDIR),--output '$(CDKTF_OUTDIR)')
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help synth explain deploy diff destroy restore local local-down test check lint monitoring bench golden clean program need-go need-node need-npm
+.PHONY: help synth explain deploy diff destroy restore run local local-down test check lint monitoring bench golden clean program need-go need-node need-npm
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,12 @@ destroy: synth .build/bin/destroy ## delete ENVIRONMENT from AWS, after confirma
 
 restore: synth .build/bin/restore ## restore a dump beside the database of ENVIRONMENT: DATABASE=new [DUMP=key] [TABLE=name]
 	@.build/bin/restore '$(or $(CDKTF_OUTDIR),cdktf.out)' --database '$(DATABASE)' --dump '$(DUMP)' --table '$(TABLE)'
+
+# The variables are in the environment: a command may have quotes of both kinds.
+run: export RUN_SERVICE = $(value SERVICE)
+run: export RUN_COMMAND = $(value COMMAND)
+run: synth .build/bin/run ## run a task of a service of ENVIRONMENT, and print its log: SERVICE=web [COMMAND='bin/migrate']
+	@.build/bin/run '$(or $(CDKTF_OUTDIR),cdktf.out)' --service "$$RUN_SERVICE" --command "$$RUN_COMMAND"
 
 local: program node_modules/.package-lock.json .build/bin/local ## deploy ENVIRONMENT to an emulator of AWS on this machine
 	@ENVIRONMENT='$(ENVIRONMENT)' .build/bin/local up
@@ -86,6 +92,9 @@ program: need-go need-node
 
 .build/bin/restore: $(wildcard internal/teardown/*.go cmd/restore/*.go) go.mod | need-go
 	@$(build) -o $@ ./cmd/restore
+
+.build/bin/run: $(wildcard internal/teardown/*.go cmd/run/*.go) go.mod | need-go
+	@$(build) -o $@ ./cmd/run
 
 .build/bin/local: $(wildcard internal/terraform/*.go internal/terraform/*.js internal/emulator/* cmd/local/*.go) go.mod | need-go
 	@$(build) -o $@ ./cmd/local

@@ -48,12 +48,12 @@ import (
 	"platform/internal/terraform"
 )
 
-// Shared by all tests: a folder that is deleted at the end, with the program, cmd/destroy and the
+// Shared by all tests: a folder that is deleted at the end, with the program, cmd/destroy, cmd/run and the
 // programs of the Lambda functions; how to run terraform; and the emulator.
 var (
-	scratch, program, destroyer, functions string
-	tf                                     *terraform.Terraform
-	moto                                   *emulator.Emulator
+	scratch, program, destroyer, runner, functions string
+	tf                                             *terraform.Terraform
+	moto                                           *emulator.Emulator
 
 	// alive is cancelled when the tests are interrupted. Then their commands are killed, the tests
 	// fail, and their files are deleted.
@@ -88,7 +88,8 @@ func setUpAndRun(m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	program, destroyer = filepath.Join(scratch, "platform"), filepath.Join(scratch, "destroy")
-	for path, source := range map[string]string{program: "..", destroyer: "../cmd/destroy"} {
+	runner = filepath.Join(scratch, "run")
+	for path, source := range map[string]string{program: "..", destroyer: "../cmd/destroy", runner: "../cmd/run"} {
 		build := exec.CommandContext(alive, "go", "build", "-buildvcs=false", "-o", path, source)
 		if out, err := build.CombinedOutput(); err != nil {
 			return 0, fmt.Errorf("building %s: %w\n%s", source, err, out)

@@ -3,8 +3,19 @@
 package e2e
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	logstypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecs"
+	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
 )
 
 // everySetting has services that use each setting of a container, and call each other.
@@ -56,5 +67,90 @@ func TestSettingsOfServicesAreDeployedOnce(t *testing.T) {
 		if out, err := s.terraform(t, command...); err != nil {
 			t.Fatalf("terraform %s: %v\n%s", command[0], err, tail(out, 60))
 		}
+	}
+	s.taskOfAServiceIsRun(t)
+	s.interruptedTaskIsStopped(t)
+}
+
+// startRun starts make run's program for the service web, and returns it with the task that it
+// started.
+func (s *sandbox) startRun(t *testing.T, command string) (cmd *exec.Cmd, text func() string, task ecstypes.Task) {
+	t.Helper()
+	cmd, text = s.command(t, runner, "cdktf.out", "--service", "web", "--command", command)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the task to start", func() bool { return strings.Contains(text(), "started ") })
+	c, cluster := s.clients("eu-central-1"), filepath.Base(s.stack)
+	arn := strings.Fields(text())[1]
+	answer := must(c.ecs.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{
+		Cluster: &cluster, Tasks: []string{arn},
+	}))(t)
+	if len(answer.Tasks) != 1 {
+		t.Fatalf("task %s: have %d", arn, len(answer.Tasks))
+	}
+	return cmd, text, answer.Tasks[0]
+}
+
+// taskOfAServiceIsRun runs a command as make run does: in the subnets, with the security group and the
+// task definition of the service. The emulator runs no container, so the test writes its log and ends
+// the task.
+func (s *sandbox) taskOfAServiceIsRun(t *testing.T) {
+	t.Helper()
+	cmd, text, task := s.startRun(t, "bin/migrate 'a b'")
+	c, cluster := s.clients("eu-central-1"), filepath.Base(s.stack)
+	service := must(c.ecs.DescribeServices(t.Context(), &ecs.DescribeServicesInput{
+		Cluster: &cluster, Services: []string{"web"},
+	}))(t).Services[0]
+	if *task.TaskDefinitionArn != *service.TaskDefinition {
+		t.Errorf("the task has %s, want that of the service, %s", *task.TaskDefinitionArn, *service.TaskDefinition)
+	}
+	if o := task.Overrides.ContainerOverrides; len(o) != 1 || *o[0].Name != "web" ||
+		!slices.Equal(o[0].Command, []string{"bin/migrate", "a b"}) {
+		t.Errorf("the task overrides %+v", o)
+	}
+	stream := "web/web/" + filepath.Base(*task.TaskArn)
+	group := "/" + cluster + "/service/web"
+	_, err := c.logs.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{
+		LogGroupName: &group, LogStreamName: &stream,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.logs.PutLogEvents(t.Context(), &cloudwatchlogs.PutLogEventsInput{
+		LogGroupName: &group, LogStreamName: &stream, LogEvents: []logstypes.InputLogEvent{{
+			Message: aws.String("migrated 3 tables"), Timestamp: aws.Int64(time.Now().UnixMilli()),
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the log", func() bool { return strings.Contains(text(), "migrated 3 tables") })
+	if _, err := c.ecs.StopTask(t.Context(), &ecs.StopTaskInput{Cluster: &cluster, Task: task.TaskArn}); err != nil {
+		t.Fatal(err)
+	}
+	// In the emulator, every container ends with 0.
+	if err := cmd.Wait(); err != nil || !strings.HasSuffix(text(), "\nmigrated 3 tables\n") {
+		t.Errorf("run: %v\n%s", err, text())
+	}
+}
+
+// interruptedTaskIsStopped interrupts make run, and expects that the task is stopped.
+func (s *sandbox) interruptedTaskIsStopped(t *testing.T) {
+	t.Helper()
+	cmd, text, task := s.startRun(t, "sleep 3600")
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	err := cmd.Wait()
+	if cmd.ProcessState.ExitCode() != 130 || !strings.Contains(text(), "the task is stopped") {
+		t.Errorf("an interrupted run ends with %v:\n%s", err, text())
+	}
+	c, cluster := s.clients("eu-central-1"), filepath.Base(s.stack)
+	after := must(c.ecs.DescribeTasks(t.Context(), &ecs.DescribeTasksInput{
+		Cluster: &cluster, Tasks: []string{*task.TaskArn},
+	}))(t)
+	if *after.Tasks[0].LastStatus != "STOPPED" {
+		t.Errorf("the task is %s after an interruption", *after.Tasks[0].LastStatus)
 	}
 }

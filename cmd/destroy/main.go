@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return errors.New("usage: destroy FOLDER [ARGUMENT...]")
 	}
-	name, stack, err := read(args[0])
+	name, stack, err := teardown.Read(args[0])
 	if err != nil {
 		return err
 	}
@@ -74,30 +74,6 @@ func run(ctx context.Context, args []string) error {
 	}
 	fmt.Print(result(name, plan))
 	return os.RemoveAll(w.folder)
-}
-
-// read returns the stack that cdktf.out has been written for.
-func read(folder string) (name string, stack *teardown.Stack, err error) {
-	text, err := os.ReadFile(filepath.Join(folder, "manifest.json"))
-	if err != nil {
-		return "", nil, fmt.Errorf("run make synth first: %w", err)
-	}
-	var manifest struct {
-		Stacks map[string]struct {
-			Path string `json:"synthesizedStackPath"`
-		}
-	}
-	if err := json.Unmarshal(text, &manifest); err != nil {
-		return "", nil, fmt.Errorf("manifest.json: %w", err)
-	}
-	for name, entry := range manifest.Stacks {
-		if text, err = os.ReadFile(filepath.Join(folder, entry.Path)); err != nil {
-			return "", nil, err
-		}
-		stack, err = teardown.Parse(text)
-		return name, stack, err
-	}
-	return "", nil, fmt.Errorf("%s: has no stack: run make synth", folder)
 }
 
 // workspace is a folder in which terraform runs.

@@ -34,7 +34,7 @@ const (
 	noVolumes = "unsupported: files of a task are lost when it ends. Keep files in S3, with permissions, and " +
 		"temporary files in writable folders"
 	noJobs = "unsupported: a service runs all the time. Let a service with single: true wait for the time, or start " +
-		"tasks of a service with tasks: 0 from outside"
+		"one of a service with tasks: 0 by make run"
 	noVPC = "unsupported: the stack creates its own VPC. Connect it with others from a Terraform configuration of " +
 		"its own, by VPC peering or a transit gateway"
 	noCDN   = "unsupported: create it in a Terraform configuration of its own, in front of the load balancer"

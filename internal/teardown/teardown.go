@@ -17,6 +17,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,6 +44,30 @@ func Parse(text []byte) (*Stack, error) {
 	s.resources = bodies(s.root["resource"], "")
 	s.data = bodies(s.root["data"], "data.")
 	return s, nil
+}
+
+// Read returns the stack that cdktf.out has been written for.
+func Read(folder string) (name string, stack *Stack, err error) {
+	text, err := os.ReadFile(filepath.Join(folder, "manifest.json"))
+	if err != nil {
+		return "", nil, fmt.Errorf("run make synth first: %w", err)
+	}
+	var manifest struct {
+		Stacks map[string]struct {
+			Path string `json:"synthesizedStackPath"`
+		}
+	}
+	if err := json.Unmarshal(text, &manifest); err != nil {
+		return "", nil, fmt.Errorf("manifest.json: %w", err)
+	}
+	for name, entry := range manifest.Stacks {
+		if text, err = os.ReadFile(filepath.Join(folder, entry.Path)); err != nil {
+			return "", nil, err
+		}
+		stack, err = Parse(text)
+		return name, stack, err
+	}
+	return "", nil, fmt.Errorf("%s: has no stack: run make synth", folder)
 }
 
 func bodies(kinds any, prefix string) map[string]map[string]any {
