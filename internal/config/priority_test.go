@@ -177,3 +177,16 @@ func TestPrioritiesOfRandomServices(t *testing.T) {
 		t.Errorf("only %d accepted", accepted)
 	}
 }
+
+func TestFreePriorityIsNearAndAccepted(t *testing.T) {
+	t.Parallel()
+	services := map[string]Service{}
+	for name, priority := range map[string]int{"a": 49_998, "b": 2, "c": 10, "d": 12, "e": 14} {
+		services[name] = Service{Route: Route{Priority: priority}}
+	}
+	for priority, want := range map[int]int{49_998: 49_996, 2: 4, 10: 8, 12: 16} {
+		if got := freePriority(priority, services); got != want {
+			t.Errorf("the nearest free priority to %d is %d, want %d", priority, got, want)
+		}
+	}
+}

@@ -206,15 +206,19 @@ func (c checker) priorities(services map[string]Service) map[int]string {
 	return taken
 }
 
-// freePriority returns the next priority that no rule has, nor the one before it.
+// freePriority returns the nearest priority that no rule has, nor those before and after it.
 func freePriority(priority int, services map[string]Service) int {
 	taken := map[int]bool{}
 	for _, s := range services {
 		taken[s.Route.Priority], taken[s.Route.Priority-1] = true, taken[s.Route.Priority-1] || s.HidesMetrics()
 	}
-	for priority++; taken[priority] || taken[priority-1]; priority++ {
+	for distance := 1; ; distance++ {
+		for _, near := range []int{priority + distance, priority - distance} {
+			if near > 1 && near < 50_000 && !taken[near-1] && !taken[near] && !taken[near+1] {
+				return near
+			}
+		}
 	}
-	return priority
 }
 
 // reachable checks that no route with a lower priority receives every request of a service.
