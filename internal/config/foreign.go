@@ -27,19 +27,19 @@ const (
 
 // What several foreign keys have in common.
 const (
-	ownCache = "unsupported: create it in a Terraform configuration of its own, in the VPC of this stack, open its " +
-		"port with egress of the service, and give the service its address in environment"
-	ownResource = "unsupported: create it in a Terraform configuration of its own, list what the service may do " +
-		"with it in permissions of the service, and give the service its name in environment"
+	ownCache = "unsupported: create it in a second Terraform root (docs/second-root.md), open its port with egress " +
+		"of the service, and give the service its address in environment"
+	ownResource = "unsupported: create it in a second Terraform root (docs/second-root.md), list what the service " +
+		"may do with it in permissions of the service, and give the service its name in environment"
 	noVolumes = "unsupported: files of a task are lost when it ends. Keep files in S3, with permissions, and " +
 		"temporary files in writable folders"
-	noJobs = "unsupported: a service runs all the time. Let a service with single: true wait for the time, or start " +
-		"one of a service with tasks: 0 by make run"
-	noVPC = "unsupported: the stack creates its own VPC. Connect it with others from a Terraform configuration of " +
-		"its own, by VPC peering or a transit gateway"
-	noCDN   = "unsupported: create it in a Terraform configuration of its own, in front of the load balancer"
+	noJobs = "unsupported: start a task of a service with tasks: 0 on a schedule of a second Terraform root " +
+		"(docs/second-root.md), or by make run"
+	noVPC = "unsupported: the stack creates its own VPC. Connect it with others in a second Terraform root " +
+		"(docs/second-root.md), by VPC peering or a transit gateway"
+	noCDN   = "unsupported: create it in a second Terraform root, in front of the load balancer"
 	noMySQL = "unsupported: the database is PostgreSQL on RDS, in section database. Create another one in a " +
-		"Terraform configuration of its own, and open its port with egress of the service"
+		"second Terraform root (docs/second-root.md), and open its port with egress of the service"
 	noBuild = "unsupported: the platform builds no images. Build and push the image, and give its name as image; " +
 		"repository: true creates a repository in ECR"
 )
