@@ -207,12 +207,19 @@ const (
 	rotationSecrets = "event_pattern.detail.additionalEventData.SecretId.prefix"
 )
 
+// userSecretsOf returns the secrets of users of the database. Generated secrets are not rotated.
+func userSecretsOf(s stacktest.Stack) []stacktest.Resource {
+	return stacktest.Filter(s.Resources("aws_secretsmanager_secret"), func(secret stacktest.Resource) bool {
+		return !strings.HasPrefix(secret.String("name"), s.Name()+"/generated/")
+	})
+}
+
 var rotationHour = regexp.MustCompile(`^cron\(0 ([0-9]+) \S+ \S+ \S+ \*\)$`)
 
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_schedule.html
 func rotationsAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
 	rotations := s.Resources("aws_secretsmanager_secret_rotation")
-	for _, secret := range s.Resources("aws_secretsmanager_secret") {
+	for _, secret := range userSecretsOf(s) {
 		v.Want(len(stacktest.Referring(rotations, "secret_id", secret.Address)) == 1,
 			secret.Address, "want one rotation")
 	}
@@ -260,7 +267,7 @@ func usersAreInTheEnvironment(s stacktest.Stack, v *stacktest.Violations) {
 		err := json.Unmarshal([]byte(variable("SERVICES")), &services)
 		v.Want(err == nil, f.Address, "has SERVICES that are not JSON: %v", err)
 		names := map[string]bool{}
-		for _, secret := range s.Resources("aws_secretsmanager_secret") {
+		for _, secret := range userSecretsOf(s) {
 			name, ok := strings.CutPrefix(secret.String("name"), variable("SECRET_PREFIX"))
 			v.Want(ok && services[name] != nil, f.Address, "does not know the service of %s", secret.Address)
 			names[name] = true
@@ -292,13 +299,13 @@ func usersAreInTheEnvironment(s stacktest.Stack, v *stacktest.Violations) {
 }
 
 func secretsAreDeletedAfterLogins(s stacktest.Stack, v *stacktest.Violations) {
-	for _, secret := range s.Resources("aws_secretsmanager_secret") {
+	for _, secret := range userSecretsOf(s) {
 		v.Want(secret.Is("lifecycle.create_before_destroy", true),
 			secret.Address, "is deleted before the function takes the login of its service away")
 	}
 	for _, f := range functionsInVPC(s) {
 		for _, call := range stacktest.Referring(s.Resources("aws_lambda_invocation"), "function_name", f.Address) {
-			for _, secret := range s.Resources("aws_secretsmanager_secret") {
+			for _, secret := range userSecretsOf(s) {
 				v.Want(slices.Contains(call.Strings("depends_on"), secret.Address),
 					call.Address, "does not depend on %s, which may then be deleted first", secret.Address)
 			}
@@ -310,7 +317,7 @@ func secretsAreDeletedAfterLogins(s stacktest.Stack, v *stacktest.Violations) {
 // additionalEventData:
 // https://docs.aws.amazon.com/secretsmanager/latest/userguide/cloudtrail_log_entries.html
 func rotationEventsNotify(s stacktest.Stack, v *stacktest.Violations) {
-	for _, secret := range s.Resources("aws_secretsmanager_secret") {
+	for _, secret := range userSecretsOf(s) {
 		notifies := slices.ContainsFunc(s.Resources("aws_cloudwatch_event_rule"), func(rule stacktest.Resource) bool {
 			targets := stacktest.Referring(s.Resources("aws_cloudwatch_event_target"), "rule", rule.Address)
 			arn := "arn:aws:secretsmanager:" + s.Region() + ":" + callerAccount + ":secret:" + secret.String("name")

@@ -42,8 +42,9 @@ func newServices(s *scope, cluster *Cluster, balancer *LoadBalancer, users *Data
 	for _, name := range names {
 		openWaysOut(tasks[name], tasks)
 	}
+	generated := newGeneratedSecrets(s)
 	for _, name := range names {
-		services = append(services, newService(tasks[name], balancer, users))
+		services = append(services, newService(tasks[name], balancer, users, generated))
 	}
 	return services
 }
@@ -64,11 +65,12 @@ func newServiceTask(s *scope, cluster *Cluster, name string) *task {
 //
 // Everything that a task needs in its first second exists before the service: otherwise the first
 // pull fails, the circuit breaker trips, and there is no earlier deployment to roll back to.
-func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers) *Service {
+func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers, generated generatedSecrets) *Service {
 	s, p, name := t.scope, t.part, t.name
 	svc := s.cfg.Services[name]
 	out := &Service{Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), limits: newAlarmLimits(svc)}
 	app := configure(t, svc)
+	generated.give(t, app, svc.Generated)
 	if svc.UsesDatabase() {
 		users.connect(t, app)
 	}

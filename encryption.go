@@ -48,13 +48,23 @@ func newKeys(s *scope) *Keys {
 	return &Keys{
 		Logs:     newKey(s, keySpec{"logs", logged, s.protect()}, logs),
 		Database: newKey(s, keySpec{"database", "the database, its secret and its snapshots", s.keep()}),
-		Secrets: newKey(s, keySpec{
-			"secrets", "the services' passwords in the database, the database function's environment", s.protect(),
-		}),
+		Secrets:  newSecretsKey(s),
 		Services: newKey(s, keySpec{"services", "shell sessions and image repositories", s.protect()}),
 		Alerts:   newKey(s, keySpec{"alerts", "the alerts topic", s.protect()}, alarms, events),
 		Backup:   newKey(s, keySpec{"backup", "the backup bucket and function", s.keep()}),
 	}
+}
+
+// newSecretsKey declares the key of the secrets. If one of them is needed to read a restored database,
+// the key is kept too.
+func newSecretsKey(s *scope) *string {
+	spec := keySpec{
+		"secrets", "the services' passwords in the database, the database function's environment", s.protect(),
+	}
+	if len(s.cfg.GeneratedVariables()) > 0 {
+		spec.purpose, spec.lifecycle = spec.purpose+", generated secrets", s.keep()
+	}
+	return newKey(s, spec)
 }
 
 // keySpec holds what differs between the keys, besides their users.

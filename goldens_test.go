@@ -15,7 +15,7 @@ import (
 var layout = golden.Layout{
 	// The first that matches holds the resource, so what has a file whatever its id comes first.
 	Modules: []golden.Module{
-		{File: "terraform.json", Address: regexp.MustCompile(`^(terraform|provider|data|moved)$`)},
+		{File: "terraform.json", Address: regexp.MustCompile(`^(terraform|provider|data|ephemeral|moved)$`)},
 		{File: "outputs.json", Address: regexp.MustCompile(`^output$`)},
 
 		{File: "keys.json", Address: regexp.MustCompile(`^aws_kms_`)},
@@ -25,6 +25,7 @@ var layout = golden.Layout{
 
 		{File: "monitoring.json", Address: regexp.MustCompile(
 			`\.(alerts_|heartbeat_|dashboard$|database_events$|deployment_failed_|dump_failed_|rotation_failed_)`)},
+		{File: "secrets.json", Address: regexp.MustCompile(`\.generated_`)},
 		{File: "database.json", Address: regexp.MustCompile(`\.database|^aws_secretsmanager_`)},
 		{File: "service_$1.json", Address: regexp.MustCompile(`\.service_([a-z0-9]+)_`)},
 		{File: "load_balancer.json", Address: regexp.MustCompile(

@@ -171,6 +171,21 @@ var protectionPromises = []stacktest.Promise{{
 		By:    stacktest.Remove("aws_kms_key.backup_key", "lifecycle"),
 		Found: "aws_kms_key.backup_key",
 	}, {
+		Name:  "a generated secret is destroyed together with the stack",
+		Stack: "production, to be destroyed",
+		By:    stacktest.Remove(generatedSecretAddress, "lifecycle.prevent_destroy"),
+		Found: generatedSecretAddress,
+	}, {
+		Name:  "the value of a generated secret is destroyed together with the stack",
+		Stack: "production, to be destroyed",
+		By:    stacktest.Remove(generatedVersion, "lifecycle.prevent_destroy"),
+		Found: generatedVersion,
+	}, {
+		Name:  "the key of a generated secret is destroyed together with the stack",
+		Stack: "production, to be destroyed",
+		By:    stacktest.Remove("aws_kms_key.secrets_key", "lifecycle"),
+		Found: "aws_kms_key.secrets_key",
+	}, {
 		Name:  "a key's alias outlives the stack",
 		Stack: "production, to be destroyed",
 		By: stacktest.Add("aws_kms_alias.database_key_alias", "lifecycle",
@@ -271,7 +286,7 @@ func unprotectedStacksAreDeleted(s stacktest.Stack, v *stacktest.Violations) {
 			instance.Address, "want the final snapshot and the automated backups kept, or neither")
 	}
 	for _, secret := range s.Resources("aws_secretsmanager_secret") {
-		v.Want(secret.Is("recovery_window_in_days", 0.0),
+		v.Want(secret.Is("recovery_window_in_days", 0.0) || slices.Contains(kept, secret.Address),
 			secret.Address, "keeps its name for %v days", secret.At("recovery_window_in_days"))
 	}
 	invocations := s.Resources("aws_lambda_invocation")
@@ -287,13 +302,20 @@ func unprotectedStacksAreDeleted(s stacktest.Stack, v *stacktest.Violations) {
 }
 
 // outlivesStack returns what has to outlive a stack that leaves backups: the bucket of the backups,
-// its key, and the keys of the databases.
+// its key, the keys of the databases, and generated secrets with their key.
 func outlivesStack(s stacktest.Stack) (addresses []string) {
 	for _, instance := range s.Resources("aws_db_instance") {
 		if instance.Is("skip_final_snapshot", false) || instance.Is("delete_automated_backups", false) {
 			addresses = append(addresses, instance.Reference("kms_key_id"), backupBucket,
 				encryptionKey(s, backupBucket))
 		}
+	}
+	if addresses == nil {
+		return nil
+	}
+	for _, version := range s.Resources("aws_secretsmanager_secret_version") {
+		secret := version.Reference("secret_id")
+		addresses = append(addresses, version.Address, secret, s.Resource(secret).Reference("kms_key_id"))
 	}
 	return addresses
 }

@@ -50,6 +50,7 @@ func promises() []stacktest.Promise {
 		keyUsePromises,
 		topicPromises,
 		secretPromises,
+		generatedPromises,
 		policyPromises,
 		alarmPromises,
 		alarmLimitPromises,
@@ -188,11 +189,13 @@ services:
   web:
     egress: [587, {port: 6379, to: [203.0.113.0/24, 10.20.0.0/16]}]
     calls: [search]
+    generated: [SESSION_SECRET, SECRET_KEY_BASE]
     alarms: {latency: 20, errors: 100}
   search:
     image: quay.io/x/search:1
     port: 9200
     calls: [web]
+    generated: [SECRET_KEY_BASE]
     user: image
     entrypoint: [/usr/bin/env]
     command: [search]
@@ -264,6 +267,7 @@ backup: {object_lock: 30, retention: 400}
 profile: production
 protected: false
 state: {backend: local}
+services: {web: {generated: [SECRET_KEY_BASE]}}
 load_balancer:
   domain: app.example.com
   certificate_arn: arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000

@@ -157,7 +157,8 @@ var untaggedKinds = []string{
 	"aws_s3_bucket_object_lock_configuration", "aws_s3_bucket_ownership_controls", "aws_s3_bucket_policy",
 	"aws_s3_bucket_public_access_block", "aws_s3_bucket_replication_configuration",
 	"aws_s3_bucket_server_side_encryption_configuration",
-	"aws_s3_bucket_versioning", "aws_scheduler_schedule", "aws_secretsmanager_secret_rotation", "aws_sns_topic_policy",
+	"aws_s3_bucket_versioning", "aws_scheduler_schedule", "aws_secretsmanager_secret_rotation",
+	"aws_secretsmanager_secret_version", "aws_sns_topic_policy",
 	"aws_sns_topic_subscription", "aws_vpc_endpoint_route_table_association", "aws_vpc_endpoint_subnet_association",
 	"aws_wafv2_web_acl_association", "aws_wafv2_web_acl_logging_configuration", "terraform_data",
 }

@@ -63,6 +63,15 @@ func (s *scope) keep() *cdktf.TerraformResourceLifecycle {
 	return &cdktf.TerraformResourceLifecycle{PreventDestroy: jsii.Bool(true)}
 }
 
+// keepLast is keep for what others use: after a removal, they change first.
+func (s *scope) keepLast() *cdktf.TerraformResourceLifecycle {
+	lifecycle := createBeforeDestroy()
+	if s.cfg.KeepsData() {
+		lifecycle.PreventDestroy = jsii.Bool(true)
+	}
+	return lifecycle
+}
+
 // createBeforeDestroy makes Terraform create a replacement first, and delete what a change leaves
 // behind, such as a removed zone's subnets, only after the resources that use it were updated. By
 // default deletions come first: AWS refuses to delete a subnet that a load balancer is in, and

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 
 	"platform/internal/emulator"
 )
@@ -25,7 +27,8 @@ import (
 func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, "prod")
-	configuration := patched(s.shipped(t), document(t, "protected: false"))
+	configuration := patched(s.shipped(t), document(t,
+		"{protected: false, services: {web: {generated: [SECRET_KEY_BASE]}}}"))
 	s.synthesise(t, configuration)
 	empty, c := s.inventory(t), s.clients(configuration["region"].(string))
 	within(t, "the deployment", 6*minute, func() string { return summaryOf(t, s.deploy(t)) })
@@ -33,13 +36,18 @@ func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 	dump := &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("dump"), Body: strings.NewReader("data")}
 	must(c.s3.PutObject(alive, dump))(t)
 
+	left := []string{
+		"aws_kms_key platform-prod: the backup bucket and function",
+		"aws_kms_key platform-prod: the database, its secret and its snapshots",
+		"aws_kms_key platform-prod: the services' passwords in the database, the database function's environment, " +
+			"generated secrets",
+		"aws_s3_bucket " + bucket,
+		"aws_secretsmanager_secret platform-prod/generated/SECRET_KEY_BASE",
+	}
+	within(t, "a plan draws another value, and does not use it", minute, func() string { return s.nothingToChange(t) })
+	generated := s.generatedSecret(t)
 	within(t, "destruction by cdktf is rejected", minute, func() string { return s.destroyIsRejected(t) })
-	within(t, "the destruction", 5*minute, func() string {
-		return s.destroyButFor(t, empty,
-			"aws_kms_key platform-prod: the backup bucket and function",
-			"aws_kms_key platform-prod: the database, its secret and its snapshots",
-			"aws_s3_bucket "+bucket)
-	})
+	within(t, "the destruction", 5*minute, func() string { return s.destroyButFor(t, empty, left...) })
 	snapshot := s.finalSnapshot(t, c)
 	key := aws.ToString(snapshot.KmsKeyId)
 	described := must(c.kms.DescribeKey(alive, &kms.DescribeKeyInput{KeyId: &key}))(t).KeyMetadata
@@ -47,10 +55,7 @@ func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 		t.Fatalf("the key of %s is %s", *snapshot.DBSnapshotIdentifier, described.KeyState)
 	}
 	within(t, "a second destruction", minute, func() string {
-		return s.destroyButFor(t, empty,
-			"aws_kms_key platform-prod: the backup bucket and function",
-			"aws_kms_key platform-prod: the database, its secret and its snapshots",
-			"aws_s3_bucket "+bucket)
+		return s.destroyButFor(t, empty, left...)
 	})
 	restoreNeedsKey(t, c, snapshot)
 
@@ -60,6 +65,11 @@ func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 		return summaryOf(t, s.deploy(t))
 	})
 	within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
+	if s.generatedSecret(t) != generated {
+		t.Error("the generated secret has another value after the restore")
+	}
+	s.carriedOver(t)
+	within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
 	restored := only(t, "instance", must(c.rds.DescribeDBInstances(alive, &rds.DescribeDBInstancesInput{
 		DBInstanceIdentifier: aws.String("platform-prod-saved"),
 	}))(t).DBInstances)
@@ -68,6 +78,37 @@ func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 	}
 	must(c.s3.GetObject(alive, &s3.GetObjectInput{Bucket: &bucket, Key: aws.String("dump")}))(t)
 	within(t, "a destruction that RDS would refuse", minute, func() string { return s.snapshotIsTaken(t, c) })
+}
+
+// generatedSecret returns the generated secret of web, and checks that neither the state nor the last
+// plan has it.
+func (s *sandbox) generatedSecret(t *testing.T) string {
+	t.Helper()
+	value := *must(s.secrets(t).GetSecretValue(alive, &secretsmanager.GetSecretValueInput{
+		SecretId: aws.String(filepath.Base(s.stack) + "/generated/SECRET_KEY_BASE"),
+	}))(t).SecretString
+	if !regexp.MustCompile(`^[A-Za-z0-9]{64}$`).MatchString(value) {
+		t.Errorf("the generated secret has %d characters, want 64 letters and digits", len(value))
+	}
+	for _, arguments := range [][]string{{"state", "pull"}, {"show", "-json", "plan"}} {
+		out, err := s.terraform(t, arguments...)
+		named := strings.Contains(out, "generated_secret_key_base_secret_version")
+		if err != nil || !named || strings.Contains(out, value) {
+			t.Errorf("terraform %v: %v; it has the secret's value, or not its resource", arguments, err)
+		}
+	}
+	return value
+}
+
+// carriedOver puts other values into the generated secret, twice: the first value has neither of AWS's
+// labels then, and Terraform must still find it.
+func (s *sandbox) carriedOver(t *testing.T) {
+	t.Helper()
+	for _, value := range []string{"one", "two"} {
+		must(s.secrets(t).PutSecretValue(alive, &secretsmanager.PutSecretValueInput{
+			SecretId: aws.String(filepath.Base(s.stack) + "/generated/SECRET_KEY_BASE"), SecretString: &value,
+		}))(t)
+	}
 }
 
 // snapshotIsTaken checks that cmd/destroy refuses, and changes nothing, if a snapshot with the name

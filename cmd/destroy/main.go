@@ -223,7 +223,7 @@ func result(name string, plan *teardown.Plan) string {
 The stack %s is destroyed. These stay:
 %s
 The keys can decrypt what the database and the backups have left; deleting a key deletes all of that.
-Keys and buckets are still in the state: make deploy creates the stack again with them.
+What stays, except snapshots, is still in the state: make deploy creates the stack again with it.
 To restore the database:  docs/restore.md#after-a-stack-was-destroyed
 To delete them for good:  docs/operations.md#deleting-what-a-stack-has-left
 `, name, list(plan))

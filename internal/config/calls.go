@@ -19,7 +19,7 @@ func (c *Config) URL(service string) string {
 
 func (c checker) calls(s Service) {
 	own := c.path[strings.LastIndexByte(c.path, '.')+1:]
-	environment, secrets := c.full("environment"), c.full("secrets")
+	environment, secrets, generated := c.full("environment"), c.full("secrets"), c.full("generated")
 	c.each("calls", s.Calls, func(c checker, name string) {
 		_, exists := c.cfg.Services[name]
 		c.want(exists, "", "want the name of a service in this file, have %q", name)
@@ -29,6 +29,8 @@ func (c checker) calls(s Service) {
 		_, inSecrets := s.Secrets[variable]
 		c.want(!inEnvironment, "", "the platform sets %s for this call: remove it from %s", variable, environment)
 		c.want(!inSecrets, "", "the platform sets %s for this call: remove it from %s", variable, secrets)
+		c.want(!slices.Contains(s.Generated, variable), "",
+			"the platform sets %s for this call: remove it from %s", variable, generated)
 	})
 	c.unique("calls", s.Calls, "service")
 }

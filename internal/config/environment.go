@@ -123,6 +123,7 @@ func (w warner) endpoint(s Service, e endpoint) {
 func (w warner) reference(s Service, text, name string) {
 	_, set := s.Environment[name]
 	_, secret := s.Secrets[name]
+	secret = secret || slices.Contains(s.Generated, name)
 	ofDatabase := slices.Contains(databaseVariables, name)
 	instead := "read " + name + " in the application, or build the value in a shell: " +
 		"command: [sh, -c, 'export X=\"...$" + name + "...\"; exec ...']"

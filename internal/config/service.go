@@ -45,6 +45,9 @@ type Service struct {
 	Secrets map[string]string `yaml:"secrets" allowed:"~secret"`
 	// ARNs of the KMS keys that encrypt these secrets
 	SecretKeys []string `yaml:"secret_keys" allowed:"~key"`
+	// environment variables with a random value, which is made once and never changes; 64 letters and
+	// digits; the same for all services that list the variable
+	Generated []string `yaml:"generated" allowed:"~generated"`
 	// IAM permissions of the application
 	Permissions []Permission `yaml:"permissions"`
 	// TCP ports out besides 443, which is open for every service; to other hosts, IPv4 only
@@ -257,6 +260,7 @@ func (c checker) service(s Service) {
 		c.full("memory"), s.Memory/2, s.Scratch)
 	c.environment(s)
 	c.secrets(s)
+	c.generated(s)
 	c.permissions(s)
 	c.egress(s)
 	c.calls(s)
@@ -277,6 +281,7 @@ const definitionLimit = 64 << 10
 func (s Service) DefinitionSize() int {
 	const platforms, certificates = 2800, 7300  // what the platform itself writes, and for a database
 	const preparation, folderLength = 1200, 200 // the container that prepares folders, and their mounts
+	const generatedARN = 120 + 100              // at most, with the names of the stack and of the variable
 	const urlLength = len("_URL") + len("http://..internal:65535") + stackNameLimit
 	size := platforms
 	if s.UsesDatabase() {
@@ -288,6 +293,9 @@ func (s Service) DefinitionSize() int {
 	}
 	for name, reference := range s.Secrets {
 		size += variable + len("From") + len(name) + inJSON(reference)
+	}
+	for _, name := range s.Generated {
+		size += variable + len("From") + len(name) + generatedARN
 	}
 	for _, name := range s.Calls {
 		size += variable + 2*len(name) + urlLength

@@ -53,6 +53,7 @@ var formats = map[string]string{
 	"services.<name>.secrets": "ARNs of secrets or parameters in the stack's region, never the secret itself; " +
 		"after a secret's ARN, `:<JSON key>:<stage>:<version>`, of which each may be empty",
 	"services.<name>.secret_keys":           "ARNs of KMS keys in the stack's region",
+	"services.<name>.generated":             "names of variables, such as `SECRET_KEY_BASE`, of `A-Z`, `0-9` and `_`",
 	"services.<name>.permissions.actions":   "names without `*`, such as `s3:GetObject`",
 	"services.<name>.permissions.resources": "ARNs",
 	"services.<name>.route.paths":           "paths, such as `/api/*`, of ASCII letters, digits and `_-.$/~\"'@:+&*?`",

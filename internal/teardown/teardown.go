@@ -1,13 +1,13 @@
 // Package teardown decides what stays when a stack is destroyed, and how Terraform is told.
 //
-// A stack that leaves backups must not take along what they need: KMS keys, and a bucket that has
-// objects. These have prevent_destroy, also after `protected: false`, so that `terraform destroy`
+// A stack that leaves backups must not take along what they need: KMS keys, generated secrets, and a
+// bucket that has objects. These have prevent_destroy, also after `protected: false`, so that `terraform destroy`
 // refuses before it has changed anything. To destroy the rest, Terraform applies a configuration
 // that has only these resources: it destroys everything else that is in the state.
 //
 // What stays also stays in the state. So an interrupted destruction can be repeated, or undone by a
-// deployment, with the same keys; and a later stack of the same name takes its keys and its bucket
-// back. `terraform state rm` or `removed` blocks would remove the keys from the state before the
+// deployment, with the same keys; and a later stack of the same name takes its keys, secrets and
+// bucket back. `terraform state rm` or `removed` blocks would remove the keys from the state before the
 // database is deleted: a deployment after an interruption would create new keys, and replace the
 // database because its key changed.
 package teardown
@@ -161,7 +161,7 @@ func (s *Stack) Plan(state *tfjson.State, isEmpty func(Bucket) (bool, error)) (*
 			p.Destroyed++
 		case strings.HasPrefix(address, bucketKind):
 			p.Kept = append(p.Kept, Kept{address, fmt.Sprint(attributes["bucket"])})
-		case strings.HasPrefix(address, keyKind):
+		case strings.HasPrefix(address, keyKind), strings.HasPrefix(address, secretKind):
 			p.Kept = append(p.Kept, Kept{address, fmt.Sprint(attributes["arn"])})
 		}
 	}
@@ -172,8 +172,17 @@ func (s *Stack) Plan(state *tfjson.State, isEmpty func(Bucket) (bool, error)) (*
 const (
 	bucketKind, keyKind, databaseKind = "aws_s3_bucket.", "aws_kms_key.", "aws_db_instance."
 
+	secretKind, secretVersionKind = "aws_secretsmanager_secret.", "aws_secretsmanager_secret_version."
+
 	replicationKind = "aws_db_instance_automated_backups_replication."
 )
+
+// keptKinds are the kinds of resources that have prevent_destroy after protected: false.
+var keptKinds = []string{bucketKind, keyKind, secretKind, secretVersionKind}
+
+func isOf(kinds []string, address string) bool {
+	return slices.ContainsFunc(kinds, func(kind string) bool { return strings.HasPrefix(address, kind) })
+}
 
 var errProtected = errors.New("the stack is protected: set protected: false, run make deploy, then make destroy")
 
@@ -181,7 +190,7 @@ var errProtected = errors.New("the stack is protected: set protected: false, run
 // resources have been destroyed.
 func (s *Stack) refuse(deployed map[string]map[string]any) error {
 	for _, address := range slices.Sorted(maps.Keys(s.resources)) {
-		if s.prevented(address) && !strings.HasPrefix(address, bucketKind) && !strings.HasPrefix(address, keyKind) {
+		if s.prevented(address) && !isOf(keptKinds, address) {
 			return fmt.Errorf("%s: %w", address, errProtected)
 		}
 	}
@@ -252,7 +261,7 @@ func (s *Stack) kept(deployed map[string]map[string]any, isEmpty func(Bucket) (b
 		}
 	}
 	for address := range s.resources {
-		if strings.HasPrefix(address, keyKind) && s.prevented(address) && !unneeded[address] {
+		if isOf(keptKinds[1:], address) && s.prevented(address) && !unneeded[address] {
 			add(address)
 		}
 	}
@@ -316,6 +325,12 @@ func (s *Stack) configuration(kept map[string]bool) ([]byte, error) {
 		body = maps.Clone(body)
 		delete(body, "depends_on")
 		sections[kind][name] = body
+	}
+	if s.root["ephemeral"] != nil && slices.ContainsFunc(slices.Collect(maps.Keys(kept)), func(address string) bool {
+		return strings.HasPrefix(address, secretVersionKind)
+	}) {
+		// The versions refer to their values, which are not sent again.
+		configuration["ephemeral"] = s.root["ephemeral"]
 	}
 	for address := range kept {
 		section, rest := "resource", address

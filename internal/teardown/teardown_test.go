@@ -17,6 +17,7 @@ const stack = `{
 		"aws_caller_identity": {"caller": {}},
 		"aws_availability_zones": {"zones": {"state": "available"}}
 	},
+	"ephemeral": {"aws_secretsmanager_random_password": {"generated_key": {}}},
 	"output": {"database": {"value": "${aws_db_instance.database.id}"}},
 	"resource": {
 		"aws_kms_key": {
@@ -25,8 +26,21 @@ const stack = `{
 				"lifecycle": {"prevent_destroy": true}
 			},
 			"backup_key": {"lifecycle": {"prevent_destroy": true}},
+			"secrets_key": {"lifecycle": {"prevent_destroy": true}},
 			"logs_key": {}
 		},
+		"aws_secretsmanager_secret": {
+			"generated_key_secret": {
+				"kms_key_id": "${aws_kms_key.secrets_key.arn}",
+				"lifecycle": {"prevent_destroy": true}
+			},
+			"service_web_database_secret": {}
+		},
+		"aws_secretsmanager_secret_version": {"generated_key_secret_version": {
+			"secret_id": "${aws_secretsmanager_secret.generated_key_secret.arn}",
+			"secret_string_wo": "${ephemeral.aws_secretsmanager_random_password.generated_key.random_password}",
+			"lifecycle": {"prevent_destroy": true}
+		}},
 		"aws_kms_alias": {"database_key_alias": {"target_key_id": "${aws_kms_key.database_key.key_id}"}},
 		"aws_db_instance": {"database": {
 			"kms_key_id": "${aws_kms_key.database_key.arn}",
@@ -89,12 +103,16 @@ func mergedBodies(s *Stack) map[string]map[string]any {
 }
 
 func TestWhatBackupsNeedStays(t *testing.T) {
-	database := []string{"aws_kms_key.database_key", "data.aws_caller_identity.caller"}
-	bucket := []string{
+	secrets := []string{
+		"aws_kms_key.secrets_key", "aws_secretsmanager_secret.generated_key_secret",
+		"aws_secretsmanager_secret_version.generated_key_secret_version",
+	}
+	database := slices.Concat(secrets, []string{"aws_kms_key.database_key", "data.aws_caller_identity.caller"})
+	bucket := slices.Concat(secrets, []string{
 		"aws_kms_key.backup_key", "aws_kms_key.database_key", "aws_s3_bucket.backup_bucket",
 		"aws_s3_bucket_server_side_encryption_configuration.backup_bucket_encryption",
 		"aws_s3_bucket_versioning.backup_bucket_versioning", "data.aws_caller_identity.caller",
-	}
+	})
 	for name, c := range map[string]struct {
 		isEmpty func(Bucket) (bool, error)
 		want    []string
@@ -108,7 +126,7 @@ func TestWhatBackupsNeedStays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if have := configured(t, plan.Configuration); !slices.Equal(have, c.want) {
+			if have := configured(t, plan.Configuration); !slices.Equal(have, slices.Sorted(slices.Values(c.want))) {
 				t.Errorf("want\n%v, have\n%v", c.want, have)
 			}
 			if want := len(s.resources) - len(c.want) + 1; plan.Destroyed != want {
@@ -124,7 +142,9 @@ func TestWhatBackupsNeedStays(t *testing.T) {
 					t.Errorf("the configuration has %s", part)
 				}
 			}
-			for _, part := range []string{`"../../../terraform.shop-prod.tfstate"`, `"eu-central-1"`} {
+			for _, part := range []string{
+				`"ephemeral": {`, `"../../../terraform.shop-prod.tfstate"`, `"eu-central-1"`,
+			} {
 				if !strings.Contains(text, part) {
 					t.Errorf("the configuration does not have %s", part)
 				}
