@@ -11,6 +11,7 @@ import (
 	kmstypes "github.com/aws/aws-sdk-go-v2/service/kms/types"
 	"github.com/aws/aws-sdk-go-v2/service/rds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"platform/internal/emulator"
 )
@@ -21,7 +22,8 @@ func TestCopiesInAnotherRegionOutliveTheStack(t *testing.T) {
 	t.Parallel()
 	const elsewhere = "eu-west-1"
 	s := newSandbox(t, "prod")
-	configuration := patched(s.shipped(t), document(t, "{protected: false, backup: {copy: {region: "+elsewhere+"}}}"))
+	configuration := patched(s.shipped(t), document(t,
+		"{protected: false, backup: {object_lock: 7, copy: {region: "+elsewhere+"}}}"))
 	region := configuration["region"].(string)
 	s.synthesise(t, configuration)
 	empty, c := s.inventory(t), s.clients(elsewhere)
@@ -43,7 +45,16 @@ func TestCopiesInAnotherRegionOutliveTheStack(t *testing.T) {
 	if to := *rules.ReplicationConfiguration.Rules[0].Destination.Bucket; to != "arn:aws:s3:::"+bucket {
 		t.Errorf("objects are copied to %s, want %s", to, bucket)
 	}
-	dump := &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("dump"), Body: strings.NewReader("data")}
+	for name, client := range map[string]*s3.Client{source: s.clients(region).s3, bucket: c.s3} {
+		lock := must(client.GetObjectLockConfiguration(alive, &s3.GetObjectLockConfigurationInput{Bucket: &name}))(t)
+		if days := aws.ToInt32(lock.ObjectLockConfiguration.Rule.DefaultRetention.Days); days != 7 {
+			t.Errorf("objects in %s are locked for %d days, want 7", name, days)
+		}
+	}
+	dump := &s3.PutObjectInput{
+		Bucket: &bucket, Key: aws.String("dump"), Body: strings.NewReader("data"),
+		ChecksumAlgorithm: s3types.ChecksumAlgorithmSha256, // S3 wants one with a lock
+	}
 	must(c.s3.PutObject(alive, dump))(t)
 
 	within(t, "the destruction", 5*minute, func() string {
