@@ -5,12 +5,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -326,4 +329,68 @@ func TestEmptyDatabaseIsRestored(t *testing.T) {
 		!strings.Contains(out, "restored restored: tables=0,rows=0,") {
 		t.Errorf("the log: %s", out)
 	}
+}
+
+// cut returns variables for a connection to the server that ends after it has carried so many bytes, in
+// both directions and over all sessions of a task.
+func (r *rehearsal) cut(after int64) map[string]string {
+	r.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	r.must(err)
+	r.Cleanup(func() { listener.Close() })
+	var carried atomic.Int64
+	carry := func(to, from net.Conn) {
+		defer to.Close()
+		defer from.Close()
+		block := make([]byte, 1024)
+		for carried.Load() < after {
+			n, err := from.Read(block)
+			carried.Add(int64(n))
+			if _, failed := to.Write(block[:n]); err != nil || failed != nil {
+				return
+			}
+		}
+	}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", r.postgres.Port))
+			if err != nil {
+				client.Close()
+				return
+			}
+			go carry(server, client)
+			go carry(client, server)
+		}
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return map[string]string{"PGPORT": port}
+}
+
+// A dump of 20,000 rows takes about a megabyte, and its queries some hundred kilobytes.
+func TestConnectionIsCut(t *testing.T) {
+	h := newFixture(t, postgres.DefaultMajor)
+	r := newRehearsal(h)
+	r.fill(20_000)
+	for _, bytes := range []int64{1, 60_000, 500_000} {
+		r.fails(fmt.Sprintf("a dump that is cut after %d bytes", bytes), "database_dump", "dump: exit status",
+			r.cut(bytes))
+	}
+	r.must(r.run("database_dump", atThree))      // heals
+	r.must(r.run("database_dump", r.cut(1<<40))) // the detour itself is no fault
+	before := r.contents(r.postgres.Database)
+	for _, bytes := range []int64{1, 60_000, 500_000} {
+		r.prepare("restored")
+		variables := r.cut(bytes)
+		variables["DATABASE"] = "restored"
+		r.fails(fmt.Sprintf("a restore that is cut after %d bytes", bytes), "database_restore", "restore: exit status",
+			variables)
+		r.as(r.postgres.Admin, "DROP DATABASE restored WITH (FORCE)")
+	}
+	r.prepare("restored")
+	r.must(r.run("database_restore", map[string]string{"DATABASE": "restored"}))
+	r.sameContents(before, r.contents("restored"))
 }
