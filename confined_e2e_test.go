@@ -87,7 +87,8 @@ func TestContainersMayDoWhatTheirSettingsSay(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := minimal + "services: {web: {image: 'quay.io/x/y:1', database: none, " + c.settings + "}}\n"
+			config := minimal + "services: {web: {image: 'quay.io/x/y:1', " + c.settings +
+				", database: {access: none}}}\n"
 			task := parsed(t, synth(t, parse(t, "test", config), placeholder(t))).Resource(webTask)
 			program := append([]string{"/bin/sh", "-c", c.program[0], image.Python}, c.program[1:]...)
 			out, err := image.Run(t.Context(), confinedBy(t, task), program...)

@@ -98,7 +98,7 @@ func randomConfig(random *rand.Rand) string {
 		", architecture: " + pick("ARM64", "X86_64") +
 		", spot: " + pick("true", "false") + "}\n"
 	for i := range random.IntN(4) {
-		text += fmt.Sprintf("  extra%d: {image: 'quay.io/x/y:%d', database: %s, "+
+		text += fmt.Sprintf("  extra%d: {image: 'quay.io/x/y:%d', database: {access: %s}, "+
 			"metrics: {enabled: %s}, environment: {TEXT: %q}%s}\n",
 			i, i, pick("none", "owner"), pick("true", "false"), pick("plain", "größer", "${x} %{y}", `a "quote"`),
 			pick("", fmt.Sprintf(", route: {priority: %d, hosts: [h%d.example.com]}", 10+i, i)))

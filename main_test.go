@@ -267,7 +267,7 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 			changed: []string{"aws_cloudwatch_dashboard.dashboard"},
 		},
 		"a second service, like the first": {
-			config:  base + "services:\n  web:\n  worker: {like: web, command: [work], database: none}\n",
+			config:  base + "services:\n  web:\n  worker: {like: web, command: [work], database: {access: none}}\n",
 			added:   []string{".service_worker_"},
 			changed: []string{"aws_cloudwatch_dashboard.dashboard"},
 		},

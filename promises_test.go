@@ -128,7 +128,7 @@ var otherStacks = map[string]struct{ environment, config string }{
 	"two services": {"dev", `
 services:
   web:
-  jobs: {image: 'public.ecr.aws/docker/library/busybox:1.37.0', database: owner}
+  jobs: {image: 'public.ecr.aws/docker/library/busybox:1.37.0', database: {access: owner}}
   plain: {image: 'quay.io/x/plain:1'}
 `},
 	"metrics": {"dev", `

@@ -207,7 +207,7 @@ func TestImagesOfAPullThroughCacheAreImported(t *testing.T) {
 func TestExecutionRoleReadsTheConfiguredSecretsAlone(t *testing.T) {
 	stack := synth(t, parse(t, "dev", minimal+`services:
   web:
-    database: none
+    database: {access: none}
     secrets:
       A: 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:one-AbCdEf:user::'
       B: 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:one-AbCdEf:password:AWSCURRENT:'

@@ -146,8 +146,8 @@ var stagesOf = map[string][]stage{
 		},
 		{
 			"a new service with read access, and web with write instead of owner access",
-			`services: {web: {database: write}, ` +
-				`reader: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", database: read}}`,
+			`services: {web: {database: {access: write}}, ` +
+				`reader: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", database: {access: read}}}`,
 			reader,
 			2 * minute,
 			readerCanOnlyRead,

@@ -26,7 +26,7 @@ const usersCall = "POST /2015-03-31/functions/platform-dev-database/invocations"
 
 // withReader adds a service that may read the database.
 const withReader = `services: {web: {}, ` +
-	`reader: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", database: read}}`
+	`reader: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", database: {access: read}}}`
 
 // newUsersSandbox returns a sandbox of dev, behind a proxy, and a function that synthesises a part
 // of dev with the database and its users only: no ECS service, which a deployment would wait for.

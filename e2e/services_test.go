@@ -22,7 +22,7 @@ import (
 const everySetting = `
 services:
   web:
-    database: none
+    database: {access: none}
     port: 80
     tasks: 1
     single: true

@@ -177,7 +177,7 @@ func (c checker) databaseCertificates() {
 	}
 	path := "backup.dump.enabled"
 	if len(services) > 0 {
-		path = "services." + services[0] + ".database"
+		path = "services." + services[0] + ".database.access"
 	} else if !c.cfg.Backup.Dump.Enabled {
 		return
 	}
@@ -291,12 +291,12 @@ func (w warner) database() {
 func (w warner) connections(services []string) {
 	wanted := 0
 	for _, name := range services {
-		wanted += 2 * w.cfg.Services[name].Connections
+		wanted += 2 * w.cfg.Services[name].Database.Connections
 	}
 	limit := w.cfg.Database.MaxConnections()
 	w.warn(limit > 0 && wanted > limit, "instance_class",
 		"allows about %d connections, but the services may open %d during a rotation: twice the sum of "+
-			"services.<name>.connections, because each service has two users", limit, wanted)
+			"services.<name>.database.connections, because each service has two users", limit, wanted)
 }
 
 // version warns of a version whose standard support ends.

@@ -50,8 +50,8 @@ func (c *Config) PlatformUsers() map[string]DatabaseUser {
 func (c *Config) databaseUsers() map[string]DatabaseUser {
 	users := c.PlatformUsers()
 	for _, name := range c.DatabaseServices() {
-		s := c.Services[name]
-		users[name] = DatabaseUser{Level: s.Database, Connections: s.Connections, StatementTimeout: s.QueryTimeout}
+		d := c.Services[name].Database
+		users[name] = DatabaseUser{Level: d.Access, Connections: d.Connections, StatementTimeout: d.QueryTimeout}
 	}
 	return users
 }
@@ -98,7 +98,7 @@ func (c checker) databaseEnvironment() {
 	have := len(strconv.Quote(text)) + otherVariables
 	c.want(have <= environmentLimit, "services",
 		"want at most %d bytes of variables for the database function, which Lambda allows, have %d with %d services: "+
-			"set database: none for services that do not need it, or split the stack",
+			"remove database from services that do not need it, or split the stack",
 		environmentLimit, have, len(c.cfg.DatabaseServices()))
 }
 

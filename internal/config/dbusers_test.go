@@ -14,7 +14,7 @@ func TestDatabaseUsersAreSortedAndWithoutSecrets(t *testing.T) {
 services:
   web: {}
   idle: {image: quay.io/team/idle:1}
-  api: {image: quay.io/team/api:1, database: read, connections: 7, query_timeout: 0}
+  api: {image: quay.io/team/api:1, database: {access: read, connections: 7, query_timeout: 0}}
 `)
 	const want = `{"api":{"level":"read","connections":7,"statement_timeout":0},` +
 		`"web":{"level":"owner","connections":20,"statement_timeout":60000}}`
@@ -65,7 +65,7 @@ func TestTooManyDatabaseServicesAreRejected(t *testing.T) {
 		text := minimal + "services:\n"
 		for i := range n {
 			text += fmt.Sprintf("  abcdefghijklmn%02d: "+
-				"{image: quay.io/x/y:1, database: owner, query_timeout: 3600000}\n", i)
+				"{image: quay.io/x/y:1, database: {access: owner, query_timeout: 3600000}}\n", i)
 		}
 		return text
 	}

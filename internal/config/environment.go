@@ -128,7 +128,7 @@ func (w warner) reference(s Service, text, name string) {
 	instead := "read " + name + " in the application, or build the value in a shell: " +
 		"command: [sh, -c, 'export X=\"...$" + name + "...\"; exec ...']"
 	if ofDatabase && !s.UsesDatabase() && !set && !secret {
-		instead = "set " + w.beside("database") + " to get " + name + ", and " + instead
+		instead = "set " + w.beside("database.access") + " to get " + name + ", and " + instead
 	}
 	w.warn(set || secret || ofDatabase, "", "the container gets %s as it stands, because ECS replaces no variables: %s",
 		text, instead)

@@ -171,7 +171,7 @@ func (s Service) summary(name string) string {
 		route = "receives requests for " + orNone(slices.Concat(s.Route.Hosts, s.Route.Paths))
 	}
 	return fmt.Sprintf("%s: %s of %d CPU units and %d MiB on %s%s, %s, database: %s",
-		name, tasks, s.CPU, s.Memory, s.Architecture, spot, route, s.Database)
+		name, tasks, s.CPU, s.Memory, s.Architecture, spot, route, s.Database.Access)
 }
 
 func (d Database) summary() string {

@@ -89,7 +89,12 @@ var foreignKeys = []foreignKey{
 	{serviceSection, "schedule cron jobs", noJobs},
 	{serviceSection, "redis valkey cache elasticache memcached", ownCache},
 	{serviceSection, "queue queues sqs bucket buckets s3 topics sns publish subscribe", ownResource},
-	{serviceSection, "mysql aurora postgres postgresql", "want database, the permissions in the stack's PostgreSQL"},
+	{
+		serviceSection, "mysql aurora postgres postgresql",
+		"want database.access, the permissions in the stack's PostgreSQL",
+	},
+	{serviceSection, "connections", "want database.connections"},
+	{serviceSection, "query_timeout", "want database.query_timeout"},
 	{
 		serviceSection, "logging log_driver log_configuration",
 		"unsupported: logs go to CloudWatch Logs, with log_retention at the top of the file",
@@ -142,7 +147,7 @@ var foreignKeys = []foreignKey{
 		"database", "username user password master_username master_password users",
 		"unsupported: the platform creates a user and a password for each service with database",
 	},
-	{"database", "extensions", "unsupported: let a service with database: owner run CREATE EXTENSION"},
+	{"database", "extensions", "unsupported: let a service with database.access: owner run CREATE EXTENSION"},
 
 	{"monitoring", "slack pagerduty webhook", "unsupported: subscribe it to the topic in the output alerts_topic_arn"},
 
@@ -191,6 +196,9 @@ func plain(key string) string {
 // listOfArguments matches the settings that are a program with its arguments.
 var listOfArguments = regexp.MustCompile(`^services\.[^.]+\.(command|entrypoint|health_check\.command)$`)
 
+// databaseSection matches the settings for a service's use of the database.
+var databaseSection = regexp.MustCompile(`^services\.[^.]+\.database$`)
+
 // exampleOf returns an example of a setting whose type is often wrong, and what it has instead.
 func exampleOf(path, have string) string {
 	name := path[strings.LastIndexByte(path, '.')+1:]
@@ -199,6 +207,8 @@ func exampleOf(path, have string) string {
 		return name + `: "true"`
 	case environmentValue.MatchString(path):
 		return name + `: "1"`
+	case databaseSection.MatchString(path):
+		return "{access: owner}"
 	case listOfArguments.MatchString(path):
 		return "[bin/serve, --port, \"8080\"]"
 	}

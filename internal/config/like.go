@@ -15,7 +15,7 @@ var (
 	sharedSettings = []string{
 		"image", "architecture", "cpu", "memory", "port", "entrypoint", "command", "user", "scratch", "writable",
 		"disk", "allow_execution", "open_files", "environment", "secrets", "secret_keys", "generated", "permissions",
-		"egress", "calls", "database", "connections", "query_timeout", "stop_timeout",
+		"egress", "calls", "database", "stop_timeout",
 	}
 	// ownSettings say how many tasks there are, who reaches them and who watches them.
 	ownSettings = []string{

@@ -29,7 +29,7 @@ const family = minimal + `services:
     image: quay.io/x/y:1
     cpu: 1024
     memory: 2048
-    database: write
+    database: {access: write}
     environment: {A: a, B: b}
     secrets: {C: 'arn:aws:ssm:eu-central-1:123456789012:parameter/c'}
     permissions: [{actions: ['s3:GetObject'], resources: ['arn:aws:s3:::b/*']}]
@@ -104,7 +104,7 @@ func TestVariablesOfServicesLikeAnother(t *testing.T) {
 	}
 	cfg, said = overridden(family+"  job: {image: 'quay.io/x/z:1'}\n",
 		map[string]string{"INFRA_SERVICES_JOB_LIKE": "web"})
-	if len(said) > 0 || cfg.Services["job"].Database != "write" || cfg.Services["job"].Image != "quay.io/x/z:1" {
+	if len(said) > 0 || cfg.Services["job"].Database.Access != "write" || cfg.Services["job"].Image != "quay.io/x/z:1" {
 		t.Errorf("%v %+v", said, cfg.Services["job"])
 	}
 }

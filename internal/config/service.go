@@ -54,12 +54,8 @@ type Service struct {
 	Egress []Egress `yaml:"egress"`
 	// other services that the service calls over HTTP; sets NAME_URL for each
 	Calls []string `yaml:"calls"`
-	// permissions of the service's database users; owner may also create and alter tables
-	Database string `yaml:"database" allowed:"none|read|write|owner"`
-	// maximum number of database connections of all tasks together; a deployment doubles the tasks
-	Connections int `yaml:"connections" allowed:"1..5000"`
-	// time after which PostgreSQL cancels a statement, those of migrations included; 0: never
-	QueryTimeout int `yaml:"query_timeout" allowed:"0..3600000 milliseconds"`
+	// use of the database; without access, the service cannot connect to it
+	Database DatabaseAccess `yaml:"database"`
 	// requests that the service receives; none without a condition
 	Route Route `yaml:"route"`
 	// health check by the load balancer
@@ -146,9 +142,7 @@ func serviceDefaults(name string, p profile) Service {
 		Port:         8080,
 		User:         "65532",
 		Scratch:      64,
-		Database:     "none",
-		Connections:  pick(p, 20, 100),
-		QueryTimeout: 60_000,
+		Database:     accessDefaults(p),
 		Route:        routeDefaults(p),
 		HealthCheck:  healthCheckDefaults(),
 		Alarms:       alarmsDefaults(p),
@@ -161,7 +155,7 @@ func serviceDefaults(name string, p profile) Service {
 	if name == "web" {
 		s.Image = DefaultImage
 		s.User = "101" // nginx in the default image
-		s.Database = "owner"
+		s.Database.Access = "owner"
 		s.Route.Paths = []string{"/*"}
 		s.Scaling.Max = pick(p, 1, 6)
 	}
@@ -175,9 +169,6 @@ func healthCheckDefaults() HealthCheck {
 		CommandInterval: 30, CommandTimeout: 5, CommandRetries: 3,
 	}
 }
-
-// UsesDatabase reports whether the service has a user in the database.
-func (s Service) UsesDatabase() bool { return s.Database != "none" }
 
 // HidesMetrics reports whether the load balancer must block requests for the service's metrics.
 func (s Service) HidesMetrics() bool {
@@ -580,7 +571,7 @@ func (w warner) service(s Service) {
 	w.warn(len(s.HealthCheck.Command) > 0 && s.HealthCheck.GracePeriod > 300, "health_check.grace_period",
 		"failures of the check in the container count after 300 seconds, the most that ECS supports, not after %d",
 		s.HealthCheck.GracePeriod)
-	w.idle(s.UsesDatabase(), "while "+w.full("database")+" is none", "connections", "query_timeout")
+	w.at("database").databaseAccess(s)
 	w.idle(len(s.Secrets) > 0, "without "+w.full("secrets"), "secret_keys")
 	w.image("image", s.Image)
 	w.route(s)
