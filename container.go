@@ -179,6 +179,13 @@ func (c *container) setSecrets(references map[string]string) {
 	}
 }
 
+// label adds a label, which does nothing but distinguish one task definition from another.
+func (c *container) label(name, value string) {
+	labels := map[string]string{name: value}
+	maps.Copy(labels, c.DockerLabels)
+	c.DockerLabels = labels
+}
+
 // mount mounts a volume of the task in a folder of the container.
 func (c *container) mount(volume, folder string, readOnly bool) {
 	c.MountPoints = append(c.MountPoints, mountPoint{volume, folder, readOnly})

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"path"
 	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
@@ -16,6 +17,7 @@ import (
 	"github.com/hashicorp/terraform-cdk-go/cdktf"
 
 	"platform/internal/bundle"
+	"platform/internal/config"
 )
 
 // DatabaseUsers are the users of the services, and of the platform itself, in the database, each with
@@ -319,7 +321,36 @@ func (users *DatabaseUsers) alarms(s *scope) []alarm {
 // ---- What a container gets --------------------------------------------------------------------
 
 // connect gives the application of a service the database, as the service's user.
-func (users *DatabaseUsers) connect(t *task, app *container) { users.connectAs(t.name, t, app) }
+func (users *DatabaseUsers) connect(t *task, app *container) {
+	users.connectAs(t.name, t, app)
+	users.setVariables(app, t.cfg.Services[t.name].Database, *users.secrets.arns[t.name])
+}
+
+// setVariables gives an application parts of the connection under names of its own. The function
+// writes the URL into the secret before users.ready, and so before a task needs it.
+func (users *DatabaseUsers) setVariables(app *container, d config.DatabaseAccess, secret string) {
+	host, port := *users.database.Address, strconv.Itoa(postgresPort)
+	parts := map[string]string{
+		"host": host, "port": port, "name": users.database.name,
+		// The driver takes the user and the password apart from the URL: nothing in it is secret.
+		"jdbc_url": "jdbc:postgresql://" + host + ":" + port + "/" + users.database.name + d.Query(),
+	}
+	keys := map[string]string{"user": "username", "password": "password", "url": "url"}
+	environment, secrets := map[string]string{}, map[string]string{}
+	for name, part := range d.Variables {
+		if key, ok := keys[part]; ok {
+			secrets[name] = secret + ":" + key + "::"
+		} else {
+			environment[name] = parts[part]
+		}
+	}
+	app.setEnvironment(environment)
+	app.setSecrets(secrets)
+	if d.HasURL() {
+		// Other parameters change nothing else here, and only new tasks read the new URL.
+		app.label("database-url-parameters", d.URLParameters)
+	}
+}
 
 // connectAs gives an application the database, as a user of a service or of the platform: the
 // connection, libpq's variables, the user's secret and the certificates.
@@ -332,7 +363,7 @@ func (users *DatabaseUsers) connectAs(user string, t *task, app *container) {
 		"PGPORT":        strconv.Itoa(postgresPort),
 		"PGDATABASE":    db.name,
 		"PGSSLMODE":     "verify-full",
-		"PGSSLROOTCERT": certificateFolder + "/" + certificateFile,
+		"PGSSLROOTCERT": config.CertificateFile,
 	})
 	secret := *users.secrets.arns[user]
 	app.setSecrets(map[string]string{"PGUSER": secret + ":username::", "PGPASSWORD": secret + ":password::"})
@@ -346,12 +377,6 @@ func (users *DatabaseUsers) connectAs(user string, t *task, app *container) {
 //go:embed functions/database/certificates/*.pem
 var certificates embed.FS
 
-// Where a container finds the certificates.
-const (
-	certificateFolder = "/certificates"
-	certificateFile   = "rds.pem"
-)
-
 // deliverCertificates gives a container RDS's certificates, which public images do not contain.
 func deliverCertificates(t *task, app *container) {
 	text, err := certificates.ReadFile("functions/database/certificates/" + t.cfg.Region + ".pem")
@@ -360,7 +385,7 @@ func deliverCertificates(t *task, app *container) {
 	}
 	t.deliver(t.cfg.Database.CertificateImage, delivery{
 		name:   "rds-certificates", // no service can have a name with a dash
-		folder: certificateFolder,
-		files:  []textFile{{path: certificateFile, variable: "CERTIFICATES", text: string(text)}},
+		folder: path.Dir(config.CertificateFile),
+		files:  []textFile{{path: path.Base(config.CertificateFile), variable: "CERTIFICATES", text: string(text)}},
 	}, app)
 }

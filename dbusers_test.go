@@ -18,9 +18,39 @@ const (
 	webUserSecret   = "aws_secretsmanager_secret.service_web_database_secret"
 	usersInvocation = "aws_lambda_invocation.database_roles"
 	usersServices   = "environment.variables.SERVICES"
+	jobsService     = "aws_ecs_service.service_jobs_service"
+	jobsTask        = "aws_ecs_task_definition.service_jobs_task_definition"
 )
 
 var databaseUserPromises = []stacktest.Promise{{
+	// ECS does not start a task whose key is not in the secret: ResourceInitializationError.
+	Name:  "what a task reads from the secret of a database user is there before the task starts",
+	Check: keysAreWrittenBeforeTasksStart,
+	BrokenBy: []stacktest.Break{{
+		Name:  "the database function does not write the URL that a task reads",
+		Stack: "two services",
+		By: stacktest.Replace(databaseFunction, usersServices,
+			`,"url":"sslmode=verify-full&connect_timeout=5"`, ""),
+		Found: jobsService,
+	}, {
+		Name:  "a task that reads a URL does not wait for the database function",
+		Stack: "two services",
+		By:    stacktest.RemoveDependency(jobsService, usersInvocation),
+		Found: jobsService,
+	}, {
+		Name:  "other parameters of a URL change no task definition",
+		Stack: "two services",
+		By: stacktest.Replace(jobsTask, "container_definitions[name=jobs].dockerLabels.database-url-parameters",
+			"connect_timeout=5", "connect_timeout=6"),
+		Found: jobsService,
+	}, {
+		Name:  "a task reads a key that nothing writes",
+		Stack: "prod",
+		By: stacktest.Replace(webTask, webContainer+".secrets[name=PGUSER].valueFrom",
+			":username:", ":user:"),
+		Found: webService,
+	}},
+}, {
 	Name:  "Secrets Manager accepts the rotations, each in a window, and none begins with a deployment",
 	Check: rotationsAreAccepted,
 	BrokenBy: []stacktest.Break{{
@@ -277,8 +307,8 @@ func usersAreInTheEnvironment(s stacktest.Stack, v *stacktest.Violations) {
 			if service, named := services[name]["service"]; named { // of a user of the platform
 				v.Want(slices.ContainsFunc(serviceTasks(s), func(t serviceTask) bool { return t.name() == service }),
 					f.Address, "deploys the service %v again, which does not exist", service)
-				fields = slices.DeleteFunc(fields, func(field string) bool { return field == "service" })
 			}
+			fields = slices.DeleteFunc(fields, func(field string) bool { return field == "service" || field == "url" })
 			v.Want(slices.Equal(fields, []string{"connections", "level", "statement_timeout"}),
 				f.Address, "has %v of %s in its environment", fields, name)
 			v.Want(names[name], f.Address, "knows the service %s, which has no secret", name)
@@ -295,6 +325,31 @@ func usersAreInTheEnvironment(s stacktest.Stack, v *stacktest.Violations) {
 			v.Want(has, f.Address, "reports %s to %s, without an alarm", metric, variable("METRIC_NAMESPACE"))
 		}
 		v.Want(hasAlarm(s, "Invocations", "FunctionName", f.Address), f.Address, "has no alarm if it is not called")
+	}
+}
+
+// keysAreWrittenBeforeTasksStart looks at each reference to a key of a user's secret. The call of the
+// function, which usersAreBroughtUpToDate repeats after each change, writes the keys.
+func keysAreWrittenBeforeTasksStart(s stacktest.Stack, v *stacktest.Violations) {
+	var services map[string]struct{ URL *string }
+	_ = json.Unmarshal([]byte(s.Resource(databaseFunction).String(usersServices)), &services)
+	for _, t := range serviceTasks(s) {
+		waits := slices.Contains(t.service.Strings("depends_on"), usersInvocation)
+		for _, c := range t.containers() {
+			for _, secret := range c.Blocks("secrets") {
+				reference := secret.String("valueFrom")
+				_, key, ofUser := strings.Cut(strings.TrimSuffix(reference, "::"), "_database_secret.arn}:")
+				if !ofUser {
+					continue
+				}
+				url := services[t.name()].URL
+				known := key == "username" || key == "password" || key == "url" && url != nil
+				v.Want(known, t.service.Address, "reads the key %s, which nothing writes", key)
+				v.Want(waits, t.service.Address, "starts tasks before the database function wrote %s", key)
+				v.Want(key != "url" || url == nil || c.Is("dockerLabels.database-url-parameters", *url),
+					t.service.Address, "does not replace its tasks if the parameters of the URL change")
+			}
+		}
 	}
 }
 

@@ -128,7 +128,12 @@ var otherStacks = map[string]struct{ environment, config string }{
 	"two services": {"dev", `
 services:
   web:
-  jobs: {image: 'public.ecr.aws/docker/library/busybox:1.37.0', database: {access: owner}}
+  jobs:
+    image: public.ecr.aws/docker/library/busybox:1.37.0
+    database:
+      access: owner
+      variables: {DATABASE_URL: url, DB_HOST: host, DB_USER: user, JDBC_URL: jdbc_url}
+      url_parameters: sslmode=verify-full&connect_timeout=5
   plain: {image: 'quay.io/x/plain:1'}
 `},
 	"metrics": {"dev", `

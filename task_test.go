@@ -202,6 +202,42 @@ func TestImagesOfAPullThroughCacheAreImported(t *testing.T) {
 	}
 }
 
+// The user, the password and the URL are references to the service's secret; nothing else is.
+func TestDatabaseVariablesHaveTheNamesOfTheApplication(t *testing.T) {
+	text := minimal + `services:
+  web:
+    database:
+      variables:
+        {H: host, P: port, N: name, U: user, W: password, A: url, B: url, J: jdbc_url}
+`
+	app := func(text string) stacktest.Resource {
+		return parsed(t, synth(t, parse(t, "dev", text), placeholder(t))).Resource(webTask).Containers()[0]
+	}
+	c := app(text)
+	const address = "${aws_db_instance.database.address}"
+	for name, want := range map[string]string{
+		"H": address, "P": "5432", "N": "app",
+		"J": "jdbc:postgresql://" + address + ":5432/app?sslmode=verify-full&sslrootcert=/certificates/rds.pem",
+	} {
+		if have := c.String("environment[name=" + name + "].value"); have != want {
+			t.Errorf("%s is %q, want %q", name, have, want)
+		}
+	}
+	for name, key := range map[string]string{"U": "username", "W": "password", "A": "url", "B": "url"} {
+		want := "${aws_secretsmanager_secret.service_web_database_secret.arn}:" + key + "::"
+		if have := c.String("secrets[name=" + name + "].valueFrom"); have != want {
+			t.Errorf("%s is from %q, want %q", name, have, want)
+		}
+	}
+	none := app(minimal + "services: {web: {database: {variables: {J: jdbc_url}, url_parameters: ''}}}\n")
+	if have := none.String("environment[name=J].value"); have != "jdbc:postgresql://"+address+":5432/app" {
+		t.Errorf("without parameters, J is %q", have)
+	}
+	if none.Has("dockerLabels") {
+		t.Error("has a label without a URL in the secret")
+	}
+}
+
 // ECS fetches secrets by their references; its role names the secrets, whatever key or version is
 // asked for, each once.
 func TestExecutionRoleReadsTheConfiguredSecretsAlone(t *testing.T) {

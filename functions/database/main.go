@@ -17,6 +17,7 @@
 //	passwords.go  users log in with the password in their secret
 //	rotation.go   Secrets Manager's rotation protocol
 //	postgres.go   connections, errors and the lock between invocations
+//	urls.go       the URL in a secret, for services that ask for it
 //	secrets.go    Secrets Manager;  ecs.go  ECS;  metrics.go  CloudWatch;  scram.go  password verifiers
 //	persist.go    what is tried again, and how long
 //
@@ -101,6 +102,9 @@ type service struct {
 
 	// Service is the service of ECS to deploy again after a rotation, if a user of the platform has one.
 	Service string `json:"service,omitempty"`
+
+	// URL are the parameters of the URL in the service's secret; nil if it has none.
+	URL *string `json:"url,omitempty"`
 }
 
 // secret returns the name of a service's secret.

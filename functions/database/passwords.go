@@ -36,7 +36,8 @@ func (f *function) givePassword(ctx context.Context, conn *pgx.Conn, service str
 	v, err := f.read(ctx, secret, current, "")
 	if errors.Is(err, errNoValue) {
 		v.credentials = credentials{users(service)[0], newPassword()}
-		err = f.write(ctx, secret, current, "", v)
+		v = f.complete(service, v)
+		v.id, err = f.put(ctx, secret, current, "", v)
 	}
 	if err != nil {
 		return "", err
@@ -45,8 +46,11 @@ func (f *function) givePassword(ctx context.Context, conn *pgx.Conn, service str
 		return "", fmt.Errorf("secret %s: username: want %s, have %q",
 			secret, strings.Join(users(service), " or "), v.Username)
 	}
-	if ok, err := f.logsIn(ctx, v.credentials); ok || err != nil {
+	// The login comes before the URL: with it, the address in the URL is known to work.
+	if ok, err := f.logsIn(ctx, v.credentials); err != nil {
 		return "", err
+	} else if ok {
+		return "", f.writeURL(ctx, service, v)
 	}
 	if err := setPassword(ctx, conn, v.credentials); err != nil {
 		return "", err
@@ -54,7 +58,7 @@ func (f *function) givePassword(ctx context.Context, conn *pgx.Conn, service str
 	if ok, err := f.logsIn(ctx, v.credentials); err != nil || !ok {
 		return "", errors.Join(err, fmt.Errorf("%s cannot log in with the password in its secret", v.Username))
 	}
-	return v.Username, nil
+	return v.Username, f.writeURL(ctx, service, v)
 }
 
 // setPassword gives a user its password. PostgreSQL gets the verifier that it would compute from the

@@ -103,7 +103,7 @@ func (f *function) create(ctx context.Context, r rotation) error {
 	next, err := f.readUser(ctx, r, pending, r.Token)
 	if errors.Is(err, errNoValue) {
 		now.credentials = credentials{other, newPassword()}
-		return f.write(ctx, r.Secret, pending, r.Token, now)
+		return f.write(ctx, r.Secret, pending, r.Token, f.complete(r.service, now))
 	}
 	if err == nil && next.Username != other {
 		// It was changed by hand. Secrets Manager would repeat this step with the same version.
@@ -185,6 +185,11 @@ func (f *function) mustLogIn(ctx context.Context, v secretVersion) error {
 }
 
 func (f *function) finish(ctx context.Context, r rotation) error {
+	if made, err := f.readRewritten(ctx, r); err != nil {
+		return err
+	} else if made.id != "" {
+		return f.restartUnlessDeployedSince(ctx, r.service, made.created)
+	}
 	if err := r.begun(); err != nil {
 		return err
 	}
@@ -192,6 +197,9 @@ func (f *function) finish(ctx context.Context, r rotation) error {
 		// Repeated: the call before this one may have ended before it deployed the service again.
 		made, err := f.readUser(ctx, r, current, r.Token)
 		if err != nil {
+			return err
+		}
+		if err := f.writeURL(ctx, r.service, made); err != nil {
 			return err
 		}
 		return f.restartUnlessDeployedSince(ctx, r.service, made.created)
@@ -210,7 +218,28 @@ func (f *function) finish(ctx context.Context, r rotation) error {
 	if err := f.moveLabel(ctx, r, now.id); err != nil {
 		return err
 	}
+	// The address of the database, or a setting, may have changed since createSecret.
+	if err := f.writeURL(ctx, r.service, next); err != nil {
+		return err
+	}
 	return f.restart(ctx, r.service)
+}
+
+// readRewritten returns the current version if it is a rewritten one of the version that was being
+// created: finishSecret is repeated then. Without an ID, it is not.
+func (f *function) readRewritten(ctx context.Context, r rotation) (secretVersion, error) {
+	if !slices.Contains(r.labels, previous) {
+		return secretVersion{}, nil
+	}
+	made, err := f.readUser(ctx, r, previous, r.Token)
+	if err != nil {
+		return secretVersion{}, err
+	}
+	now, err := f.readUser(ctx, r, current, "")
+	if err != nil || now.credentials != made.credentials {
+		return secretVersion{}, err
+	}
+	return now, nil
 }
 
 // moveLabel makes the version that was being created the current one.

@@ -75,6 +75,12 @@ func (f *function) read(ctx context.Context, secret, label, id string) (secretVe
 // write adds a version with a label to a secret: credentials, and the other keys of the version
 // that it follows. Its ID is the token, or a random one.
 func (f *function) write(ctx context.Context, secret, label, token string, v secretVersion) error {
+	_, err := f.put(ctx, secret, label, token, v)
+	return err
+}
+
+// put does what write does, and returns the version's ID.
+func (f *function) put(ctx context.Context, secret, label, token string, v secretVersion) (id string, err error) {
 	content := maps.Clone(v.others)
 	if content == nil {
 		content = map[string]any{}
@@ -82,7 +88,7 @@ func (f *function) write(ctx context.Context, secret, label, token string, v sec
 	content["username"], content["password"] = v.Username, v.Password
 	text, err := json.Marshal(content)
 	if err != nil {
-		return err
+		return "", err
 	}
 	input := &secretsmanager.PutSecretValueInput{
 		SecretId: &secret, SecretString: aws.String(string(text)), VersionStages: []string{label},
@@ -91,13 +97,16 @@ func (f *function) write(ctx context.Context, secret, label, token string, v sec
 		input.ClientRequestToken = &token
 	}
 	err = f.permitted(ctx, func() error {
-		_, err := f.secrets.PutSecretValue(ctx, input)
+		answer, err := f.secrets.PutSecretValue(ctx, input)
+		if err == nil {
+			id = aws.ToString(answer.VersionId)
+		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("secret %s: %w", secret, err)
+		return "", fmt.Errorf("secret %s: %w", secret, err)
 	}
-	return nil
+	return id, nil
 }
 
 // describe returns all about a secret but its content.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // DatabaseUser is what the database function must know of a service with a database user, or of a
@@ -18,6 +19,9 @@ type DatabaseUser struct {
 	// Service is the service of ECS that a rotation deploys again, for a user of the platform. Tasks
 	// that read the secret each time that they start have none.
 	Service string `json:"service,omitempty"`
+
+	// URL are the parameters of the URL that the secret gets too; nil if it gets none.
+	URL *string `json:"url,omitempty"`
 }
 
 // The users of the platform itself. No service can have such a name, because of the underscore. The
@@ -51,7 +55,11 @@ func (c *Config) databaseUsers() map[string]DatabaseUser {
 	users := c.PlatformUsers()
 	for _, name := range c.DatabaseServices() {
 		d := c.Services[name].Database
-		users[name] = DatabaseUser{Level: d.Access, Connections: d.Connections, StatementTimeout: d.QueryTimeout}
+		user := DatabaseUser{Level: d.Access, Connections: d.Connections, StatementTimeout: d.QueryTimeout}
+		if d.HasURL() {
+			user.URL = &d.URLParameters
+		}
+		users[name] = user
 	}
 	return users
 }
@@ -75,8 +83,11 @@ func (c *Config) RestartedServices() []string {
 // the database function has in its environment: every call reads the same state, and needs no
 // permission and no network for that.
 func (c *Config) DatabaseUsers() string {
-	text, _ := json.Marshal(c.databaseUsers()) // of texts and numbers: it cannot fail
-	return string(text)
+	var out strings.Builder
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)          // & would take six bytes
+	_ = encoder.Encode(c.databaseUsers()) // of texts and numbers: it cannot fail
+	return strings.TrimSpace(out.String())
 }
 
 // environmentLimit is how many bytes the variables of a Lambda function may have. With more and

@@ -14,21 +14,23 @@ func TestDatabaseUsersAreSortedAndWithoutSecrets(t *testing.T) {
 services:
   web: {}
   idle: {image: quay.io/team/idle:1}
+  url: {image: quay.io/team/url:1, database: {access: write, variables: {URL: url}, url_parameters: a=b&c=d}}
   api: {image: quay.io/team/api:1, database: {access: read, connections: 7, query_timeout: 0}}
 `)
-	const want = `{"api":{"level":"read","connections":7,"statement_timeout":0},` +
+	const url = `"url":{"level":"write","connections":20,"statement_timeout":60000,"url":"a=b&c=d"},`
+	const want = `{"api":{"level":"read","connections":7,"statement_timeout":0},` + url +
 		`"web":{"level":"owner","connections":20,"statement_timeout":60000}}`
 	cfg.Backup.Dump.Enabled = false
 	if got := cfg.DatabaseUsers(); got != want {
 		t.Errorf("are %s, want %s", got, want)
 	}
 	cfg.Backup.Dump.Enabled = true
-	with := strings.Replace(want, `,"web"`,
-		`,"platform_dump":{"level":"dump","connections":3,"statement_timeout":0},"web"`, 1)
+	with := strings.Replace(want, url,
+		`"platform_dump":{"level":"dump","connections":3,"statement_timeout":0},`+url, 1)
 	if got := cfg.DatabaseUsers(); got != with {
 		t.Errorf("with dumps, are %s, want %s", got, with)
 	}
-	if services := cfg.RestartedServices(); !slices.Equal(services, []string{"api", "web"}) {
+	if services := cfg.RestartedServices(); !slices.Equal(services, []string{"api", "url", "web"}) {
 		t.Errorf("a rotation deploys %v again", services)
 	}
 }

@@ -127,6 +127,9 @@ func (w warner) reference(s Service, text, name string) {
 	ofDatabase := slices.Contains(databaseVariables, name)
 	instead := "read " + name + " in the application, or build the value in a shell: " +
 		"command: [sh, -c, 'export X=\"...$" + name + "...\"; exec ...']"
+	if ofDatabase {
+		instead = "name the variable in " + w.beside("database.variables") + ", or " + instead
+	}
 	if ofDatabase && !s.UsesDatabase() && !set && !secret {
 		instead = "set " + w.beside("database.access") + " to get " + name + ", and " + instead
 	}

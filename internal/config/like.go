@@ -124,7 +124,7 @@ func (h heir) setsVariable(key, name string) bool {
 }
 
 // variableMaps are the settings whose keys are variables of the container.
-var variableMaps = []string{"environment", "secrets"}
+var variableMaps = []string{"environment", "secrets", "database.variables"}
 
 // inherited returns the path of the setting from which another one has its value; false if the
 // setting is not inherited.

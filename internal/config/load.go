@@ -138,7 +138,8 @@ func hooks(p profile) yaml.Hooks {
 
 // mayBeSecret matches the paths whose values may contain a secret, by mistake or not.
 var mayBeSecret = regexp.MustCompile(
-	`^services\.[^.]+\.(environment|secrets|secret_keys|entrypoint|command|health_check\.command)(\.|$)|^tags(\.|$)`)
+	`^services\.[^.]+\.(environment|secrets|secret_keys|entrypoint|command|health_check\.command|` +
+		`database\.url_parameters)(\.|$)|^tags(\.|$)`)
 
 // settingCalled returns the path of the setting with a key; "" if there is not exactly one.
 func settingCalled(key string) string {

@@ -252,6 +252,7 @@ func (c checker) service(s Service) {
 	c.environment(s)
 	c.secrets(s)
 	c.generated(s)
+	c.at("database").databaseAccess(s)
 	c.permissions(s)
 	c.egress(s)
 	c.calls(s)
@@ -276,7 +277,7 @@ func (s Service) DefinitionSize() int {
 	const urlLength = len("_URL") + len("http://..internal:65535") + stackNameLimit
 	size := platforms
 	if s.UsesDatabase() {
-		size += certificates
+		size += certificates + s.Database.definitionSize()
 	}
 	variable := len(`{"name":"","value":""},`)
 	for name, value := range s.Environment {

@@ -52,6 +52,10 @@ var formats = map[string]string{
 	"services.<name>.environment": "names of letters, digits and underscores; texts as values",
 	"services.<name>.secrets": "ARNs of secrets or parameters in the stack's region, never the secret itself; " +
 		"after a secret's ARN, `:<JSON key>:<stage>:<version>`, of which each may be empty",
+	"services.<name>.database.variables": "names of letters, digits and underscores; as values `host`, `port`, " +
+		"`name`, `user`, `password`, `url`, `jdbc_url`",
+	"services.<name>.database.url_parameters": "at most 200 characters, such as " +
+		"`sslmode=verify-full&connect_timeout=5`",
 	"services.<name>.secret_keys":           "ARNs of KMS keys in the stack's region",
 	"services.<name>.generated":             "names of variables, such as `SECRET_KEY_BASE`, of `A-Z`, `0-9` and `_`",
 	"services.<name>.permissions.actions":   "names without `*`, such as `s3:GetObject`",
