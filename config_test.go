@@ -13,6 +13,13 @@ import (
 // minimal is a whole configuration.
 const minimal = "name: shop\nregion: eu-central-1\n"
 
+// demonstration has the settings of the service web of a file without services, for files that
+// change one of them. The unrouted one has no route.
+const (
+	unrouted      = "image: '" + config.DefaultImage + "', user: '101', database: {access: owner}"
+	demonstration = unrouted + ", route: {paths: ['/*']}"
+)
+
 // Security groups' names are unique in a VPC, and a service's group is called as the service.
 func TestServicesCannotTakeThePlatformsNames(t *testing.T) {
 	stack := synth(t, parse(t, "dev", minimal+"network: {endpoints: [ec2]}\n"), placeholder(t))

@@ -177,13 +177,13 @@ func TestEveryChangeStartsADeploymentOnlyIfTheCapacityMayChange(t *testing.T) {
 		want   any
 	}{
 		"on demand":                    {production, nil},
-		"on demand, more tasks":        {production + "services: {web: {tasks: 3}}\n", nil},
+		"on demand, more tasks":        {production + "services: {web: {" + demonstration + ", tasks: 3}}\n", nil},
 		"on Spot":                      {minimal, true},
-		"on Spot in production":        {production + "services: {web: {spot: true}}\n", true},
-		"taken off Spot":               {minimal + "services: {web: {spot: false}}\n", true},
-		"taken off Spot in production": {production + "services: {web: {spot: false}}\n", nil},
+		"on Spot in production":        {production + "services: {web: {" + demonstration + ", spot: true}}\n", true},
+		"taken off Spot":               {minimal + "services: {web: {" + demonstration + ", spot: false}}\n", true},
+		"taken off Spot in production": {production + "services: {web: {" + demonstration + ", spot: false}}\n", nil},
 		"on demand, beside a service on Spot": {
-			production + "services: {web: , job: {image: 'quay.io/x/y:1', spot: true}}\n", nil,
+			production + "services: {web: {" + demonstration + "}, job: {image: 'quay.io/x/y:1', spot: true}}\n", nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,7 +202,7 @@ func TestEveryChangeStartsADeploymentOnlyIfTheCapacityMayChange(t *testing.T) {
 func TestOneTaskMoreChangesNothingElseOfTheService(t *testing.T) {
 	service := func(tasks string) tree {
 		text := minimal + "profile: production\nstate: {backend: local}\nload_balancer: {allow_http: true}\n" +
-			"services: {web: {tasks: " + tasks + ", scaling: {max: " + tasks + "}}}\n"
+			"services: {web: {" + demonstration + ", tasks: " + tasks + ", scaling: {max: " + tasks + "}}}\n"
 		stack := synth(t, parse(t, "test", text), placeholder(t))
 		return stack["resource"].(tree)["aws_ecs_service"].(tree)["service_web_service"].(tree)
 	}
@@ -555,6 +555,7 @@ func (t serviceTask) listens(container string, port float64) bool {
 
 // What a setting of a service changes, and that it is absent without the setting.
 func TestSettingsOfAServiceReachTheirResource(t *testing.T) {
+	const sticky = "route: {paths: ['/*'], sticky: 60}"
 	const tmpfs, check = webContainer + ".linuxParameters.tmpfs", webContainer + ".healthCheck"
 	for name, c := range map[string]struct {
 		web, address, path string
@@ -563,8 +564,8 @@ func TestSettingsOfAServiceReachTheirResource(t *testing.T) {
 		"entrypoint": {
 			"entrypoint: [/bin/e], command: [x]", webTask, webContainer + ".entryPoint", []any{"/bin/e"}, nil,
 		},
-		"the user of the image": {"user: image", webTask, webContainer + ".user", nil, "101"},
-		"root":                  {"user: '0'", webTask, webContainer + ".user", "0", "101"},
+		"the user of the image": {"user: image", webTask, webContainer + ".user", nil, "65532"},
+		"root":                  {"user: '0'", webTask, webContainer + ".user", "0", "65532"},
 		"a writable root":       {"writable: [/]", webTask, webContainer + ".readonlyRootFilesystem", false, true},
 		"a folder in memory": {
 			"writable: [{path: /run, size: 32}]", webTask, tmpfs + "[containerPath=/run].size", 32.0, nil,
@@ -598,8 +599,8 @@ func TestSettingsOfAServiceReachTheirResource(t *testing.T) {
 		"checks until unhealthy": {
 			"health_check: {unhealthy_threshold: 7}", webTargetGroup, "health_check.unhealthy_threshold", 7.0, 3.0,
 		},
-		"a cookie":              {"route: {sticky: 60}", webTargetGroup, "stickiness.cookie_duration", 60.0, nil},
-		"no cookie otherwise":   {"route: {sticky: 60}", webTargetGroup, "stickiness.enabled", true, false},
+		"a cookie":              {sticky, webTargetGroup, "stickiness.cookie_duration", 60.0, nil},
+		"no cookie otherwise":   {sticky, webTargetGroup, "stickiness.enabled", true, false},
 		"one task at a time":    {"single: true", webService, "deployment_maximum_percent", 100.0, 200.0},
 		"stopped before":        {"single: true", webService, "deployment_minimum_healthy_percent", 0.0, 100.0},
 		"a slow service":        {"alarms: {latency: 20}", latencyAlarm, "threshold", 20.0, 3.0},
@@ -611,7 +612,10 @@ func TestSettingsOfAServiceReachTheirResource(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for settings, want := range map[string]any{c.web: c.want, "": c.without} {
-				config := minimal + "services: {web: {" + settings + "}}\n"
+				if !strings.Contains(settings, "route:") {
+					settings = "route: {paths: ['/*']}, " + settings
+				}
+				config := minimal + "services: {web: {image: 'quay.io/x/y:1', " + settings + "}}\n"
 				have := parsed(t, synth(t, parse(t, "test", config), placeholder(t))).Resource(c.address).At(c.path)
 				if !reflect.DeepEqual(have, want) {
 					t.Errorf("with {%s}, %s of %s is %v, want %v", settings, c.path, c.address, have, want)

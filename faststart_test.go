@@ -94,7 +94,7 @@ func randomConfig(random *rand.Rand) string {
 		"database: {multi_az: " + pick("true", "false") +
 		", version: '" + pick("16", "17") +
 		"', retention: " + pick("7", "21") + "}\n" +
-		"services:\n  web: {tasks: " + pick("1", "2", "3") +
+		"services:\n  web: {" + demonstration + ", tasks: " + pick("1", "2", "3") +
 		", architecture: " + pick("ARM64", "X86_64") +
 		", spot: " + pick("true", "false") + "}\n"
 	for i := range random.IntN(4) {

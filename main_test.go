@@ -254,20 +254,22 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 		changed []string // exactly these change
 	}{
 		"a second service, without a route": {
-			config: base + "services:\n  web:\n  jobs: {image: 'public.ecr.aws/docker/library/busybox:1.37.0'}\n",
-			added:  []string{".service_jobs_"},
+			config: base + "services:\n  web: {" + demonstration + "}\n" +
+				"  jobs: {image: 'public.ecr.aws/docker/library/busybox:1.37.0'}\n",
+			added: []string{".service_jobs_"},
 			changed: []string{
 				"aws_cloudwatch_dashboard.dashboard", // shows it
 			},
 		},
 		"a second service, on another host": {
-			config: base + "services:\n  web:\n" +
+			config: base + "services:\n  web: {" + demonstration + "}\n" +
 				"  admin: {image: 'quay.io/x/y:1', route: {priority: 10, hosts: [admin.example.com]}}\n",
 			added:   []string{".service_admin_"},
 			changed: []string{"aws_cloudwatch_dashboard.dashboard"},
 		},
 		"a second service, like the first": {
-			config:  base + "services:\n  web:\n  worker: {like: web, command: [work], database: {access: none}}\n",
+			config: base + "services:\n  web: {" + demonstration + "}\n" +
+				"  worker: {like: web, command: [work], database: {access: none}}\n",
 			added:   []string{".service_worker_"},
 			changed: []string{"aws_cloudwatch_dashboard.dashboard"},
 		},
@@ -284,11 +286,12 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 			},
 		},
 		"another image": {
-			config:  base + "services: {web: {image: 'public.ecr.aws/nginx/nginx-unprivileged:1.30.6'}}\n",
+			config: base + "services: {web: {" +
+				strings.Replace(demonstration, config.DefaultImage, "quay.io/x/y:1", 1) + "}}\n",
 			changed: []string{"aws_ecs_task_definition.service_web_task_definition"},
 		},
 		"more tasks": {
-			config: base + "services: {web: {tasks: 3}}\n",
+			config: base + "services: {web: {" + demonstration + ", tasks: 3}}\n",
 			changed: []string{
 				"aws_cloudwatch_metric_alarm.service_web_too_few_tasks_alarm",
 				"aws_ecs_service.service_web_service",
@@ -306,7 +309,7 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 			added:  []string{"aws_sns_topic_subscription."},
 		},
 		"another priority": {
-			config:  base + "services: {web: {route: {priority: 7}}}\n",
+			config:  base + "services: {web: {" + unrouted + ", route: {paths: ['/*'], priority: 7}}}\n",
 			changed: []string{"aws_lb_listener_rule.service_web_listener_rule"},
 		},
 		"an account to be sure of": {config: base + "account: '123456789012'\n"},
@@ -334,7 +337,7 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 
 // ECS gives a task its service's tags when it starts: only a new task definition starts tasks.
 func TestChangeOfTheMetricsPathIsANewTaskDefinition(t *testing.T) {
-	const with = "name: shop\nregion: eu-central-1\nservices: {web: {metrics: {enabled: true, port: 9090, path: %s}}}\n"
+	const with = minimal + "services: {web: {" + demonstration + ", metrics: {enabled: true, port: 9090, path: %s}}}\n"
 	before := synth(t, parse(t, "dev", fmt.Sprintf(with, "/metrics")), placeholder(t))
 	after := synth(t, parse(t, "dev", fmt.Sprintf(with, "/other")), placeholder(t))
 	_, _, changed := compare(before, after)

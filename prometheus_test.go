@@ -180,7 +180,7 @@ func prometheusRestartsInPlace(s stacktest.Stack, v *stacktest.Violations) {
 
 // Without Prometheus, nothing of it is left: no resource, no permission, no tag, and no text.
 func TestPrometheusThatIsOffLeavesNoTrace(t *testing.T) {
-	const service = "services: {web: {metrics: {enabled: true}}}\n"
+	const service = "services: {web: {" + demonstration + ", metrics: {enabled: true}}}\n"
 	on := synth(t, parse(t, "dev", minimal+service), placeholder(t))
 	off := synth(t, parse(t, "dev", minimal+service+"monitoring: {prometheus: {enabled: false}}\n"), placeholder(t))
 	for _, word := range []string{"prometheus", "metricsport", "metricspath", "heartbeat", "9090"} {

@@ -134,7 +134,8 @@ func TestPrometheusLooksForNothingThatIsNotConfigured(t *testing.T) {
 func TestAServiceDoesNotChangePrometheusTexts(t *testing.T) {
 	one := newPrometheusText(parse(t, "dev", minimal), testClusterARN)
 	more := newPrometheusText(parse(t, "dev", minimal+
-		"services: {web: {}, api: {image: quay.io/x/api:1, metrics: {enabled: true}}}\n"), testClusterARN)
+		"services: {web: {"+demonstration+"}, "+
+		"api: {image: quay.io/x/api:1, metrics: {enabled: true}}}\n"), testClusterARN)
 	if !maps.Equal(one.files(), more.files()) {
 		t.Error("a service changes the texts")
 	}

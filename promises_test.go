@@ -127,7 +127,7 @@ func arnOf(address string) string { return "${" + address + ".arn}" }
 var otherStacks = map[string]struct{ environment, config string }{
 	"two services": {"dev", `
 services:
-  web:
+  web: {` + demonstration + `}
   jobs:
     image: public.ecr.aws/docker/library/busybox:1.37.0
     database:
@@ -138,7 +138,7 @@ services:
 `},
 	"metrics": {"dev", `
 services:
-  web: {metrics: {enabled: true, port: 8080}, route: {hosts: [app.example.com], paths: ['/*']}}
+  web: {` + unrouted + `, metrics: {enabled: true, port: 8080}, route: {hosts: [app.example.com], paths: ['/*']}}
   admin:
     image: quay.io/x/admin:1
     metrics: {enabled: true}
@@ -152,6 +152,8 @@ network:
 services:
   web:
     image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1
+    database: {access: owner}
+    route: {paths: ['/*']}
     secrets: {SIGNATURE: 'arn:aws:ssm:eu-central-1:123456789012:parameter/web/signature'}
 `},
 	"no NAT and the fewest endpoints": {"dev", `
@@ -159,11 +161,20 @@ network:
   nat: none
   endpoints: [ec2, ecr.api, ecr.dkr, ecs, kms, logs, monitoring, secretsmanager, sns, ssmmessages, sts, tagging]
 ` + privateImages + `
-services: {web: {image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1'}}
+services:
+  web:
+    image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1
+    database: {access: owner}
+    route: {paths: ['/*']}
 `},
 	"no NAT and no Prometheus": {"dev", `
 network: {nat: none, endpoints: [ecr.api, ecr.dkr, ecs, logs, secretsmanager]}
-services: {web: {image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1', metrics: {enabled: true}}}
+services:
+  web:
+    image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/web:1
+    database: {access: owner}
+    route: {paths: ['/*']}
+    metrics: {enabled: true}
 monitoring:
   prometheus: {enabled: false, config_image: '123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/aws-cli:2'}
 `},
@@ -175,6 +186,8 @@ tags: {Team: shop, Owner: me, CostCenter: '42', Project: shop, Criticality: low,
 services:
   web:
     image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/platform-dev/web:1
+    database: {access: owner}
+    route: {paths: ['/*']}
     repository: true
     exec: true
     spot: false
@@ -192,6 +205,9 @@ services:
 	"a service that needs more": {"dev", `
 services:
   web:
+    image: quay.io/x/web:1
+    database: {access: owner}
+    route: {paths: ['/*']}
     egress: [587, {port: 6379, to: [203.0.113.0/24, 10.20.0.0/16]}]
     calls: [search]
     generated: [SESSION_SECRET, SECRET_KEY_BASE]
@@ -229,6 +245,8 @@ services:
     tasks: 0
   web:
     image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/platform-dev/web:1
+    database: {access: owner}
+    route: {paths: ['/*']}
     repository: true
 `},
 	"more than a hundred alarms": {"dev", manyServices(20)},
@@ -243,6 +261,9 @@ load_balancer: {idle_timeout: 2}
 database: {parameters: {max_connections: '60'}}
 services:
   web:
+    image: quay.io/x/web:1
+    database: {access: owner}
+    route: {paths: ['/*']}
     tasks: 2
     scaling:
       max: 4
@@ -272,7 +293,7 @@ backup: {object_lock: 30, retention: 400}
 profile: production
 protected: false
 state: {backend: local}
-services: {web: {generated: [SECRET_KEY_BASE]}}
+services: {web: {` + demonstration + `, scaling: {max: 6}, generated: [SECRET_KEY_BASE]}}
 load_balancer:
   domain: app.example.com
   certificate_arn: arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-0000-0000-000000000000
@@ -296,7 +317,7 @@ database:
 name: warehouses
 region: ap-southeast-1
 services:
-  web:
+  web: {` + demonstration + `}
   abcdefghijklmnop:
     image: quay.io/x/y:1
     repository: true
@@ -307,7 +328,7 @@ database: {restores: {abcdefghijklmno: {snapshot: before}}}
 `},
 	"services named like the platform's own parts": {"dev", `
 services:
-  web:
+  web: {` + demonstration + `}
   alerts: {image: 'quay.io/x/y:1'}
   backup: {image: 'quay.io/x/y:1'}
   cluster: {image: 'quay.io/x/y:1'}

@@ -135,7 +135,8 @@ func TestOnlyImagesInTheStacksRepositoriesAreLookedUp(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := parse(t, "dev", "name: platform\nregion: eu-central-1\n"+c.account+
-				"\nservices:\n  web:\n    repository: true\n    "+c.web+"\n")
+				"\nservices:\n  web:\n    database: {access: owner}\n    route: {paths: ['/*']}\n"+
+				"    repository: true\n    "+c.web+"\n")
 			stack := parsed(t, synth(t, cfg, placeholder(t)))
 			var have []string
 			for _, lookup := range stack.DataSources("aws_ecr_image") {

@@ -684,7 +684,8 @@ func TestServicesReachWhatIsConfiguredAndNothingElse(t *testing.T) {
 		"a service": {"calls: [job]", []string{"TCP 9000 to aws_security_group.service_job_security_group"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := minimal + "services:\n  web: {database: {access: none}, " + c.web + "}\n" +
+			config := minimal + "services:\n" +
+				"  web: {image: 'quay.io/x/web:1', route: {paths: ['/*']}, " + c.web + "}\n" +
 				"  job: {image: 'quay.io/x/y:1', port: 9000}\n"
 			s := parsed(t, synth(t, parse(t, "test", config), placeholder(t)))
 			var have []string

@@ -20,7 +20,8 @@ import (
 // Without exec a container has neither the agent's folders nor any capability.
 func TestContainerHasNoRoomForTheAgentUnlessExecIsAllowed(t *testing.T) {
 	for exec, want := range map[string]int{"false": 1, "true": 4} { // the certificates, and three of the agent's
-		stack := synth(t, parse(t, "dev", minimal+"services: {web: {exec: "+exec+"}}\n"), placeholder(t))
+		stack := synth(t, parse(t, "dev",
+			minimal+"services: {web: {"+demonstration+", exec: "+exec+"}}\n"), placeholder(t))
 		definition := stack["resource"].(tree)["aws_ecs_task_definition"].(tree)["service_web_task_definition"].(tree)
 		var containers []container
 		if err := json.Unmarshal([]byte(definition["container_definitions"].(string)), &containers); err != nil {
@@ -73,7 +74,8 @@ func TestDeliveryWritesEachTextAsItIs(t *testing.T) {
 // and to JSON.
 func TestVariablesReachTheContainerAsConfigured(t *testing.T) {
 	const value = `${aws_vpc.vpc.id} "quoted" %{if} <&> \ $${x}`
-	text := minimal + "services:\n  web:\n    environment:\n      A: '" + value + "'\n"
+	text := minimal + "services:\n  web:\n    image: quay.io/x/y:1\n    database: {access: read}\n" +
+		"    environment:\n      A: '" + value + "'\n"
 	stack := synth(t, parse(t, "dev", text), placeholder(t))
 	definition := stack["resource"].(tree)["aws_ecs_task_definition"].(tree)["service_web_task_definition"].(tree)
 	text = definition["container_definitions"].(string)
@@ -206,7 +208,9 @@ func TestImagesOfAPullThroughCacheAreImported(t *testing.T) {
 func TestDatabaseVariablesHaveTheNamesOfTheApplication(t *testing.T) {
 	text := minimal + `services:
   web:
+    image: quay.io/x/y:1
     database:
+      access: owner
       variables:
         {H: host, P: port, N: name, U: user, W: password, A: url, B: url, J: jdbc_url}
 `
@@ -229,7 +233,8 @@ func TestDatabaseVariablesHaveTheNamesOfTheApplication(t *testing.T) {
 			t.Errorf("%s is from %q, want %q", name, have, want)
 		}
 	}
-	none := app(minimal + "services: {web: {database: {variables: {J: jdbc_url}, url_parameters: ''}}}\n")
+	none := app(minimal + "services: {web: {image: 'quay.io/x/y:1', " +
+		"database: {access: owner, variables: {J: jdbc_url}, url_parameters: ''}}}\n")
 	if have := none.String("environment[name=J].value"); have != "jdbc:postgresql://"+address+":5432/app" {
 		t.Errorf("without parameters, J is %q", have)
 	}
@@ -243,7 +248,7 @@ func TestDatabaseVariablesHaveTheNamesOfTheApplication(t *testing.T) {
 func TestExecutionRoleReadsTheConfiguredSecretsAlone(t *testing.T) {
 	stack := synth(t, parse(t, "dev", minimal+`services:
   web:
-    database: {access: none}
+    image: quay.io/x/y:1
     secrets:
       A: 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:one-AbCdEf:user::'
       B: 'arn:aws:secretsmanager:eu-central-1:123456789012:secret:one-AbCdEf:password:AWSCURRENT:'

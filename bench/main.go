@@ -225,7 +225,8 @@ func scaled(root string) (string, error) {
 		return "", errors.New("config/dev.yaml has zones or services of its own: " +
 			"the scaled stack is made from one that has none")
 	}
-	text += "\nnetwork: {zones: [a, b, c, d, e, f]}\nservices:\n  web:\n"
+	text += "\nnetwork: {zones: [a, b, c, d, e, f]}\nservices:\n" +
+		"  web: {image: 'quay.io/x/y:1', database: {access: owner}, route: {paths: ['/*']}}\n"
 	for i := range moreServices {
 		text += fmt.Sprintf("  more%02d: {image: 'quay.io/x/y:1', route: {priority: %d, hosts: [h%02d.example.com]}}\n",
 			i, i+1, i)

@@ -131,7 +131,8 @@ var stagesOf = map[string][]stage{
 	"dev": {
 		{
 			"a new image and more tasks of web",
-			`services: {web: {tasks: 2, image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`,
+			`services: {web: {` + demonstration + `, tasks: 2, ` +
+				`image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}`,
 			merged(image, tasks),
 			minute,
 			nil,
@@ -165,7 +166,8 @@ var stagesOf = map[string][]stage{
 		{
 			"zone c is removed, and a new image and more tasks of web",
 			`{network: {zones: [a, b]}, ` +
-				`services: {web: {tasks: 3, image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}}`,
+				`services: {web: {` + demonstration + `, tasks: 3, scaling: {max: 6}, ` +
+				`image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"}}}`,
 			merged(reverted(zoneWithNAT), image, scaledTasks),
 			2 * minute,
 			nil,

@@ -25,9 +25,12 @@ func withEverything(t *testing.T, s *sandbox, port int) map[string]any {
 	t.Helper()
 	const image = "public.ecr.aws/docker/library/nginx:1.29"
 	metrics := map[string]any{"enabled": true, "port": port}
+	web := document(t, "{"+demonstration+"}")
+	web["image"], web["metrics"] = image, metrics
+	web["scaling"] = map[string]any{"max": 6}
 	return patched(s.shipped(t), map[string]any{
 		"services": map[string]any{
-			"web":    map[string]any{"image": image, "metrics": metrics},
+			"web":    web,
 			"worker": map[string]any{"image": image, "metrics": metrics},
 		},
 		"monitoring": map[string]any{"database": true, "durable": true},

@@ -21,7 +21,7 @@ var repositories = regexp.MustCompile(`^(data\.)?aws_ecr_`)
 
 // withRepository gives web a repository, and an image with a tag in it.
 func withRepository(tag string) string {
-	return `services: {web: {repository: true, ` +
+	return `services: {web: {` + demonstration + `, repository: true, ` +
 		`image: "123456789012.dkr.ecr.eu-central-1.amazonaws.com/platform-dev/web:` + tag + `"}}`
 }
 

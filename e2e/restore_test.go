@@ -28,7 +28,8 @@ func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 	t.Parallel()
 	s := newSandbox(t, "prod")
 	configuration := patched(s.shipped(t), document(t,
-		"{protected: false, services: {web: {generated: [SECRET_KEY_BASE]}}}"))
+		"{protected: false, services: {web: {image: 'public.ecr.aws/nginx/nginx-unprivileged:1.30.6', "+
+			demonstration+", scaling: {max: 6}, generated: [SECRET_KEY_BASE]}}}"))
 	s.synthesise(t, configuration)
 	empty, c := s.inventory(t), s.clients(configuration["region"].(string))
 	within(t, "the deployment", 6*minute, func() string { return summaryOf(t, s.deploy(t)) })

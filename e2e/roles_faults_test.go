@@ -25,7 +25,8 @@ var databaseUsers = regexp.MustCompile(`^aws_secretsmanager_secret_rotation\.|^a
 const usersCall = "POST /2015-03-31/functions/platform-dev-database/invocations"
 
 // withReader adds a service that may read the database.
-const withReader = `services: {web: {}, ` +
+const withReader = `services: {` +
+	`web: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", ` + demonstration + `}, ` +
 	`reader: {image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6", database: {access: read}}}`
 
 // newUsersSandbox returns a sandbox of dev, behind a proxy, and a function that synthesises a part

@@ -129,6 +129,10 @@ func patched(d, patch map[string]any) map[string]any {
 	return result
 }
 
+// demonstration has the settings of the service web of the shipped configurations, which list no
+// services, without its image. A patch that names web needs them.
+const demonstration = `user: "101", database: {access: owner}, route: {paths: ["/*"]}`
+
 // synthesise writes the configuration and runs the program.
 func (s *sandbox) synthesise(t *testing.T, configuration map[string]any) {
 	t.Helper()

@@ -22,7 +22,7 @@ import (
 const everySetting = `
 services:
   web:
-    database: {access: none}
+    image: "public.ecr.aws/nginx/nginx-unprivileged:1.30.6"
     port: 80
     tasks: 1
     single: true
@@ -35,7 +35,7 @@ services:
     allow_execution: true
     egress: [{port: 587, to: [203.0.113.0/24]}]
     calls: [reader]
-    route: {sticky: 60}
+    route: {paths: ["/*"], sticky: 60}
     health_check:
       healthy_threshold: 3
       unhealthy_threshold: 4

@@ -11,7 +11,8 @@ import (
 // rest of each text is valid at the limits.
 func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 	t.Parallel()
-	const web = "services: {web: {"
+	const web = "services: {web: {image: 'quay.io/x/y:1', "
+	const routed = web + "route: {paths: ['/*']}, "
 	for path, c := range map[string]struct {
 		text      string
 		low, high int
@@ -20,7 +21,7 @@ func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 		"load_balancer.access_logs_retention":     {"load_balancer: {access_logs_retention: %d}", 1, 3650},
 		"load_balancer.firewall.rate_limit":       {"load_balancer: {firewall: {rate_limit: %d}}", 10, 2_000_000_000},
 		"services.web.port":                       {web + "port: %d}}", 1, 65535},
-		"services.web.route.priority":             {web + "route: {priority: %d}}}", 0, 49999},
+		"services.web.route.priority":             {web + "route: {paths: ['/*'], priority: %d}}}", 0, 49999},
 		"services.web.route.deregistration_delay": {web + "route: {deregistration_delay: %d}}}", 0, 3600},
 		"services.web.route.slow_start":           {web + "route: {slow_start: %d}}}", 30, 900},
 		"services.web.health_check.interval":      {web + "health_check: {timeout: 2, interval: %d}}}", 5, 300},
@@ -32,7 +33,7 @@ func TestNumbersOutsideTheirLimitsAreRejected(t *testing.T) {
 		"services.web.scaling.max":                {web + "tasks: 3, scaling: {max: %d}}}", 3, 5000},
 		"services.web.scaling.cpu":                {web + "scaling: {cpu: %d}}}", 10, 95},
 		"services.web.scaling.memory":             {web + "scaling: {memory: %d}}}", 10, 95},
-		"services.web.scaling.requests":           {web + "scaling: {requests: %d}}}", 0, 1_000_000},
+		"services.web.scaling.requests":           {routed + "scaling: {requests: %d}}}", 0, 1_000_000},
 		"services.web.stop_timeout":               {web + "stop_timeout: %d}}", 2, 120},
 		"database.storage.initial":                {"database: {storage: {max: 65536, initial: %d}}", 20, 65536},
 		"database.storage.max":                    {"database: {storage: {initial: 20, max: %d}}", 20, 65536},

@@ -12,7 +12,7 @@ func TestDatabaseUsersAreSortedAndWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, "dev", minimal+`
 services:
-  web: {}
+  web: {image: 'quay.io/x/y:1', database: {access: owner}}
   idle: {image: quay.io/team/idle:1}
   url: {image: quay.io/team/url:1, database: {access: write, variables: {URL: url}, url_parameters: a=b&c=d}}
   api: {image: quay.io/team/api:1, database: {access: read, connections: 7, query_timeout: 0}}

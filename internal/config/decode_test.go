@@ -78,18 +78,6 @@ func TestDecodingAcceptsOrdinaryYAML(t *testing.T) {
 			text: "name: shop\t# ours\nregion:\teu-central-1\n",
 			want: func(c *Config) (any, any) { return c.Region, "eu-central-1" },
 		},
-		"a service without a body": {
-			text: minimal + "services:\n  web:\n",
-			want: func(c *Config) (any, any) { return c.Services["web"].Image, DefaultImage },
-		},
-		"a service with null": {
-			text: minimal + "services: {web: ~}\n",
-			want: func(c *Config) (any, any) { return c.Services["web"].Port, 8080 },
-		},
-		"a service's empty mapping": {
-			text: minimal + "services: {web: {}}\n",
-			want: func(c *Config) (any, any) { return c.Services["web"].Route.Paths, []string{"/*"} },
-		},
 		"an empty list": {
 			text: minimal + "load_balancer: {firewall: {count_only: []}}\n",
 			want: func(c *Config) (any, any) { return len(c.LoadBalancer.Firewall.CountOnly), 0 },
@@ -115,7 +103,7 @@ func TestDecodingAcceptsOrdinaryYAML(t *testing.T) {
 			want: func(c *Config) (any, any) { return c.Database.SlowQuery, 5 },
 		},
 		"booleans in capitals": {
-			text: minimal + "protected: True\nservices: {web: {spot: FALSE}}\n",
+			text: minimal + "protected: True\nservices: {web: {image: 'quay.io/x/y:1', spot: FALSE}}\n",
 			want: func(c *Config) (any, any) {
 				return []bool{c.Protected, c.Services["web"].Spot}, []bool{true, false}
 			},
@@ -135,20 +123,20 @@ func TestDecodingAcceptsOrdinaryYAML(t *testing.T) {
 			},
 		},
 		"a text over several lines": {
-			text: minimal + "services:\n  web:\n    environment:\n" +
+			text: minimal + "services:\n  web:\n    image: 'quay.io/x/y:1'\n    environment:\n" +
 				"      A: |\n        one\n        two\n      B: >-\n        one\n        two\n",
 			want: func(c *Config) (any, any) {
 				return c.Services["web"].Environment, map[string]string{"A": "one\ntwo\n", "B": "one two"}
 			},
 		},
 		"an empty text": {
-			text: minimal + "services: {web: {environment: {A: '', B: \"\"}}}\n",
+			text: minimal + "services: {web: {image: 'quay.io/x/y:1', environment: {A: '', B: \"\"}}}\n",
 			want: func(c *Config) (any, any) {
 				return c.Services["web"].Environment, map[string]string{"A": "", "B": ""}
 			},
 		},
 		"non-ASCII letters": {
-			text: minimal + "services: {web: {environment: {A: 'für 日本 🙂'}}}\n",
+			text: minimal + "services: {web: {image: 'quay.io/x/y:1', environment: {A: 'für 日本 🙂'}}}\n",
 			want: func(c *Config) (any, any) { return c.Services["web"].Environment["A"], "für 日本 🙂" },
 		},
 	} {
@@ -172,7 +160,7 @@ func TestFileReplacesDefaults(t *testing.T) {
 	if got := slices.Sorted(maps.Keys(cfg.Services)); !slices.Equal(got, []string{"api"}) {
 		t.Errorf("services are %v, want only api", got)
 	}
-	want := serviceDefaults("api", ProfileDevelopment).HealthCheck
+	want := serviceDefaults(ProfileDevelopment).HealthCheck
 	want.Path = "/up"
 	if got := cfg.Services["api"].HealthCheck; !reflect.DeepEqual(got, want) {
 		t.Errorf("the health check is %+v, want %+v", got, want)
@@ -204,7 +192,7 @@ func TestSecretsAreNotPrintedInMessages(t *testing.T) {
 		"the key's key":                     "secret_keys: [" + secret + "a]",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := problems(t, minimal+"services:\n  web:\n    "+lines+"\n")
+			got := problems(t, minimal+"services:\n  web:\n    image: 'quay.io/x/y:1'\n    "+lines+"\n")
 			if len(got) == 0 {
 				t.Fatal("is taken for valid")
 			}

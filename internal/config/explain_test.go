@@ -15,6 +15,7 @@ func TestExplainPrintsTheOriginOfEachValue(t *testing.T) {
 	t.Parallel()
 	const text = minimal + `services:
   web:
+    image: 'quay.io/x/y:1'
     environment: {LEVEL: debug, SMTP_PASSWORD: hunter2}
     permissions: [{actions: ['s3:GetObject'], resources: ['arn:aws:s3:::b/*']}]
   job: {image: 'quay.io/x/y:1'}
@@ -91,7 +92,8 @@ func TestSummaryDescribesEveryChoice(t *testing.T) {
 			want: "stack shop-test in eu-central-1, protected",
 		},
 		{
-			text: minimal + "services: {web: {tasks: 1, scaling: {max: 3}, route: {hosts: [a.example.com]}}}\n" +
+			text: minimal + "services: {web: {image: 'quay.io/x/y:1', " +
+				"scaling: {max: 3}, route: {hosts: [a.example.com], paths: ['/*']}}}\n" +
 				"monitoring: {emails: [a@example.com, b@c.net]}\n",
 			want: "service receives requests for a.example.com, /*",
 		},

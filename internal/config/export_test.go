@@ -17,4 +17,4 @@ func DefaultEgress() Egress { return egressDefaults() }
 
 func DefaultWritable() Writable { return writableDefaults() }
 
-func DefaultService(service, name string) Service { return serviceDefaults(service, profile(name)) }
+func DefaultService(name string) Service { return serviceDefaults(profile(name)) }

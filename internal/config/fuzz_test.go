@@ -35,12 +35,12 @@ func FuzzConfigurationNeverPanics(f *testing.F) {
 		"!", "&", "*", "%", "@", "`", "~", "\x00", "\xff", "\u2028", "a:\n\t- b",
 		"<<: *a", "!!binary |\n  aGk=", "*a : b", "&a b: *a", "!!str : x", "- &a\n- *a", "a: !!map",
 		"key: [a, {b: c}, [d]]", "a: 'x\n\n y'", "a: \"\\u12\"", "a: \"\\x4\"",
-		minimal + "services:\n  web:\n",
+		minimal + "services:\n  web: {image: 'quay.io/x/y:1'}\n",
 		minimal + "tags: {a: 1, 'b': ~, \"c\\n\": .nan}\n",
 		minimal + "network: {cidr: 10.0.0.0/33, zones: [a, a, '']}\n",
 		minimal + "database: {backup_window: '23:30-00:30', maintenance_window: 'sun:23:45-mon:00:15', " +
 			"instance_class: db.x2g.99xlarge, restores: {a: {time: x}}}\n",
-		minimal + "services: {web: {route: {priority: -1, paths: ['']}, secrets: {A: b}, " +
+		minimal + "services: {web: {image: 'quay.io/x/y:1', route: {priority: -1, paths: ['']}, secrets: {A: b}, " +
 			"scaling: {schedules: {a: {at: 'cron(? ?)'}}}, permissions: [{actions: ['*']}]}}\n",
 		minimal + "backup: {schedule: 'cron(0 1 * * ? *)', timezone: ../../etc}\n" +
 			"monitoring: {emails: ['@'], prometheus: {image: '/'}}\n",

@@ -51,7 +51,7 @@ const family = minimal + `services:
 func TestServiceLikeAnother(t *testing.T) {
 	t.Parallel()
 	cfg := parse(t, "dev", family)
-	web, worker, plain := cfg.Services["web"], cfg.Services["worker"], serviceDefaults("worker", ProfileDevelopment)
+	web, worker, plain := cfg.Services["web"], cfg.Services["worker"], serviceDefaults(ProfileDevelopment)
 	want := web
 	want.Like, want.Command, want.Memory = "web", []string{"work"}, 4096
 	want.Environment = map[string]string{"A": "a", "B": "c", "C": "plain", "D": "d"}

@@ -123,7 +123,7 @@ func hooks(p profile) yaml.Hooks {
 			case egressElement.MatchString(path):
 				return egressDefaults()
 			case strings.HasPrefix(path, "services."):
-				return serviceDefaults(strings.TrimPrefix(path, "services."), p)
+				return serviceDefaults(p)
 			case strings.HasPrefix(path, "database.restores."):
 				return restoreDefaults()
 			}

@@ -39,7 +39,7 @@ type Config struct {
 	State        State              `yaml:"state"`         // where Terraform keeps its state
 	Network      Network            `yaml:"network"`       // the VPC
 	LoadBalancer LoadBalancer       `yaml:"load_balancer"` // the public entry point
-	Services     map[string]Service `yaml:"services"`      // containers on Fargate, by name
+	Services     map[string]Service `yaml:"services"`      // containers on Fargate, by name; default: a demonstration
 	Database     Database           `yaml:"database"`      // PostgreSQL
 	Monitoring   Monitoring         `yaml:"monitoring"`    // alarms and Prometheus
 	Backup       Backup             `yaml:"backup"`        // scheduled snapshots
@@ -78,7 +78,7 @@ func defaultConfig(p profile) Config {
 		State:        State{Backend: pick(p, "local", "s3")},
 		Network:      networkDefaults(p),
 		LoadBalancer: loadBalancerDefaults(p),
-		Services:     map[string]Service{"web": serviceDefaults("web", p)},
+		Services:     demonstration(p),
 		Database:     databaseDefaults(p),
 		Monitoring:   monitoringDefaults(p),
 		Backup:       backupDefaults(p),

@@ -65,7 +65,7 @@ func TestDefaultsAreNotShared(t *testing.T) {
 	for _, p := range []profile{ProfileDevelopment, ProfileProduction} {
 		for _, name := range []string{"one", "other"} {
 			look(name+" "+string(p), defaultConfig(p))
-			service := serviceDefaults("web", p)
+			service := serviceDefaults(p)
 			look(name+" service of "+string(p), Config{Services: map[string]Service{"web": service}})
 		}
 	}
@@ -73,7 +73,7 @@ func TestDefaultsAreNotShared(t *testing.T) {
 		t.Errorf("looked at %d lists and mappings only", len(seen))
 	}
 	cfg := parse(t, "dev", minimal+`services:
-  web:
+  web: {image: 'quay.io/x/y:1'}
   api: {image: 'quay.io/x/y:1', route: {priority: 1, paths: [/api]}}
 `)
 	look("a file", *cfg)

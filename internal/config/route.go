@@ -245,6 +245,23 @@ func (w warner) route(s Service) {
 		"route.priority", "route.deregistration_delay", "route.slow_start", "route.sticky")
 }
 
+// unmatched warns of requests that no service receives: the load balancer answers them with 200, so
+// that a check from outside or a person takes the application for healthy.
+func (w warner) unmatched() {
+	routed, every := 0, false
+	for _, s := range w.cfg.Services {
+		if s.Routed() {
+			routed++
+			every = every || s.Route.covers(Route{})
+		}
+	}
+	const instead = `such as route: {paths: ["/*"]}`
+	w.warn(routed == 0, "services", "no service has a route: the load balancer answers every request itself, with "+
+		"200; set the route of the service that receives requests, "+instead)
+	w.warn(routed > 0 && !every, "services", "the load balancer answers requests that match no route itself, with "+
+		"200; set the route of one service to match every other request, "+instead)
+}
+
 // hosts warns of host names that the certificate of the platform does not have.
 func (w warner) hosts(s Service) {
 	lb := w.cfg.LoadBalancer

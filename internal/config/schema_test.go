@@ -207,12 +207,12 @@ func TestSchemaRejectsInvalidFiles(t *testing.T) {
 		config.Minimal + "network: {nat: both}\n",
 		config.Minimal + "network: {zones: [a, i]}\n",
 		config.Minimal + "log_retention: 2\n",
-		config.Minimal + "services: {web: {port: 0}}\n",
-		config.Minimal + "services: {web: {route: {slow_start: 29}}}\n",
-		config.Minimal + "services: {web: {secrets: {A: hunter2}}}\n",
+		config.Minimal + "services: {web: {image: 'quay.io/x/y:1', port: 0}}\n",
+		config.Minimal + "services: {web: {image: 'quay.io/x/y:1', route: {slow_start: 29}}}\n",
+		config.Minimal + "services: {web: {image: 'quay.io/x/y:1', secrets: {A: hunter2}}}\n",
 		config.Minimal + "database: {version: 17}\n",
 		config.Minimal + "protected: 'true'\n",
-		config.Minimal + "services: {web: {permissions: [{action: x}]}}\n",
+		config.Minimal + "services: {web: {image: 'quay.io/x/y:1', permissions: [{action: x}]}}\n",
 	} {
 		if configtest.Fits(compiled, []byte(text)) == nil {
 			t.Errorf("the schema accepts\n%s", text)

@@ -13,7 +13,7 @@ type Service struct {
 	// another service, whose container, size, variables and rights this one has where it sets no
 	// others
 	Like string `yaml:"like"`
-	// container image with a tag or digest; required, except for web and with like
+	// container image with a tag or digest; required, except with like
 	Image string `yaml:"image" allowed:"~image"`
 	// architecture of the image
 	Architecture string `yaml:"architecture" allowed:"ARM64|X86_64"`
@@ -127,15 +127,14 @@ type Metrics struct {
 	Path string `yaml:"path" allowed:"~path"`
 }
 
-// DefaultImage is the image of the service web in a file without services. It is pinned, public,
-// built for both architectures, and in a registry without pull limits.
+// DefaultImage is the image of the demonstration. It is pinned, public, built for both
+// architectures, and in a registry without pull limits.
 const DefaultImage = "public.ecr.aws/nginx/nginx-unprivileged:1.30.5-alpine-slim" +
 	"@sha256:3af0c10d960cc2502427fe1219c52989d309e7d65596869c60a34fd2fa2406f0"
 
-// serviceDefaults returns the defaults of a service. The service web is the common case: a file
-// without services has it, with a route for every path and the database.
-func serviceDefaults(name string, p profile) Service {
-	s := Service{
+// serviceDefaults returns the defaults of a service, whatever its name.
+func serviceDefaults(p profile) Service {
+	return Service{
 		Architecture: "ARM64",
 		CPU:          pick(p, 256, 512),
 		Memory:       pick(p, 512, 1024),
@@ -152,14 +151,18 @@ func serviceDefaults(name string, p profile) Service {
 		Spot:         pick(p, true, false),
 		StopTimeout:  30,
 	}
-	if name == "web" {
-		s.Image = DefaultImage
-		s.User = "101" // nginx in the default image
-		s.Database.Access = "owner"
-		s.Route.Paths = []string{"/*"}
-		s.Scaling.Max = pick(p, 1, 6)
-	}
-	return s
+}
+
+// demonstration returns the services of a file without services: a web server that receives every
+// request and may use the database.
+func demonstration(p profile) map[string]Service {
+	web := serviceDefaults(p)
+	web.Image = DefaultImage
+	web.User = "101" // nginx in the default image
+	web.Database.Access = "owner"
+	web.Route.Paths = []string{"/*"}
+	web.Scaling.Max = pick(p, 1, 6)
+	return map[string]Service{"web": web}
 }
 
 func healthCheckDefaults() HealthCheck {
@@ -240,7 +243,7 @@ func (c checker) services() {
 
 func (c checker) service(s Service) {
 	if s.Image == "" {
-		c.want(s.Like != "", "image", "is required: an image with a tag or digest")
+		c.want(s.Like != "", "image", "is required: an image with a tag or digest%s", demonstrationHint(c.path))
 	} else {
 		c.image("image", s.Image)
 	}
@@ -263,6 +266,16 @@ func (c checker) service(s Service) {
 	c.scaling(s)
 	c.want(s.DefinitionSize() <= definitionLimit, "", "want a task definition of at most %d bytes, AWS's limit, "+
 		"have about %d: shorten environment, secrets or command", definitionLimit, s.DefinitionSize())
+}
+
+// demonstrationHint returns what a message about a missing image says besides, for the service that
+// has the name of the demonstration.
+func demonstrationHint(path string) string {
+	if path != "services.web" {
+		return ""
+	}
+	return "; the service web of a file without services has image: " + DefaultImage +
+		`, user: "101", database: {access: owner}, route: {paths: ["/*"]}`
 }
 
 // definitionLimit is AWS's limit on the size of a task definition in bytes.
@@ -553,6 +566,9 @@ func (w warner) services() {
 	most = max(most, routed, scraped+2, database)
 	w.warn(most > ruleQuota, "services", "need a security group with %d rules, and AWS allows %d by default: "+
 		"request a higher quota (L-0EA8095F) first", most, ruleQuota)
+	w.unmatched()
+	w.warn(len(w.cfg.DatabaseServices()) == 0, "services", "no service uses the database: "+
+		"set database of each service that needs it, such as database: {access: owner}")
 	for name, s := range inOrder(w.cfg.Services) {
 		w.at("services", name).service(s)
 	}

@@ -48,7 +48,7 @@ func TestDefaultsOfAServiceAreValidInBothProfiles(t *testing.T) {
 state: {backend: local}
 load_balancer: {allow_http: true}
 services:
-  web:
+  web: {image: 'quay.io/x/y:1'}
   worker: {image: 'quay.io/x/y:1'}
   api: {image: 'quay.io/x/y:1', route: {priority: 1, paths: [/api]}}
 `)
@@ -75,7 +75,8 @@ func TestHealthCheckCommandHasTheFormOfECS(t *testing.T) {
 func TestTaskDefinitionsSizeIsLimited(t *testing.T) {
 	t.Parallel()
 	variables := func(n int) string {
-		text := minimal + "services:\n  web:\n    environment:\n"
+		text := minimal + "services:\n  web:\n    image: quay.io/x/y:1\n" +
+			"    database: {access: owner}\n    environment:\n"
 		for i := range n {
 			text += fmt.Sprintf("      V%d: '%s'\n", i, strings.Repeat("x", 1000))
 		}

@@ -167,7 +167,7 @@ func defaultAt(profile, path string) string {
 		if part == "<name>" {
 			switch strings.Join(parts[:i], ".") {
 			case "services":
-				value = reflect.ValueOf(config.DefaultService("", profile))
+				value = reflect.ValueOf(config.DefaultService(profile))
 			case "database.restores":
 				value = reflect.ValueOf(config.Restore{Protected: true})
 			default:

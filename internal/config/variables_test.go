@@ -11,7 +11,7 @@ func TestVariablesReplaceTheFile(t *testing.T) {
 	t.Parallel()
 	const text = minimal + `
 services:
-  web: {environment: {LOG_LEVEL: info}, tasks: 1}
+  web: {image: 'quay.io/x/y:1', route: {paths: ['/*']}, environment: {LOG_LEVEL: info}, tasks: 1}
   job: {image: 'quay.io/x/y:1'}
 network: {zones: [a, b]}
 `

@@ -79,7 +79,7 @@ func (g *Generator) File(t *testing.T, wrong float64) []byte {
 				services[name] = g.drawSome(s.Children, wrong)
 			}
 		}
-		if name != "web" && random.IntN(8) > 0 {
+		if random.IntN(8) > 0 {
 			services[name].(map[string]any)["image"] = "quay.io/x/" + name + ":1"
 		}
 	}
