@@ -736,7 +736,7 @@ func everythingHasAnAlarm(s stacktest.Stack, v *stacktest.Violations) {
 		want(group, "TargetGroup", "UnHealthyHostCount")
 	}
 	for _, service := range s.Resources("aws_ecs_service") {
-		if service.Is("name", "prometheus") {
+		if service.Is("name", "prometheus_server") {
 			// Without a task, nothing is published: that alarm tells more than the number of tasks.
 			v.Want(hasAlarm(s, "NumberOfMessagesPublished", "TopicName", heartbeatTopic),
 				service.Address, "has no alarm on its signs of life that notifies the topic")

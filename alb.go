@@ -36,7 +36,7 @@ type LoadBalancer struct {
 // do.
 func newLoadBalancer(s *scope, n *Network) *LoadBalancer {
 	group := newSecurityGroup(s, n.VpcID, groupSpec{
-		id: "load_balancer_security_group", noun: "load-balancer",
+		id: "load_balancer_security_group", noun: "load_balancer",
 		description: "Load balancer: in from the configured sources",
 	})
 	logs := newAccessLogBucket(s)

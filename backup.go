@@ -26,12 +26,11 @@ type Backup struct {
 	reported      dependencies // the first report, before which the alarms have no data
 }
 
-// The tasks of dump.go. The function reports no age that is more than that of their roles. A service's
-// name cannot be one of them: see platformNames in internal/config.
+// The tasks of dump.go. The function reports no age that is more than that of their roles.
 var (
-	dumpPart    = part{"database_dump", "database-dump"}
-	restorePart = part{"database_restore", "database-restore"}
-	drillPart   = part{"database_drill", "database-drill"}
+	dumpPart    = part{"database_dump", "database_dump"}
+	restorePart = part{"database_restore", "database_restore"}
+	drillPart   = part{"database_drill", "database_drill"}
 )
 
 // newBackup declares the bucket, the function that takes and deletes snapshots, and its schedules.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"os"
-	"regexp"
-	"strings"
 	"testing"
 
 	"platform/internal/config"
@@ -19,25 +17,6 @@ const (
 	unrouted      = "image: '" + config.DefaultImage + "', user: '101', database: {access: owner}"
 	demonstration = unrouted + ", route: {paths: ['/*']}"
 )
-
-// Security groups' names are unique in a VPC, and a service's group is called as the service.
-func TestServicesCannotTakeThePlatformsNames(t *testing.T) {
-	stack := synth(t, parse(t, "dev", minimal+"network: {endpoints: [ec2]}\n"), placeholder(t))
-	groups := stack["resource"].(tree)["aws_security_group"].(tree)
-	if len(groups) < 4 {
-		t.Fatalf("the stack has %d security groups only", len(groups))
-	}
-	for id, group := range groups {
-		name := strings.TrimPrefix(group.(tree)["name"].(string), "shop-dev-")
-		if strings.HasPrefix(id, "service_") || !regexp.MustCompile(`^[a-z][a-z0-9]*$`).MatchString(name) {
-			continue
-		}
-		text := minimal + "services: {" + name + ": {image: 'quay.io/x/y:1'}}\n"
-		if _, err := config.Parse("config/dev.yaml", "dev", []byte(text)); err == nil {
-			t.Errorf("a service may be called %s, which is %s", name, id)
-		}
-	}
-}
 
 // The checks of configurations and of stacks are written apart from each other, and must agree.
 func TestSchedulesAreReadAsAWSReadsThem(t *testing.T) {

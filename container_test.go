@@ -366,13 +366,13 @@ var containerPromises = []stacktest.Promise{{
 	}, {
 		Name:  "a folder on disk is not made writable",
 		Stack: "a service that needs more",
-		By: stacktest.Set(searchTask, "container_definitions[name=writable-folders].command",
+		By: stacktest.Set(searchTask, "container_definitions[name=writable_folders].command",
 			[]any{"chmod 1777 /writable-1"}),
 		Found: searchTask,
 	}, {
 		Name:  "the container that makes folders writable does not mount one",
 		Stack: "a service that needs more",
-		By:    stacktest.Set(searchTask, "container_definitions[name=writable-folders].mountPoints", []any{}),
+		By:    stacktest.Set(searchTask, "container_definitions[name=writable_folders].mountPoints", []any{}),
 		Found: searchTask,
 	}},
 }, {
@@ -605,7 +605,7 @@ func containersAreConfined(s stacktest.Stack, v *stacktest.Violations) {
 		for _, c := range t.containers() {
 			user, err := strconv.Atoi(c.String("user"))
 			// These run as root, and only until they have filled a volume that belongs to root.
-			fillsVolume := slices.Contains([]string{"configuration", "rds-certificates"}, c.String("name")) &&
+			fillsVolume := slices.Contains([]string{"configuration", "rds_certificates"}, c.String("name")) &&
 				c.Is("essential", false)
 			v.Want(err == nil && (user > 0 || fillsVolume),
 				c.Address, "want a numeric user other than 0, have %q", c.String("user"))

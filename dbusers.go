@@ -48,7 +48,7 @@ func newDatabaseUsers(
 	role, logs := newUsersFunctionRole(s, db, users.secrets)
 	users.LogGroup = logs.name
 	group := newSecurityGroup(s, n.VpcID, groupSpec{
-		id: "database_function_security_group", noun: "database-function",
+		id: "database_function_security_group", noun: "database_function",
 		description: "Database function: nothing in; out to the database and AWS",
 		// Lambda deletes its network interfaces some minutes after the function, with the
 		// function's role. AWS refuses to delete this group before they are gone. So the group
@@ -141,7 +141,7 @@ func userID(s *scope, name string) string {
 	if _, own := s.cfg.PlatformUsers()[name]; own {
 		return name
 	}
-	return "service_" + name
+	return serviceID(name)
 }
 
 // functionLog is a function's log group.
@@ -384,7 +384,7 @@ func deliverCertificates(t *task, app *container) {
 		panic(err) // checked with the configuration
 	}
 	t.deliver(t.cfg.Database.CertificateImage, delivery{
-		name:   "rds-certificates", // no service can have a name with a dash
+		name:   "rds_certificates", // no service can have a name with an underscore
 		folder: path.Dir(config.CertificateFile),
 		files:  []textFile{{path: path.Base(config.CertificateFile), variable: "CERTIFICATES", text: string(text)}},
 	}, app)

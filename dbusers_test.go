@@ -152,7 +152,7 @@ var databaseUserPromises = []stacktest.Promise{{
 	}, {
 		Name:  "the database function deploys a service again that does not exist",
 		Stack: "prod",
-		By: stacktest.Replace(databaseFunction, usersServices, `"service":"database-exporter"`,
+		By: stacktest.Replace(databaseFunction, usersServices, `"service":"database_exporter"`,
 			`"service":"exporter"`),
 		Found: databaseFunction,
 	}, {

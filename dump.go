@@ -94,7 +94,7 @@ func newDatabaseTask(s *scope, cluster *Cluster, p part, does string) *task {
 	d := s.cfg.Backup.Dump
 	return newTask(s, cluster, p, taskOptions{
 		description: does + ": nothing in; out to the database and AWS",
-		logGroup:    "/" + s.cfg.Stack() + "/" + p.name,
+		logGroup:    "/" + s.cfg.Stack() + "/" + dashed(p.name),
 		// Both architectures have the images; this one is cheaper.
 		size: taskSize{cpu: d.CPU, memory: d.Memory, disk: d.Disk, architecture: "ARM64"},
 	})
@@ -234,7 +234,7 @@ func (d *Dumps) alarms(s *scope) []alarm {
 		id:      "dump_age",
 		runbook: "backup.md#dump_age",
 		description: fmt.Sprintf("The newest dump of the database is older than %d hours, or its age is not being "+
-			"reported. See the log group of the task %s.", b.Dump.MaxAge, dumpPart.name),
+			"reported. See the log group of the task %s.", b.Dump.MaxAge, dashed(dumpPart.name)),
 		threshold: float64(b.Dump.MaxAge) * 3600, missing: missingIsBad,
 	}, "NewestDumpAge"), reported(alarm{
 		id:      "dump_smaller",
@@ -253,7 +253,7 @@ func (d *Dumps) alarms(s *scope) []alarm {
 			id:      "drill_age",
 			runbook: "backup.md#drill_age",
 			description: fmt.Sprintf("The last successful rehearsal of a restore is more than %d days ago, or its age "+
-				"is not being reported. See the log group of the task %s.", b.Drill.MaxAge, drillPart.name),
+				"is not being reported. See the log group of the task %s.", b.Drill.MaxAge, dashed(drillPart.name)),
 			threshold: float64(b.Drill.MaxAge) * 24 * 3600, missing: missingIsBad,
 		}, "NewestDrillAge"))
 	}

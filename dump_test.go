@@ -201,7 +201,7 @@ var dumpPromises = []stacktest.Promise{{
 	}, {
 		Name:  "the rule knows dumps only",
 		Stack: "prod",
-		By:    stacktest.Replace(dumpFailedRule, "event_pattern.detail.group", "database-drill", "x"),
+		By:    stacktest.Replace(dumpFailedRule, "event_pattern.detail.group", "database_drill", "x"),
 		Found: drillDefinition,
 	}, {
 		Name:  "the rule is only for tasks that could not start",
@@ -268,7 +268,7 @@ func dumpsAreCheckedBeforeUpload(s stacktest.Stack, v *stacktest.Violations) {
 			order = append(order, d.String("containerName")+" "+c.String("name"))
 		}
 	}
-	for _, want := range []string{"rds-certificates dump", "dump check", "check upload"} {
+	for _, want := range []string{"rds_certificates dump", "dump check", "check upload"} {
 		v.Want(slices.Contains(order, want), dump.Address, "want the order %s, have %v", want, order)
 	}
 }

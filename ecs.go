@@ -52,7 +52,7 @@ func newServices(s *scope, cluster *Cluster, balancer *LoadBalancer, users *Data
 // newServiceTask begins the task of a configured service.
 func newServiceTask(s *scope, cluster *Cluster, name string) *task {
 	svc := s.cfg.Services[name]
-	return newTask(s, cluster, part{"service_" + name, name}, taskOptions{
+	return newTask(s, cluster, part{serviceID(name), name}, taskOptions{
 		description: "Tasks of " + name, logGroup: "/" + s.cfg.Stack() + "/service/" + name,
 		size: taskSize{cpu: svc.CPU, memory: svc.Memory, disk: svc.Disk, architecture: svc.Architecture},
 	})
@@ -107,7 +107,7 @@ func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers, generated
 func openWaysOut(t *task, others map[string]*task) {
 	svc := t.cfg.Services[t.name]
 	for _, name := range svc.Calls {
-		t.mayReach(others[name].group, t.id+"_to_"+name, t.cfg.Services[name].Port, "Calls of "+name)
+		t.mayReach(others[name].group, t.id+"_calls_"+doubled(name, "_"), t.cfg.Services[name].Port, "Calls of "+name)
 	}
 	for _, e := range svc.Egress {
 		id := t.id + "_out_" + strconv.Itoa(e.Port)
@@ -253,7 +253,7 @@ func newDeploymentAlarms(s *scope, p part, svc *Service) *ecsservice.EcsServiceA
 	watched := func(noun, description string) alarm {
 		return alarm{
 			id:   p.id + "_deployment_" + noun,
-			name: p.name + "-deployment-" + noun,
+			name: doubled(p.name, "-") + "-deployment-" + noun,
 			description: description + " During a deployment, ECS rolls back to the previous version; see the " +
 				"service's events. At other times this alarm notifies nobody.",
 			runbook:   "services.md#service_deployment_" + noun,
@@ -331,7 +331,7 @@ func (services Services) alarms() (alarms []alarm) {
 }
 
 func (svc *Service) alarms() (alarms []alarm) {
-	id := "service_" + svc.Name
+	id := serviceID(svc.Name)
 	if svc.Route != nil {
 		alarms = append(alarms, svc.routeAlarms(id)...)
 	}

@@ -41,7 +41,7 @@ func serviceTasks(s stacktest.Stack) []serviceTask {
 // prometheusServiceTask is Prometheus's task; empty if there is none.
 func prometheusServiceTask(s stacktest.Stack) serviceTask {
 	for _, t := range serviceTasks(s) {
-		if t.name() == "prometheus" {
+		if t.name() == "prometheus_server" {
 			return t
 		}
 	}
@@ -54,6 +54,9 @@ func (t serviceTask) name() string {
 	}
 	return t.service.String("name")
 }
+
+// mainContainer is the name of the container that an application or program of the platform runs in.
+func (t serviceTask) mainContainer() string { return strings.TrimSuffix(t.name(), "_server") }
 
 func (t serviceTask) containers() []stacktest.Resource { return t.definition.Containers() }
 
@@ -435,7 +438,7 @@ func execWorks(s stacktest.Stack, v *stacktest.Violations) {
 			if !c.Is("essential", true) {
 				continue
 			}
-			enabled := enabled && c.Is("name", t.name()) // sessions are opened in the main container
+			enabled := enabled && c.Is("name", t.mainContainer()) // sessions are opened in the main container
 			v.Want(!enabled || c.Is("linuxParameters.initProcessEnabled", true),
 				c.Address, "has no init process to reap the processes that ECS Exec leaves")
 			for _, folder := range agentFolders {
@@ -453,7 +456,7 @@ func execWorks(s stacktest.Stack, v *stacktest.Violations) {
 
 func onlyPrometheusHasExec(s stacktest.Stack, v *stacktest.Violations) {
 	for _, service := range s.Resources("aws_ecs_service") {
-		v.Want(service.Is("enable_execute_command", service.Is("name", "prometheus")),
+		v.Want(service.Is("enable_execute_command", service.Is("name", "prometheus_server")),
 			service.Address, "enables ECS Exec: %v", service.At("enable_execute_command"))
 	}
 }

@@ -33,7 +33,7 @@ func (e s3Endpoint) associate(s *scope, zone string, routeTable *string) cdktf.I
 
 func newEndpointsSecurityGroup(s *scope, vpcID *string) *securityGroup {
 	return newSecurityGroup(s, vpcID, groupSpec{
-		id: "endpoints_security_group", noun: "endpoints",
+		id: "endpoints_security_group", noun: "vpc_endpoints",
 		description: "Interface endpoints: AWS services inside the VPC",
 	})
 }

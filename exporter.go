@@ -25,10 +25,10 @@ func newDatabaseExporter(s *scope, cluster *Cluster, users *DatabaseUsers) *Data
 	const name = config.MonitorService
 	t := newTask(s, cluster, part{"database_exporter", name}, taskOptions{
 		description: "Database exporter: Prometheus in; out to the database",
-		logGroup:    "/" + s.cfg.Stack() + "/" + name,
+		logGroup:    "/" + s.cfg.Stack() + "/" + dashed(name),
 		size:        taskSize{cpu: 256, memory: 512, architecture: "ARM64"},
 	})
-	c := t.container(name, s.cfg.Monitoring.DatabaseImage)
+	c := t.container(dashed(name), s.cfg.Monitoring.DatabaseImage)
 	c.User = nobody
 	c.restartInPlace()
 	c.dropCapabilities()

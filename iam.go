@@ -126,7 +126,7 @@ type roleSpec struct {
 // newRole declares a role with what it may do, which may be nothing.
 func newRole(s *scope, spec roleSpec, allowed ...statement) *Role {
 	role := iamrole.NewIamRole(s.stack, jsii.String(spec.id), &iamrole.IamRoleConfig{
-		Name: jsii.String(s.cfg.IAMName(spec.noun)),
+		Name: jsii.String(roleName(s, spec.noun)),
 		AssumeRolePolicy: policyJSON(statement{
 			sid: "Trust", principals: awsService(spec.assumed), conditions: spec.trust,
 			actions: []string{"sts:AssumeRole"},
@@ -149,6 +149,17 @@ func newRole(s *scope, spec roleSpec, allowed ...statement) *Role {
 // role is for. The role may be declared later.
 func createdWith(roleID string) *string {
 	return jsii.String("${aws_iam_role." + roleID + ".create_date}")
+}
+
+// roleName is the name of a role. IAM accepts 64 characters, and the longest names of stacks, regions
+// and services need more.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+func roleName(s *scope, noun string) string {
+	const limit = 64
+	if name := s.cfg.IAMName(noun); len(name) <= limit {
+		return name
+	}
+	return digestedName(limit, s.cfg.IAMName(noun))
 }
 
 func writeLog(groupARN string) statement {

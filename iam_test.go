@@ -420,7 +420,7 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 		if t.service.Is("enable_execute_command", true) {
 			required = append(required, sessionCalls...)
 		}
-		if t.name() == "prometheus" {
+		if t.name() == "prometheus_server" {
 			required = slices.Concat(required, prometheusCalls, alertmanagerCalls)
 			if len(s.Resources("aws_prometheus_workspace")) > 0 {
 				required = append(required, "aps:RemoteWrite")

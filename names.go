@@ -9,11 +9,24 @@ import (
 )
 
 // part is something that the stack may have several of, such as services. Its id begins the ids of
-// all that belongs to it; its name begins their names in AWS.
+// all that belongs to it; its name begins their names in AWS. The names of tasks and security groups
+// of the platform itself contain an underscore, which the name of a service cannot: so no service has
+// the name of one of them, whatever the platform gets later.
 type part struct{ id, name string }
 
 // taskRole is the id of the role of a part's tasks.
 func (p part) taskRole() string { return p.id + "_task_role" }
+
+// serviceID begins the ids of all that belongs to a service. A dash of the name becomes two
+// underscores, and no id has two otherwise: the database secret of web is not the secret of
+// web-database.
+func serviceID(name string) string { return "service_" + doubled(name, "_") }
+
+// doubled replaces each dash of a service's name by two separators, where the text that follows the
+// name could be a part of another service's name.
+func doubled(name, separator string) string {
+	return strings.ReplaceAll(name, "-", separator+separator)
+}
 
 // dashed turns an id's underscores into dashes, as AWS names have them.
 func dashed(id string) string { return strings.ReplaceAll(id, "_", "-") }

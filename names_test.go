@@ -1,13 +1,16 @@
 package main
 
 import (
+	"fmt"
 	"maps"
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"platform/internal/config"
+	"platform/internal/configtest"
 	"platform/internal/stacktest"
 )
 
@@ -213,12 +216,46 @@ var namePromises = []stacktest.Promise{{
 	BrokenBy: []stacktest.Break{{
 		Name:  "two security groups have the same name",
 		Stack: "prod",
-		By:    stacktest.Set(webSecurityGroup, "name", "platform-prod-database"),
+		By:    stacktest.Set(webSecurityGroup, "name", "platform-prod-database_instances"),
 		Found: webSecurityGroup,
 	}, {
 		Name:  "two alarms have the same name",
 		Stack: "prod",
 		By:    stacktest.Set(databaseCPUAlarm, "alarm_name", "platform-prod-backup-age"),
+		Found: databaseCPUAlarm,
+	}},
+}, {
+	Name:  "no service can have the name of something of the platform",
+	Check: platformNamesAreApart,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a security group's name could be that of a service's",
+		Stack: "prod",
+		By:    stacktest.Set(databaseSecurityGroup, "name", "platform-prod-database"),
+		Found: databaseSecurityGroup,
+	}, {
+		Name:  "an ECS service's name could be that of a service",
+		Stack: "prod",
+		By:    stacktest.Set(prometheusService, "name", "prometheus-server"),
+		Found: prometheusService,
+	}, {
+		Name:  "a task definition's family could be that of a service",
+		Stack: "prod",
+		By:    stacktest.Set(prometheusTask, "family", "platform-prod-prometheus-server"),
+		Found: prometheusTask,
+	}, {
+		Name:  "a container's name could be that of a service",
+		Stack: "prod",
+		By:    stacktest.Set(webTask, "container_definitions[name=rds_certificates].name", "rds-certificates"),
+		Found: webTask,
+	}, {
+		Name:  "a role's name could be that of a service's",
+		Stack: "prod",
+		By:    stacktest.Set(flowLogRole, "name", "platform-prod-eu-central-1-flow-logs-task"),
+		Found: flowLogRole,
+	}, {
+		Name:  "an alarm's name could be that of a service's",
+		Stack: "prod",
+		By:    stacktest.Set(databaseCPUAlarm, "alarm_name", "platform-prod-service-database-cpu"),
 		Found: databaseCPUAlarm,
 	}},
 }, {
@@ -286,6 +323,7 @@ type awsName struct {
 var (
 	plainName  = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 	dashedName = regexp.MustCompile(`^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$`)
+	labelName  = regexp.MustCompile(`^[a-z0-9]+([_-][a-z0-9]+)*$`)
 	pathName   = regexp.MustCompile(`^[A-Za-z0-9_./#-]+$`)
 
 	instanceName   = regexp.MustCompile(`^[a-z]+[a-z0-9]*(-[a-z0-9]+)*$`)
@@ -322,7 +360,7 @@ var awsNames = []awsName{
 	{kind: "aws_scheduler_schedule_group", path: "name", limit: 64, shape: plainName},
 	{kind: "aws_security_group", path: "name", limit: 255, shape: plainName},
 	{kind: "aws_service_discovery_private_dns_namespace", path: "name", limit: 253, shape: plainName},
-	{kind: "aws_service_discovery_service", path: "name", limit: 63, shape: dashedName},
+	{kind: "aws_service_discovery_service", path: "name", limit: 63, shape: labelName},
 	{kind: "aws_sns_topic", path: "name", limit: 256, shape: regexp.MustCompile(`^[A-Za-z0-9_-]+$`)},
 	{kind: "aws_wafv2_web_acl", path: "name", limit: 128, shape: regexp.MustCompile(`^[A-Za-z0-9_-]+$`)},
 }
@@ -370,6 +408,126 @@ func namesAreUnique(s stacktest.Stack, v *stacktest.Violations) {
 	}
 }
 
+// ofService matches the names of roles and alarms that a service has.
+var ofService = regexp.MustCompile(`^[^_]*(-task|-execution|-deployment-[a-z]+)$|-service-`)
+
+// platformNamesAreApart checks names that are unique among services and parts of the platform: those
+// of the platform have an underscore, which no name of a service has, or another form.
+func platformNamesAreApart(s stacktest.Stack, v *stacktest.Violations) {
+	paths := map[string]string{
+		"aws_ecs_service": "name", "aws_ecs_task_definition": "family", "aws_security_group": "name",
+		"aws_service_discovery_service": "name",
+	}
+	for _, r := range s.Resources() {
+		path, shared := paths[r.Kind()]
+		if strings.HasPrefix(r.ID(), "service_") {
+			continue
+		}
+		name := strings.TrimPrefix(r.String(path), s.Name())
+		v.Want(!shared || strings.Contains(name, "_"), r.Address, "has a name that a service can have: %s", name)
+		for kind, path := range map[string]string{"aws_iam_role": "name", "aws_cloudwatch_metric_alarm": "alarm_name"} {
+			v.Want(r.Kind() != kind || !ofService.MatchString(r.String(path)),
+				r.Address, "has a name that one of a service can have: %s", r.String(path))
+		}
+	}
+	for _, t := range serviceTasks(s) {
+		for _, c := range t.containers() {
+			own := c.String("name")
+			v.Want(own == t.name() || strings.Contains(own, "_") || !isConfiguredTask(t), t.definition.Address,
+				"has a container whose name a service can have: %s", own)
+		}
+	}
+}
+
+// isConfiguredTask reports whether a task is that of a configured service, and not of the platform.
+func isConfiguredTask(t serviceTask) bool { return strings.HasPrefix(t.service.ID(), "service_") }
+
+// hostileName draws the name of a service from the words of which other names and ids are made.
+func hostileName(random *rand.Rand) string {
+	words := strings.Fields("web a b x service database secret role task execution to from out load balancer group " +
+		"prometheus endpoints vpc dump deployment latency errors cpu target log scaling schedule rule alarm 8080")
+	for {
+		var name []string
+		for range 1 + random.IntN(4) {
+			name = append(name, words[random.IntN(len(words))])
+		}
+		if text := strings.Join(name, "-"); len(text) <= 24 && text[0] > '9' {
+			return text
+		}
+	}
+}
+
+// Whatever the services are called, no two of their ids are equal: the nouns are those of a stack.
+func TestIDsOfServicesAreDifferent(t *testing.T) {
+	random := rand.New(rand.NewPCG(configtest.Seed(), 1))
+	nouns, names := map[string]bool{}, map[string]bool{}
+	for _, r := range parsed(t, hostileStack(t, []string{"web", "api"})).Resources() {
+		if noun, found := strings.CutPrefix(r.ID(), "service_web_"); found {
+			nouns[noun] = true
+		}
+	}
+	if len(nouns) < 20 {
+		t.Fatalf("a service has only the ids %v", slices.Sorted(maps.Keys(nouns)))
+	}
+	for range 2000 {
+		names[hostileName(random)] = true
+	}
+	seen := map[string]string{}
+	for name := range names {
+		for noun := range nouns {
+			id := serviceID(name) + "_" + noun
+			if seen[id] != "" {
+				t.Fatalf("%s is an id of %s and of %s", id, name, seen[id])
+			}
+			seen[id] = name
+		}
+	}
+}
+
+// hostileStack synthesises a stack whose services use everything that has a name, and call each
+// other. Its own name is as long as it may be.
+func hostileStack(t *testing.T, names []string) tree {
+	t.Helper()
+	text := "name: warehouses\nregion: ap-southeast-1\nnetwork: {endpoints: [logs]}\nservices:\n"
+	for i, name := range names {
+		text += fmt.Sprintf("  %s: {image: 'quay.io/x/y:1', database: {access: read, connections: 1}, "+
+			"repository: true, route: {paths: [/%[3]d], priority: %[2]d}, metrics: {enabled: true, port: 8080}, "+
+			"calls: [%[4]s], egress: [587], scaling: {max: 4, requests: 9, "+
+			"schedules: {cpu: {at: 'cron(0 22 * * ? *)', min: 1, max: 2}}}}\n",
+			name, 2*i+2, i, names[(i+1)%len(names)])
+	}
+	return synth(t, parse(t, "integration", text), placeholder(t))
+}
+
+func TestHostileNamesOfServicesAreApart(t *testing.T) {
+	random := rand.New(rand.NewPCG(configtest.Seed(), 2))
+	lists := [][]string{{
+		"a", "a-b", "service", "service-x", "x-deployment", "x", "web", "web-database", "web-to-a",
+		"database", "prometheus", "endpoints",
+	}, {
+		"load-balancer", "database-dump", "database-exporter", "database-function", "prometheus-server",
+		"rds-certificates", "writable-folders", "web", "web-task", "web-execution", "abcdefghijkl-mnopqrstuvw",
+		"abcdefghijkl-mnopqrstuvx",
+	}}
+	for range 4 {
+		drawn := map[string]bool{}
+		for len(drawn) < 10 {
+			drawn[hostileName(random)] = true
+		}
+		lists = append(lists, slices.Sorted(maps.Keys(drawn)))
+	}
+	for _, names := range lists {
+		t.Run(strings.Join(names, " "), func(t *testing.T) {
+			s := parsed(t, hostileStack(t, names))
+			for _, promise := range namePromises {
+				for _, violation := range stacktest.Check(promise, s) {
+					t.Errorf("%s: %s", promise.Name, violation)
+				}
+			}
+		})
+	}
+}
+
 // awsDescriptions are the descriptions that AWS restricts. EC2 rejects an apostrophe and everything
 // beyond ASCII, without saying which character it rejects.
 // https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
@@ -397,17 +555,17 @@ func descriptionsAreAccepted(s stacktest.Stack, v *stacktest.Violations) {
 }
 
 var (
-	snakeCase     = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
-	servicePrefix = regexp.MustCompile(`^service_[a-z0-9]+_`)
+	snakeCase     = regexp.MustCompile(`^[a-z][a-z0-9]*(__?[a-z0-9]+)*$`)
+	servicePrefix = regexp.MustCompile(`^service_[a-z0-9]+(__[a-z0-9]+)*_`)
 )
 
 func idsArePermanent(s stacktest.Stack, v *stacktest.Violations) {
 	environment := s.Provider().String("default_tags.tags.Environment")
 	prefixes := map[string]bool{}
 	for _, t := range serviceTasks(s) {
-		prefix := "service_" + t.name() + "_"
-		if slices.Contains([]string{"prometheus", "database-exporter"}, t.name()) {
-			prefix = underscored(t.name()) + "_" // a part of the platform
+		prefix := serviceID(t.name()) + "_"
+		if slices.Contains([]string{"prometheus_server", "database_exporter"}, t.name()) {
+			prefix = strings.TrimSuffix(t.name(), "_server") + "_" // a part of the platform
 		}
 		prefixes[prefix] = true
 		addresses := append([]string{t.service.Address, t.definition.Address, t.securityGroup()},

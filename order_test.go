@@ -170,7 +170,7 @@ var orderPromises = []stacktest.Promise{{
 				"/platform-prod/service/web"),
 			stacktest.Set(
 				webTask,
-				"container_definitions[name=rds-certificates].logConfiguration.options.awslogs-group",
+				"container_definitions[name=rds_certificates].logConfiguration.options.awslogs-group",
 				"/platform-prod/service/web",
 			),
 		),
@@ -446,7 +446,7 @@ func servicesAfterListenerRules(s stacktest.Stack, v *stacktest.Violations, o st
 	for _, target := range t.service.Blocks("load_balancer") {
 		needed := stacktest.Filter(s.Resources("aws_lb_listener_rule"), func(rule stacktest.Resource) bool {
 			forwards := slices.Contains(rule.References("action"), target.Reference("target_group_arn"))
-			return forwards || strings.HasPrefix(rule.ID(), "service_"+t.name()+"_")
+			return forwards || strings.HasPrefix(rule.ID(), serviceID(t.name())+"_")
 		})
 		v.WantBefore(o, t.service, needed,
 			"ECS rejects a target group without a rule, and metrics are public until a rule hides them")

@@ -51,16 +51,16 @@ const (
 func newPrometheus(
 	s *scope, cluster *Cluster, services Services, alerts *Topic, exporter *DatabaseExporter,
 ) *Prometheus {
-	const name = "prometheus"
+	const name = "prometheus_server"
 	p := s.cfg.Monitoring.Prometheus
-	t := newTask(s, cluster, part{name, name}, taskOptions{
+	t := newTask(s, cluster, part{"prometheus", name}, taskOptions{
 		description: "Prometheus: nothing in; out to what it scrapes",
 		logGroup:    "/" + s.cfg.Stack() + "/prometheus",
 		size:        taskSize{cpu: p.CPU, memory: p.Memory, disk: p.Storage, architecture: "ARM64"},
 	})
 	for _, svc := range services {
 		if configured := s.cfg.Services[svc.Name]; s.cfg.Scraped(configured) {
-			t.mayReach(svc.SecurityGroup, "service_"+svc.Name+"_from_prometheus", configured.Metrics.Port, "Metrics")
+			t.mayReach(svc.SecurityGroup, serviceID(svc.Name)+"_from_prometheus", configured.Metrics.Port, "Metrics")
 		}
 	}
 	if exporter != nil {
@@ -123,7 +123,7 @@ func newHistory(t *task) *workspace {
 
 // runPrometheus adds Prometheus itself.
 func runPrometheus(t *task, p config.Prometheus) *container {
-	c := t.container(t.name, p.Image)
+	c := t.container("prometheus", p.Image)
 	c.User = nobody
 	c.StopTimeout = prometheusStop
 	c.restartInPlace()

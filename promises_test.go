@@ -311,14 +311,15 @@ database:
       automated_backup: arn:aws:rds:eu-central-1:123456789012:auto-backup:ab-x2ifp2bxplx7yv2gqx3example
       time: '2026-11-22T03:00:00Z'
 `},
-	// As long as names may be: 22 for the stack, 16 for a service, 14 for a region, 15
+	// As long as names may be: 22 for the stack, 24 for a service, 14 for a region, 15
 	// for a restored database.
 	"the longest names": {"integration", `
 name: warehouses
 region: ap-southeast-1
 services:
   web: {` + demonstration + `}
-  abcdefghijklmnop:
+  abcdefghijkl-mnopqrstuvw:
+    database: {access: write}
     image: quay.io/x/y:1
     repository: true
     route: {priority: 10, paths: [/long/*]}
@@ -332,7 +333,12 @@ services:
   alerts: {image: 'quay.io/x/y:1'}
   backup: {image: 'quay.io/x/y:1'}
   cluster: {image: 'quay.io/x/y:1'}
+  database: {image: 'quay.io/x/y:1', database: {access: read}, calls: [database-dump, vpc]}
+  database-dump: {image: 'quay.io/x/y:1', database: {access: read}}
+  prometheus: {image: 'quay.io/x/y:1', route: {paths: [/prometheus/*]}}
   vpc: {image: 'quay.io/x/y:1'}
+  vpc-endpoints: {image: 'quay.io/x/y:1', route: {paths: [/endpoints/*]}}
+  web-database: {image: 'quay.io/x/y:1', database: {access: read}}
 network: {endpoints: [logs]}
 `},
 }

@@ -47,7 +47,7 @@ func newDatabase(s *scope, n *Network) *Database {
 				Tags:        s.tags("database"),
 			}).Name(),
 		group: newSecurityGroup(s, n.VpcID, groupSpec{
-			id: "database_security_group", noun: "database",
+			id: "database_security_group", noun: "database_instances",
 			description: "PostgreSQL: in from services with a database",
 		}),
 		monitoring: newDatabaseMonitoringRole(s),

@@ -51,7 +51,7 @@ func findImage(s *scope, name string, svc config.Service) (found dependencies) {
 	} else {
 		arguments.ImageTag = jsii.String(tag)
 	}
-	image := dataawsecrimage.NewDataAwsEcrImage(s.stack, jsii.String("service_"+name+"_image"), arguments)
+	image := dataawsecrimage.NewDataAwsEcrImage(s.stack, jsii.String(serviceID(name)+"_image"), arguments)
 	if s.cfg.Account == "" {
 		// The image may be in a repository of the same name in another account, which need not let
 		// anybody list its images.
@@ -60,7 +60,7 @@ func findImage(s *scope, name string, svc config.Service) (found dependencies) {
 	return dependencies{image}
 }
 
-func repositoryID(service string) string { return "service_" + service + "_repository" }
+func repositoryID(service string) string { return serviceID(service) + "_repository" }
 
 // expiryRules say which images ECR deletes. Tags are immutable, so an image without one is not an
 // old one: it was pushed by its digest, and may be the one that a service runs.

@@ -25,7 +25,7 @@ type Route struct {
 // the load balancer to its tasks. It is called once for each routed service, with the tasks'
 // security group.
 func (balancer *LoadBalancer) route(s *scope, name string, tasks *securityGroup) *Route {
-	svc, id := s.cfg.Services[name], "service_"+name
+	svc, id := s.cfg.Services[name], serviceID(name)
 	group := newTargetGroup(s, name, balancer.vpcID)
 	var ready dependencies
 	if svc.HidesMetrics() {
@@ -56,7 +56,7 @@ func (balancer *LoadBalancer) route(s *scope, name string, tasks *securityGroup)
 func newTargetGroup(s *scope, name string, vpcID *string) lbtargetgroup.LbTargetGroup {
 	svc := s.cfg.Services[name]
 	port := strconv.Itoa(svc.Port)
-	return lbtargetgroup.NewLbTargetGroup(s.stack, jsii.String("service_"+name+"_target_group"),
+	return lbtargetgroup.NewLbTargetGroup(s.stack, jsii.String(serviceID(name)+"_target_group"),
 		&lbtargetgroup.LbTargetGroupConfig{
 			// What forces a replacement is in the name, so that the new group can be created while
 			// the listener uses the old one.
@@ -99,7 +99,7 @@ func stickiness(seconds int) *lbtargetgroup.LbTargetGroupStickiness {
 // compared with this one first.
 func newHidingRule(s *scope, name string, listener *string) cdktf.ITerraformDependable {
 	svc := s.cfg.Services[name]
-	return lblistenerrule.NewLbListenerRule(s.stack, jsii.String("service_"+name+"_metrics_hiding_rule"),
+	return lblistenerrule.NewLbListenerRule(s.stack, jsii.String(serviceID(name)+"_metrics_hiding_rule"),
 		&lblistenerrule.LbListenerRuleConfig{
 			ListenerArn: listener,
 			Priority:    number(svc.Route.Priority - 1),

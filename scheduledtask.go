@@ -23,9 +23,11 @@ type scheduledTask struct {
 // nothing about its end: see Events.newDumpEvents.
 func newScheduledTasks(s *scope, cluster *Cluster, p part, tasks []scheduledTask) *string {
 	group := schedulerschedulegroup.NewSchedulerScheduleGroup(s.stack, jsii.String(p.id+"_schedule_group"),
-		&schedulerschedulegroup.SchedulerScheduleGroupConfig{Name: jsii.String(s.named(p.name)), Tags: s.tags(p.name)})
+		&schedulerschedulegroup.SchedulerScheduleGroupConfig{
+			Name: jsii.String(s.named(dashed(p.name))), Tags: s.tags(dashed(p.name)),
+		})
 	role := newRole(s, roleSpec{
-		id: p.id + "_schedule_role", noun: p.name + "-schedule", assumed: "scheduler.amazonaws.com",
+		id: p.id + "_schedule_role", noun: dashed(p.name) + "-schedule", assumed: "scheduler.amazonaws.com",
 		trust: []condition{
 			equals("aws:SourceAccount", s.account),
 			equals("aws:SourceArn", *group.Arn()), // the group's ARN, not the schedule's
@@ -47,7 +49,7 @@ func (scheduled scheduledTask) create(s *scope, cluster *Cluster, group *string,
 	t := scheduled.task
 	schedulerschedule.NewSchedulerSchedule(s.stack, jsii.String(scheduled.id+"_schedule"),
 		&schedulerschedule.SchedulerScheduleConfig{
-			Name:                       jsii.String(s.named(scheduled.name)),
+			Name:                       jsii.String(s.named(dashed(scheduled.name))),
 			GroupName:                  group,
 			Description:                jsii.String(scheduled.description),
 			ScheduleExpression:         jsii.String(scheduled.expression),

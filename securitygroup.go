@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/securitygroup"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/vpcsecuritygroupegressrule"
@@ -24,14 +26,21 @@ type groupSpec struct {
 	after       dependencies // what is created before it, and deleted after it
 }
 
-// newSecurityGroup declares a group without rules: nothing may come in or go out.
+// newSecurityGroup declares a group without rules: nothing may come in or go out. The groups of the
+// platform itself had other names once. A stack that has those keeps them, because another name
+// replaces a group, with its rules, while connections need it.
 func newSecurityGroup(s *scope, vpcID *string, spec groupSpec) *securityGroup {
+	var keepName *cdktf.TerraformResourceLifecycle
+	if strings.Contains(spec.noun, "_") {
+		keepName = &cdktf.TerraformResourceLifecycle{IgnoreChanges: &[]*string{jsii.String("name")}}
+	}
 	group := securitygroup.NewSecurityGroup(s.stack, jsii.String(spec.id), &securitygroup.SecurityGroupConfig{
 		Name:        jsii.String(s.named(spec.noun)),
 		Description: jsii.String(spec.description),
 		VpcId:       vpcID,
 		Tags:        s.tags(spec.noun),
 		DependsOn:   spec.after.list(),
+		Lifecycle:   keepName,
 	})
 	return &securityGroup{ID: group.Id(), scope: s}
 }

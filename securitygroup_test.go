@@ -75,14 +75,14 @@ var securityGroupPromises = []stacktest.Promise{{
 	}, {
 		Name:  "a service accepts traffic from a service that calls another one",
 		Stack: "a service that needs more",
-		By: stacktest.Set(ingressRule+"service_web_to_search_ingress", "security_group_id",
+		By: stacktest.Set(ingressRule+"service_web_calls_search_ingress", "security_group_id",
 			idOf("aws_security_group.service_other_security_group")),
-		Found: ingressRule + "service_web_to_search_ingress",
+		Found: ingressRule + "service_web_calls_search_ingress",
 	}, {
 		Name:  "an application has no variable with the URL of the service that it may call",
 		Stack: "a service that needs more",
 		By:    stacktest.Set(webTask, webContainer+".environment", []any{}),
-		Found: ingressRule + "service_web_to_search_ingress",
+		Found: ingressRule + "service_web_calls_search_ingress",
 	}, {
 		Name:  "a service accepts traffic from its own security group",
 		Stack: "prod",
@@ -195,12 +195,12 @@ var securityGroupPromises = []stacktest.Promise{{
 	}, {
 		Name:  "a service may not connect to a service that it calls",
 		Stack: "a service that needs more",
-		By:    stacktest.Delete(egressRule + "service_web_to_search_egress"),
+		By:    stacktest.Delete(egressRule + "service_web_calls_search_egress"),
 		Found: webSecurityGroup,
 	}, {
 		Name:  "a called service does not accept traffic from the service that calls it",
 		Stack: "a service that needs more",
-		By:    stacktest.Delete(ingressRule + "service_search_to_web_ingress"),
+		By:    stacktest.Delete(ingressRule + "service_search_calls_web_ingress"),
 		Found: "aws_security_group.service_search_security_group",
 	}, {
 		Name:  "tasks may send to every IPv4 address in a VPC without a NAT gateway",
@@ -442,13 +442,13 @@ func callsBetween(s stacktest.Stack) (calls []traffic) {
 	for _, namespace := range s.Resources("aws_service_discovery_private_dns_namespace") {
 		domain = namespace.String("name")
 	}
-	url := regexp.MustCompile(`^http://([a-z0-9]+)\.` + regexp.QuoteMeta(domain) + `:([0-9]+)$`)
+	url := regexp.MustCompile(`^http://([a-z0-9-]+)\.` + regexp.QuoteMeta(domain) + `:([0-9]+)$`)
 	tasks := serviceTasks(s)
 	for _, t := range tasks {
 		for _, c := range t.containers() {
 			for _, variable := range c.Blocks("environment") {
 				parts := url.FindStringSubmatch(variable.String("value"))
-				if parts == nil || variable.String("name") != strings.ToUpper(parts[1])+"_URL" {
+				if parts == nil || variable.String("name") != strings.ToUpper(underscored(parts[1]))+"_URL" {
 					continue
 				}
 				port, _ := strconv.Atoi(parts[2])

@@ -148,7 +148,7 @@ func (d delivery) script() string {
 // has the volumes at paths of its own: at the application's, they could cover its programs.
 func (t *task) mountDisk(c *container, image string, folders []string) {
 	const name = "writable"
-	opener := t.preparation(name+"-folders", image) // no service can have a name with a dash
+	opener := t.preparation(name+"_folders", image) // no service can have a name with an underscore
 	opener.EntryPoint, opener.Command = []string{"/bin/sh", "-c"}, []string{"chmod 1777"}
 	for i, folder := range folders {
 		volume := name + "-" + strconv.Itoa(i+1)

@@ -25,7 +25,8 @@ func (w *deployed) scheduleStartsATask(name string, schedule *scheduler.GetSched
 	definition := must(w.ecs.DescribeTaskDefinition(alive, &ecs.DescribeTaskDefinitionInput{
 		TaskDefinition: task.TaskDefinitionArn,
 	}))(w.T).TaskDefinition
-	w.equal(name+": family", *definition.Family, name)
+	family := w.stack + "-" + strings.ReplaceAll(strings.TrimPrefix(name, w.stack+"-"), "-", "_")
+	w.equal(name+": family", *definition.Family, family)
 	w.equal(name+": capacity", task.LaunchType, schedulertypes.LaunchTypeFargate)
 	w.sameElements(name+": subnets", task.NetworkConfiguration.AwsvpcConfiguration.Subnets, w.subnetIDs("private"))
 	w.trusts(*schedule.Target.RoleArn, "scheduler.amazonaws.com")
@@ -38,7 +39,7 @@ func (w *deployed) scheduleStartsATask(name string, schedule *scheduler.GetSched
 		}
 	}
 	if !slices.ContainsFunc(may["ecs:RunTask"], func(r string) bool {
-		return strings.Contains(r, ":task-definition/"+name)
+		return strings.Contains(r, ":task-definition/"+family)
 	}) {
 		w.Errorf("%s: its role may start %v", name, may["ecs:RunTask"])
 	}
@@ -85,8 +86,8 @@ func (w *deployed) schedulesInvokeTheFunctions() {
 	}
 	var tasks []string
 	for _, task := range w.dumpTasks {
-		if task != "database-restore" {
-			tasks = append(tasks, w.stack+"-"+task)
+		if task != "database_restore" {
+			tasks = append(tasks, w.stack+"-"+strings.ReplaceAll(task, "_", "-"))
 		}
 	}
 	w.sameElements("schedules", have, append(slices.Collect(maps.Keys(inputs)), tasks...))

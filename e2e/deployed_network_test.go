@@ -20,7 +20,7 @@ func (w *deployed) onlyTheLoadBalancerIsPublic() {
 	for p := range pages(w.T, ec2.NewDescribeSecurityGroupRulesPaginator(w.ec2, w.rulesOfGroups())) {
 		for _, rule := range p.SecurityGroupRules {
 			anyone := aws.ToString(rule.CidrIpv4) == "0.0.0.0/0" || aws.ToString(rule.CidrIpv6) == "::/0"
-			if anyone && !*rule.IsEgress && *rule.GroupId != w.groups["load-balancer"] {
+			if anyone && !*rule.IsEgress && *rule.GroupId != w.groups["load_balancer"] {
 				w.Errorf("ingress from the internet to more than the load balancer: %s", w.describeRule(rule))
 			}
 		}
@@ -102,7 +102,7 @@ func (w *deployed) describeRule(rule ec2types.SecurityGroupRule) string {
 // securityGroupsHaveOnlyTheExpectedRules: the default security group exists and has no rules.
 func (w *deployed) securityGroupsHaveOnlyTheExpectedRules() {
 	w.sameElements("security groups", slices.Collect(maps.Keys(w.groups)), slices.Concat([]string{
-		"default", "load-balancer", "database", "database-function",
+		"default", "load_balancer", "database_instances", "database_function",
 	}, w.runs, w.dumpTasks))
 	var have []string
 	for p := range pages(w.T, ec2.NewDescribeSecurityGroupRulesPaginator(w.ec2, w.rulesOfGroups())) {
@@ -117,12 +117,12 @@ func (w *deployed) securityGroupsHaveOnlyTheExpectedRules() {
 // default security group, whereas AWS gives them none.
 func (w *deployed) securityGroupsAreAttachedToTheirResources() {
 	w.sameElements("the load balancer's security groups", w.loadBalancer.SecurityGroups,
-		[]string{w.groups["load-balancer"]})
+		[]string{w.groups["load_balancer"]})
 	var ofDatabase []string
 	for _, group := range w.database.VpcSecurityGroups {
 		ofDatabase = append(ofDatabase, *group.VpcSecurityGroupId)
 	}
-	w.sameElements("the database's security groups", ofDatabase, []string{w.groups["database"]})
+	w.sameElements("the database's security groups", ofDatabase, []string{w.groups["database_instances"]})
 	for _, service := range w.services() {
 		w.sameElements("security groups of "+*service.ServiceName,
 			service.NetworkConfiguration.AwsvpcConfiguration.SecurityGroups, []string{w.groups[*service.ServiceName]})

@@ -52,7 +52,7 @@ func (s *sandbox) outputsMatchTheDeployment(t *testing.T, w *deployed) {
 		"url":                             address,
 		"load_balancer_dns_name":          *w.loadBalancer.DNSName,
 		"load_balancer_zone_id":           *w.loadBalancer.CanonicalHostedZoneId,
-		"load_balancer_security_group_id": w.groups["load-balancer"],
+		"load_balancer_security_group_id": w.groups["load_balancer"],
 		"load_balancer_arn":               *w.loadBalancer.LoadBalancerArn,
 		"listener_arn":                    w.serving(),
 		"vpc_id":                          w.vpc,
@@ -79,13 +79,13 @@ func (s *sandbox) outputsMatchTheDeployment(t *testing.T, w *deployed) {
 		"database_address":           *w.database.Endpoint.Address,
 		"database_port":              *w.database.Endpoint.Port,
 		"database_secret_arn":        *w.database.MasterUserSecret.SecretArn,
-		"database_security_group_id": w.groups["database"],
+		"database_security_group_id": w.groups["database_instances"],
 		"service_database_secret_arns": map[string]string{
 			"web": *must(w.secretsmanager.DescribeSecret(alive, &secretsmanager.DescribeSecretInput{
 				SecretId: aws.String(w.stack + "/database/web"),
 			}))(t).ARN,
 		},
-		"prometheus_address": "prometheus." + w.stack + ".internal:9090",
+		"prometheus_address": "prometheus_server." + w.stack + ".internal:9090",
 		"alerts_topic_arn":   w.topic,
 		"dashboard_url": "https://" + w.region + ".console.aws.amazon.com/cloudwatch/home" +
 			"?region=" + w.region + "#dashboards/dashboard/" + w.stack,
@@ -95,10 +95,10 @@ func (s *sandbox) outputsMatchTheDeployment(t *testing.T, w *deployed) {
 		}))(t).FunctionName,
 	}
 	others := slices.DeleteFunc(slices.Concat(w.dumpTasks, w.runs), func(name string) bool {
-		return name == "web" || name == "prometheus"
+		return name == "web" || name == "prometheus_server"
 	})
 	for _, task := range others {
-		want["log_group_names"].(map[string]string)[strings.ReplaceAll(task, "-", "_")] = "/" + w.stack + "/" + task
+		want["log_group_names"].(map[string]string)[task] = "/" + w.stack + "/" + strings.ReplaceAll(task, "_", "-")
 	}
 	w.sameElements("outputs", slices.Collect(maps.Keys(have)), slices.Collect(maps.Keys(want)))
 	for name, value := range want {

@@ -707,7 +707,7 @@ var killedDeployments = [][]lostResource{
 			action:  "CreateSecurityGroup",
 			address: "aws_security_group.load_balancer_security_group",
 			says:    "InvalidGroup.Duplicate",
-			id:      idByName("security-group", "platform-dev-load-balancer", ""),
+			id:      idByName("security-group", "platform-dev-load_balancer", ""),
 		},
 		{action: "CreateInternetGateway", address: "aws_internet_gateway.internet_gateway"},
 	},

@@ -191,7 +191,7 @@ func newMeasured(t *testing.T, s *sandbox, m *monitoringTask) *measured {
 		}
 	}
 	add("ClusterName", stack)
-	add("ServiceName", "web", "worker", "prometheus")
+	add("ServiceName", "web", "worker", "prometheus_server")
 	return c
 }
 

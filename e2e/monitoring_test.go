@@ -69,7 +69,7 @@ func (s *sandbox) startMonitoring(t *testing.T, programs string) *monitoringTask
 	c := s.clients("eu-central-1")
 	cluster := "platform-" + s.environment
 	service := only(t, "service", must(c.ecs.DescribeServices(alive, &ecs.DescribeServicesInput{
-		Cluster: &cluster, Services: []string{"prometheus"},
+		Cluster: &cluster, Services: []string{"prometheus_server"},
 	}))(t).Services)
 	task := only(t, "task of Prometheus", must(c.ecs.ListTasks(alive, &ecs.ListTasksInput{
 		Cluster: &cluster, ServiceName: service.ServiceName,

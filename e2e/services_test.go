@@ -34,7 +34,7 @@ services:
     open_files: 65536
     allow_execution: true
     egress: [{port: 587, to: [203.0.113.0/24]}]
-    calls: [reader]
+    calls: [export-worker]
     route: {paths: ["/*"], sticky: 60}
     health_check:
       healthy_threshold: 3
@@ -43,7 +43,7 @@ services:
       command_interval: 7
       command_timeout: 3
       command_retries: 4
-  reader:
+  export-worker:
     image: quay.io/x/y:1
     user: "0"
     writable: [/]
@@ -57,7 +57,7 @@ func TestSettingsOfServicesAreDeployedOnce(t *testing.T) {
 	s := newSandbox(t, "dev")
 	s.synthesise(t, patched(s.shipped(t), document(t, everySetting)))
 	targets := []string{
-		"-target=aws_ecs_service.service_web_service", "-target=aws_ecs_service.service_reader_service",
+		"-target=aws_ecs_service.service_web_service", "-target=aws_ecs_service.service_export__worker_service",
 	}
 	for _, command := range [][]string{
 		{"init", "-no-color"},

@@ -58,7 +58,7 @@ type schedulerAPI interface {
 }
 
 // containers are those of the task, in the order in which they run.
-var containers = []string{"download", "rds-certificates", "restore"}
+var containers = []string{"download", "rds_certificates", "restore"}
 
 func (r *restore) run(ctx context.Context, o options) error {
 	network, err := r.network(ctx)
@@ -92,9 +92,9 @@ func (r *restore) network(ctx context.Context) (*types.NetworkConfiguration, err
 	if err != nil {
 		return nil, fmt.Errorf("the schedule of the dumps of %s: %w", r.stack, err)
 	}
-	group := r.stack + "-database-restore"
+	group := r.stack + "-database_restore" // in the tag: older stacks have the group under another name
 	found, err := r.ec2.DescribeSecurityGroups(ctx, &ec2.DescribeSecurityGroupsInput{
-		Filters: []ec2types.Filter{{Name: aws.String("group-name"), Values: []string{group}}},
+		Filters: []ec2types.Filter{{Name: aws.String("tag:Name"), Values: []string{group}}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("security group %s: %w", group, err)
@@ -140,7 +140,7 @@ func (r *restore) start(ctx context.Context, o options, network *types.NetworkCo
 	variable := func(name, value string) types.KeyValuePair { return types.KeyValuePair{Name: &name, Value: &value} }
 	answer, err := r.ecs.RunTask(ctx, &ecs.RunTaskInput{
 		Cluster:              &r.stack,
-		TaskDefinition:       aws.String(r.stack + "-database-restore"),
+		TaskDefinition:       aws.String(r.stack + "-database_restore"),
 		LaunchType:           types.LaunchTypeFargate,
 		NetworkConfiguration: network,
 		PropagateTags:        types.PropagateTagsTaskDefinition,

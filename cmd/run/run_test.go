@@ -66,7 +66,7 @@ func (f *fakeAWS) DescribeTaskDefinition(
 	}
 	return &ecs.DescribeTaskDefinitionOutput{TaskDefinition: &types.TaskDefinition{
 		ContainerDefinitions: []types.ContainerDefinition{
-			{Name: aws.String("rds-certificates"), LogConfiguration: logTo("rds-certificates")},
+			{Name: aws.String("rds_certificates"), LogConfiguration: logTo("rds_certificates")},
 			{Name: aws.String("web"), LogConfiguration: logTo("web")},
 		},
 	}}, nil
@@ -143,7 +143,7 @@ func runWith(ctx context.Context, f *fakeAWS, command ...string) (code int, out,
 
 func TestTaskOfAServiceIsRun(t *testing.T) {
 	t.Parallel()
-	f := newFake(types.Task{Containers: []types.Container{ended("rds-certificates", 0, ""), ended("web", 3, "")}})
+	f := newFake(types.Task{Containers: []types.Container{ended("rds_certificates", 0, ""), ended("web", 3, "")}})
 	code, out, status, err := runWith(t.Context(), f, "bin/migrate", "--all now")
 	if code != 3 || err != nil {
 		t.Errorf("ends with %d, %v, want 3", code, err)

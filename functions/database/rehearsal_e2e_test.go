@@ -157,7 +157,7 @@ func (r *rehearsal) run(task string, overrides map[string]string) error {
 	tasks, err := synthesised()
 	r.must(err)
 	containers := slices.DeleteFunc(slices.Clone(tasks[task]), func(c containerDefinition) bool {
-		return c.Name == "rds-certificates" // the test's server has a CA of its own
+		return c.Name == "rds_certificates" // the test's server has a CA of its own
 	})
 	if len(containers) == 0 {
 		r.Fatalf("no task %s", task)
@@ -170,7 +170,7 @@ func (r *rehearsal) run(task string, overrides map[string]string) error {
 		r.must(os.Mkdir(volumes[name], 0o755))
 		r.must(os.Chmod(volumes[name], 0o777))
 	}
-	done := map[string]bool{"rds-certificates": true}
+	done := map[string]bool{"rds_certificates": true}
 	for len(containers) > 0 {
 		i := slices.IndexFunc(containers, func(c containerDefinition) bool {
 			return !slices.ContainsFunc(c.DependsOn, func(d struct{ ContainerName, Condition string }) bool {

@@ -9,8 +9,11 @@ import (
 // Domain returns the private DNS domain in which every service has a name.
 func (c *Config) Domain() string { return c.Stack() + ".internal" }
 
-// URLVariable returns the name of the variable that tells other services where to find a service.
-func URLVariable(service string) string { return strings.ToUpper(service) + "_URL" }
+// URLVariable returns the name of the variable that tells other services where to find a service. A
+// dash of the service's name is an underscore there. No two services have the same variable.
+func URLVariable(service string) string {
+	return strings.ToUpper(strings.ReplaceAll(service, "-", "_")) + "_URL"
+}
 
 // URL returns where a service finds another one.
 func (c *Config) URL(service string) string {

@@ -32,7 +32,7 @@ const (
 )
 
 // MonitorService is the service of ECS that logs in as [MonitorUser].
-const MonitorService = "database-exporter"
+const MonitorService = "database_exporter"
 
 // PlatformUsers returns the users of the platform itself in the database, by name: those of the
 // features that are on.

@@ -1,5 +1,7 @@
 package config
 
+import "regexp"
+
 // Scaling configures automatic scaling. If max equals tasks, there is no automatic scaling.
 type Scaling struct {
 	// maximum number of tasks; the same as tasks: no automatic scaling
@@ -18,6 +20,10 @@ type ScalingSchedule struct {
 	Min      int    `yaml:"min" allowed:"0..5000"`
 	Max      int    `yaml:"max" allowed:"0..5000"`
 }
+
+var scheduleName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
+
+const scheduleNameLimit = 16
 
 func scalingDefaults(profile) Scaling { return Scaling{CPU: 60, Memory: 75} }
 
@@ -75,8 +81,9 @@ func (c checker) scaling(s Service) {
 }
 
 func (c checker) scalingSchedule(name string, s ScalingSchedule) {
-	c.want(serviceName.MatchString(name) && len(name) <= serviceNameLimit, "",
-		"want a name of lower-case letters and digits, starting with a letter, at most %d characters", serviceNameLimit)
+	c.want(scheduleName.MatchString(name) && len(name) <= scheduleNameLimit, "",
+		"want a name of lower-case letters and digits, starting with a letter, at most %d characters",
+		scheduleNameLimit)
 	c.want(isCron(s.At) || isAt(s.At), "at", "want cron(minute hour day month weekday year), "+
 		"with ? for day or weekday, or at(yyyy-mm-ddThh:mm:ss), have %q", s.At)
 	c.want(s.Timezone == "" || isTimezone(s.Timezone), "timezone",

@@ -179,7 +179,7 @@ func (s Service) HidesMetrics() bool {
 }
 
 var (
-	serviceName    = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
+	serviceName    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	imageReference = form("image", `^[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+`+
 		`(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
 	userName     = form("user", `^(0|[1-9][0-9]{0,9}|image)$`)
@@ -202,19 +202,13 @@ var (
 		`(?i)(^|_)(password|passwd|secret|token|api_?key|private_?key|credentials?)$`)
 )
 
-const serviceNameLimit = 16
+const serviceNameLimit = 24
 
 // Users of a container that are no numbers, or mean more than the number.
 const (
 	ImageUser = "image" // the user that the image names
 	RootUser  = "0"
 )
-
-// platformNames are names of the platform's security groups and tasks. A service of the same name would need
-// a second security group of that name, which AWS rejects.
-var platformNames = []string{
-	"database", "database-drill", "database-dump", "database-exporter", "database-restore", "endpoints", "prometheus",
-}
 
 // credentialVariables are the environment variables for long-term AWS credentials.
 var credentialVariables = []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
@@ -231,10 +225,9 @@ func (c checker) services() {
 	c.want(len(services) > 0, "", "want at least one service")
 	for name, s := range inOrder(services) {
 		c.want(serviceName.MatchString(name) && len(name) <= serviceNameLimit, name,
-			"want a name of lower-case letters and digits, starting with a letter, at most %d characters",
+			"want a name of lower-case letters, digits and single dashes, starting with a letter, "+
+				"at most %d characters",
 			serviceNameLimit)
-		c.want(!slices.Contains(platformNames, name), name,
-			"reserved name: the platform uses %s itself", strings.Join(platformNames, ", "))
 		c.at(name).like(name, s)
 		c.at(name).service(s)
 	}
