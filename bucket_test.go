@@ -343,6 +343,7 @@ func hasAccessLogs(s stacktest.Stack, bucket stacktest.Resource) bool {
 // are older than August 2022. These are the regions that the tests use.
 // https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html
 var elbAccounts = map[string]string{
+	"us-west-2":      "797873946194",
 	"ap-southeast-1": "114774131450",
 	"eu-central-1":   "054676820928",
 	"us-east-1":      "127311923021",

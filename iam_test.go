@@ -339,6 +339,9 @@ var (
 		"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken",
 		"ecr:GetDownloadUrlForLayer",
 	}
+	// Of images from a pull-through cache, which the JSON does not tell from other images in ECR:
+	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/pull-through-cache-iam.html
+	importCalls = []string{"ecr:BatchImportUpstreamImage", "ecr:CreateRepository"}
 	// ECS Exec, with a log group and a key of this stack:
 	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
 	sessionCalls = []string{
@@ -402,7 +405,7 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 		required = slices.Clone(logCalls)
 		for _, c := range t.containers() {
 			if strings.Contains(c.String("image"), ".dkr.ecr.") {
-				required = append(required, pullCalls...)
+				required, optional = append(required, pullCalls...), append(optional, importCalls...)
 			}
 		}
 		for _, secret := range taskSecrets(t) {

@@ -594,6 +594,7 @@ var arnResources = map[string]*regexp.Regexp{
 	"s3":             regexp.MustCompile(`^[^:]+$`),
 	"scheduler":      regexp.MustCompile(`^schedule-group/.+`),
 	"secretsmanager": regexp.MustCompile(`^secret:.+`),
+	"ses":            regexp.MustCompile(`^identity/.+`),
 	"sns":            regexp.MustCompile(`^[A-Za-z0-9_-]+$`),
 	"ssm":            regexp.MustCompile(`^parameter/.+`),
 }

@@ -78,8 +78,8 @@ var (
 	stacksRead = map[string]stacktest.Stack{}
 )
 
-// allStacks returns the stacks that the promises are tested with, by name: those of config/ and
-// those of otherStacks. Each is synthesised once.
+// allStacks returns the stacks that the promises are tested with, by name: those of config/, of
+// examples/ and of otherStacks. Each is synthesised once.
 func allStacks(t *testing.T) map[string]stacktest.Stack {
 	t.Helper()
 	readStacks.Lock()
@@ -87,6 +87,12 @@ func allStacks(t *testing.T) map[string]stacktest.Stack {
 	for _, name := range shipped(t) {
 		if _, ok := stacksRead[name]; !ok {
 			stacksRead[name] = parsed(t, shippedStack(t, name))
+		}
+	}
+	for name, cfg := range examples(t) {
+		name = "the example " + name
+		if _, ok := stacksRead[name]; !ok {
+			stacksRead[name] = parsed(t, synth(t, cfg, placeholder(t)))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(otherStacks)) {

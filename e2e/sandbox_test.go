@@ -133,8 +133,18 @@ func patched(d, patch map[string]any) map[string]any {
 // services, without its image. A patch that names web needs them.
 const demonstration = `user: "101", database: {access: owner}, route: {paths: ["/*"]}`
 
-// synthesise writes the configuration and runs the program.
+// synthesise writes the configuration, runs the program and prepares the emulator for the stack.
 func (s *sandbox) synthesise(t *testing.T, configuration map[string]any) {
+	t.Helper()
+	s.write(t, configuration)
+	// Directly to the emulator, because a proxy may deny calls.
+	if err := emulator.PrepareStack(alive, s.server.URL, s.stack); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// write writes the configuration and runs the program.
+func (s *sandbox) write(t *testing.T, configuration map[string]any) {
 	t.Helper()
 	text, err := yaml.Marshal(configuration)
 	if err != nil {
@@ -151,10 +161,6 @@ func (s *sandbox) synthesise(t *testing.T, configuration map[string]any) {
 		t.Fatalf("want one stack, have %v (%v)", stacks, err)
 	}
 	s.stack = filepath.Dir(stacks[0])
-	// Directly to the emulator, because a proxy may deny calls.
-	if err := emulator.PrepareStack(alive, s.server.URL, s.stack); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // environ returns the environment of commands, with the endpoint for AWS and without the user's
