@@ -106,6 +106,9 @@ func TestServiceGetsAURLThatLogsIn(t *testing.T) {
 		if who := h.loginByURL(); who != user+" in app" {
 			t.Errorf("after a rotation it logs in as %s", who)
 		}
+		if h.secret("web").id != token(n+1) {
+			t.Error("the version that the rotation created had another URL")
+		}
 		h.nothingToDo()
 	}
 }
