@@ -186,6 +186,14 @@ func (c *container) label(name, value string) {
 	c.DockerLabels = labels
 }
 
+// secretReferences are the references of the variables that ECS fetches, in the order of the variables.
+func (c *container) secretReferences() (references []string) {
+	for _, s := range c.Secrets {
+		references = append(references, s.ValueFrom)
+	}
+	return references
+}
+
 // mount mounts a volume of the task in a folder of the container.
 func (c *container) mount(volume, folder string, readOnly bool) {
 	c.MountPoints = append(c.MountPoints, mountPoint{volume, folder, readOnly})

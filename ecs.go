@@ -42,9 +42,9 @@ func newServices(s *scope, cluster *Cluster, balancer *LoadBalancer, users *Data
 	for _, name := range names {
 		openWaysOut(tasks[name], tasks)
 	}
-	generated := newGeneratedSecrets(s)
+	secrets := newServiceSecrets(s)
 	for _, name := range names {
-		services = append(services, newService(tasks[name], balancer, users, generated))
+		services = append(services, newService(tasks[name], balancer, users, secrets))
 	}
 	return services
 }
@@ -65,12 +65,12 @@ func newServiceTask(s *scope, cluster *Cluster, name string) *task {
 //
 // Everything that a task needs in its first second exists before the service: otherwise the first
 // pull fails, the circuit breaker trips, and there is no earlier deployment to roll back to.
-func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers, generated generatedSecrets) *Service {
+func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers, secrets serviceSecrets) *Service {
 	s, p, name := t.scope, t.part, t.name
 	svc := s.cfg.Services[name]
 	out := &Service{Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), limits: newAlarmLimits(svc)}
 	app := configure(t, svc)
-	generated.give(t, app, svc.Generated)
+	secrets.give(t, app, svc)
 	if svc.UsesDatabase() {
 		users.connect(t, app)
 	}
@@ -141,22 +141,12 @@ func configure(t *task, svc config.Service) *container {
 	mountFolders(t, app, svc)
 	app.setEnvironment(escaped(svc.Environment))
 	app.setEnvironment(urlsOf(t.cfg, svc.Calls))
-	app.setSecrets(svc.Secrets)
 	if len(svc.HealthCheck.Command) > 0 {
 		app.HealthCheck = containerCheck(svc.HealthCheck)
 	}
 	if svc.Exec {
 		t.allowExec(app)
 	}
-	var references []string
-	for _, variable := range slices.Sorted(maps.Keys(svc.Secrets)) {
-		references = append(references, svc.Secrets[variable])
-	}
-	access := accessTo(references)
-	if len(references) > 0 {
-		access.keys = svc.SecretKeys
-	}
-	t.mayReadSecrets(access)
 	for i, p := range svc.Permissions {
 		t.allow(statement{sid: "Configured" + strconv.Itoa(i), actions: p.Actions, resources: p.Resources})
 	}

@@ -413,7 +413,7 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 			case strings.Contains(secret, ":ssm:"):
 				// It may have a key of its own.
 				required, optional = append(required, "ssm:GetParameters"), append(optional, "kms:Decrypt")
-			case strings.HasPrefix(secret, "${"):
+			case strings.HasPrefix(secret, "${") && !strings.HasPrefix(secret, "${data."):
 				required = append(required, "secretsmanager:GetSecretValue", "kms:Decrypt")
 			default:
 				required, optional = append(required, "secretsmanager:GetSecretValue"), append(optional, "kms:Decrypt")

@@ -12,7 +12,7 @@
 //	dump
 //	backup
 //	copy, monitoring, prometheus, exporter, scheduledtask
-//	ecs, dbusers, generated, repository, scaling
+//	ecs, dbusers, secrets, generated, repository, scaling
 //	task, container, cluster
 //	rds, routes, alb, firewall
 //	networking, endpoints, flowlogs

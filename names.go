@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -35,6 +36,15 @@ func dashed(id string) string { return strings.ReplaceAll(id, "_", "-") }
 // dot without an error.
 func underscored(name string) string {
 	return strings.NewReplacer(".", "_", "-", "_").Replace(name)
+}
+
+var notInID = regexp.MustCompile(`[^a-z0-9]+`)
+
+// readableID turns a text into a part of a construct id. What is readable may be the same for two
+// texts, the digest is not.
+func readableID(text string) string {
+	readable := notInID.ReplaceAllString(strings.ToLower(text), "_")
+	return underscored(digestedName(60, readable, text))
 }
 
 // digestedName returns an AWS name of at most limit characters (10 or more) that changes whenever

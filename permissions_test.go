@@ -391,7 +391,7 @@ func taskSecrets(t serviceTask) []string {
 	for _, c := range t.containers() {
 		for _, secret := range c.Blocks("secrets") {
 			from := secret.String("valueFrom")
-			if expression := anyExpression.FindString(from); expression != "" {
+			if expression := anyExpression.FindString(from); expression != "" && strings.HasPrefix(from, "${") {
 				from = expression
 			} else if parts := strings.Split(from, ":"); len(parts) > 7 {
 				from = strings.Join(parts[:7], ":")

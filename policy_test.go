@@ -402,7 +402,8 @@ var anyExpression = regexp.MustCompile(`\$\{[^}]*\}`)
 // withReferencesFilledIn replaces references by exampleARNs, or else by a letter.
 func withReferencesFilledIn(text string) string {
 	return anyExpression.ReplaceAllStringFunc(text, func(expression string) string {
-		kind, _, _ := strings.Cut(strings.Join(stacktest.References(expression), " "), ".")
+		address := strings.TrimPrefix(strings.Join(stacktest.References(expression), " "), "data.")
+		kind, _, _ := strings.Cut(address, ".")
 		switch {
 		case expression == callerAccount:
 			return "123456789012"

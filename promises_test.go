@@ -217,6 +217,7 @@ services:
     egress: [587, {port: 6379, to: [203.0.113.0/24, 10.20.0.0/16]}]
     calls: [search]
     generated: [SESSION_SECRET, SECRET_KEY_BASE]
+    secrets: {STRIPE_KEY: shop/stripe, STRIPE_HOOK: 'shop/stripe:hook', MAIL: /shop/mail}
     alarms: {latency: 20, errors: 100}
   search:
     image: quay.io/x/search:1

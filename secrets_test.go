@@ -47,6 +47,13 @@ var secretPromises = []stacktest.Promise{{
 		),
 		Found: webTask,
 	}, {
+		Name:  "the lookup of a secret copies its value into the state",
+		Stack: "a service that needs more",
+		By: stacktest.SetRoot("data", map[string]any{"aws_secretsmanager_secret_version": map[string]any{
+			"stripe": map[string]any{"secret_id": "shop/stripe"},
+		}}),
+		Found: "data.aws_secretsmanager_secret_version.stripe",
+	}, {
 		Name:  "a function has a password among its environment variables",
 		Stack: "prod",
 		By:    stacktest.Add(backupFunction, "environment.variables.DB_PASSWORD", "hunter2"),
@@ -125,7 +132,7 @@ var (
 	secretValue    = regexp.MustCompile(`AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|` +
 		`[a-z]://[^/\s:@"$]+:[^/\s@"$]+@`)
 	drawn      = regexp.MustCompile(`^\$\{ephemeral\.[a-z0-9_]+\.[a-z0-9_]+\.random_password\}$`)
-	secretARNs = regexp.MustCompile(`^(arn:aws:(secretsmanager|ssm):|\$\{aws_[a-z_]+\.[a-z0-9_]+\.)`)
+	secretARNs = regexp.MustCompile(`^(arn:aws:(secretsmanager|ssm):|\$\{(data\.)?aws_[a-z_]+\.[a-z0-9_]+\.)`)
 )
 
 func jsonContainsNoSecrets(s stacktest.Stack, v *stacktest.Violations) {
@@ -137,6 +144,9 @@ func jsonContainsNoSecrets(s stacktest.Stack, v *stacktest.Violations) {
 				r.Address, "has a value in %s, which is for a secret", path)
 			v.Want(!secretValue.MatchString(text), r.Address, "has what looks like a secret in %s", path)
 		})
+	}
+	for _, data := range s.DataSources("aws_secretsmanager_secret_version", "aws_ssm_parameter") {
+		v.Want(false, data.Address, "copies the value of a secret into the state")
 	}
 	for _, t := range serviceTasks(s) {
 		for _, c := range t.containers() {

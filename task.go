@@ -414,6 +414,9 @@ func accessTo(references []string) (a secretAccess) {
 // secretResource strips a reference to a secret of the JSON key, stage and version that may follow:
 // a policy names the secret alone.
 func secretResource(reference string) string {
+	if arn, _, found := strings.Cut(reference, "}:"); found && strings.HasPrefix(reference, "${") {
+		return arn + "}"
+	}
 	parts := strings.Split(reference, ":")
 	if len(parts) > 7 && parts[2] == "secretsmanager" {
 		return strings.Join(parts[:7], ":")

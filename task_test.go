@@ -109,11 +109,13 @@ func TestPolicyNamesTheSecretAlone(t *testing.T) {
 	const plain = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/token-AbCdEf"
 	const parameter = "arn:aws:ssm:eu-central-1:123456789012:parameter/shop/token"
 	for name, c := range map[string]struct{ reference, want string }{
-		"a secret":                         {plain, plain},
-		"a key of its JSON":                {plain + ":password::", plain},
-		"a key and a stage":                {plain + ":password:AWSPREVIOUS:", plain},
-		"a key and a version":              {plain + ":password::EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE", plain},
-		"a version alone":                  {plain + ":::EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE", plain},
+		"a secret":            {plain, plain},
+		"a key of its JSON":   {plain + ":password::", plain},
+		"a key and a stage":   {plain + ":password:AWSPREVIOUS:", plain},
+		"a key and a version": {plain + ":password::EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE", plain},
+		"a version alone":     {plain + ":::EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE", plain},
+		"a key of a secret that is looked up": {"${data.aws_secretsmanager_secret.x.arn}:key::",
+			"${data.aws_secretsmanager_secret.x.arn}"},
 		"a parameter":                      {parameter, parameter},
 		"a parameter of a certain version": {parameter + ":3:4:5", parameter + ":3:4:5"},
 	} {

@@ -1,9 +1,6 @@
 package main
 
 import (
-	"regexp"
-	"strings"
-
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/snstopic"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/snstopicpolicy"
@@ -78,11 +75,4 @@ func publisherStatements(s *scope, topicARN string) []statement {
 	}
 }
 
-var notInID = regexp.MustCompile(`[^a-z0-9]+`)
-
-// subscriptionID is the id of an address' subscription. Its readable part may be the same for two
-// addresses, its digest is not.
-func subscriptionID(email string) string {
-	readable := notInID.ReplaceAllString(strings.ToLower(email), "_")
-	return "alerts_subscription_" + underscored(digestedName(60, readable, email))
-}
+func subscriptionID(email string) string { return "alerts_subscription_" + readableID(email) }

@@ -85,7 +85,7 @@ func (w warner) environment(s Service) {
 	for name, value := range inOrder(s.Environment) {
 		w := w.at("environment", name)
 		secret := secretWord.MatchString(name) && value != ""
-		w.warn(secret, "", "looks like a secret: put it in Secrets Manager and its ARN in %s, "+
+		w.warn(secret, "", "looks like a secret: put it in Secrets Manager and its name in %s, "+
 			"because the state and the console show this value", w.beside("secrets"))
 		for _, e := range endpoints(name, value) {
 			w.endpoint(s, e)

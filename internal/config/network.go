@@ -99,7 +99,7 @@ func (c checker) neededEndpoints() []string {
 	for _, s := range c.cfg.Services {
 		need(s.Exec, "kms", "ssmmessages")
 		for _, reference := range s.Secrets {
-			need(strings.HasPrefix(reference, "arn:aws:ssm:"), "ssm")
+			need(strings.HasPrefix(reference, "arn:aws:ssm:") || IsParameter(reference), "ssm")
 		}
 	}
 	maps.DeleteFunc(needed, func(_ string, ok bool) bool { return !ok })

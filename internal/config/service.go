@@ -41,7 +41,8 @@ type Service struct {
 	OpenFiles int `yaml:"open_files" allowed:"0 or 1024..1048576"`
 	// environment variables of the container
 	Environment map[string]string `yaml:"environment"`
-	// environment variables from Secrets Manager or Parameter Store, each with an ARN
+	// environment variables from Secrets Manager or Parameter Store, each with the name of a secret,
+	// such as shop/stripe, the name of a parameter, such as /shop/stripe, or an ARN
 	Secrets map[string]string `yaml:"secrets" allowed:"~secret"`
 	// ARNs of the KMS keys that encrypt these secrets
 	SecretKeys []string `yaml:"secret_keys" allowed:"~key"`
@@ -184,16 +185,10 @@ var (
 		`(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?$`)
 	userName     = form("user", `^(0|[1-9][0-9]{0,9}|image)$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	// What ECS can read: a parameter, or a secret with its suffix, alone or with JSON key, stage and
-	// version. The role's policy names the resource, so that a secret without suffix would be denied.
-	// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
-	secretARN = form("secret", `^arn:aws:(secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:`+
-		`[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}(:[^:\s]*:[^:\s]*:[^:\s]*)?`+
-		`|ssm:[a-z0-9-]+:[0-9]{12}:parameter(/[A-Za-z0-9_.-]+)+)$`)
-	keyARN     = form("key", `^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]+$`)
-	actionName = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
-	codes      = form("codes", `^[2-4][0-9]{2}(-[2-4][0-9]{2})?(,[2-4][0-9]{2}(-[2-4][0-9]{2})?)*$`)
-	_          = form("path", `^/`)
+	keyARN       = form("key", `^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]+$`)
+	actionName   = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
+	codes        = form("codes", `^[2-4][0-9]{2}(-[2-4][0-9]{2})?(,[2-4][0-9]{2}(-[2-4][0-9]{2})?)*$`)
+	_            = form("path", `^/`)
 
 	// environmentValue is the path of a variable of a container.
 	environmentValue = regexp.MustCompile(`^services\.[^.]+\.environment\.`)
@@ -279,6 +274,7 @@ const definitionLimit = 64 << 10
 func (s Service) DefinitionSize() int {
 	const platforms, certificates = 2800, 7300  // what the platform itself writes, and for a database
 	const preparation, folderLength = 1200, 200 // the container that prepares folders, and their mounts
+	const arnPrefix = 80                        // of a name, at most
 	const generatedARN = 120 + 100              // at most, with the names of the stack and of the variable
 	const urlLength = len("_URL") + len("http://..internal:65535") + stackNameLimit
 	size := platforms
@@ -290,7 +286,7 @@ func (s Service) DefinitionSize() int {
 		size += variable + len(name) + inJSON(value)
 	}
 	for name, reference := range s.Secrets {
-		size += variable + len("From") + len(name) + inJSON(reference)
+		size += variable + len("From") + len(name) + arnPrefix + inJSON(reference)
 	}
 	for _, name := range s.Generated {
 		size += variable + len("From") + len(name) + generatedARN
@@ -328,41 +324,6 @@ func (c checker) environment(s Service) {
 			"want %s or %s instead: everybody who can read the state can read this value",
 			c.full("permissions"), c.full("secrets"))
 	}
-}
-
-func (c checker) secrets(s Service) {
-	region := c.cfg.Region
-	for name, reference := range inOrder(s.Secrets) {
-		secret, valid := c.at("secrets", name), secretARN.MatchString(reference)
-		secret.variable(name, s)
-		secret.want(valid, "", "want %s", wantedReference(reference))
-		parts := strings.Split(reference, ":")
-		secret.want(!valid || len(parts) < 10 || parts[8] == "" || parts[9] == "", "",
-			"want a stage or a version after the JSON key, not both")
-		secret.want(!valid || regionOf(reference) == region, "",
-			"want an ARN in %s, the stack's region, have one in %s", region, regionOf(reference))
-		_, both := s.Environment[name]
-		secret.want(!both, "", "duplicate variable, also in %s", c.full("environment"))
-	}
-	c.each("secret_keys", s.SecretKeys, func(c checker, key string) {
-		valid := keyARN.MatchString(key)
-		c.want(valid, "", "want the ARN of a KMS key, not key material")
-		c.want(!valid || regionOf(key) == region, "",
-			"want a key in %s, the region of the secrets, have one in %s", region, regionOf(key))
-	})
-}
-
-// wantedReference says what is wanted instead of an invalid reference to a secret, without showing
-// it: it may be the secret itself.
-func wantedReference(reference string) string {
-	switch {
-	case strings.HasPrefix(reference, "arn:aws:secretsmanager:"):
-		return "the ARN of a secret, which ends in a dash and six characters, alone or followed by " +
-			":<JSON key>:<stage>:<version>, of which each may be empty, such as ...:secret:shop-AbCdEf:password::"
-	case strings.HasPrefix(reference, "arn:aws:ssm:"):
-		return "the ARN of a parameter, without a version, such as arn:aws:ssm:...:parameter/shop/token"
-	}
-	return "the ARN of a secret or parameter, not its value"
 }
 
 // regionOf returns the region in an ARN; "" if there is none.

@@ -50,8 +50,7 @@ var formats = map[string]string{
 		"not in one another",
 	"services.<name>.scratch":     "16 to half of `memory`",
 	"services.<name>.environment": "names of letters, digits and underscores; texts as values",
-	"services.<name>.secrets": "ARNs of secrets or parameters in the stack's region, never the secret itself; " +
-		"after a secret's ARN, `:<JSON key>:<stage>:<version>`, of which each may be empty",
+	"services.<name>.secrets":     "[names or ARNs](#secrets) in the stack's region, never the secret itself",
 	"services.<name>.database.variables": "names of letters, digits and underscores; as values `host`, `port`, " +
 		"`name`, `user`, `password`, `url`, `jdbc_url`",
 	"services.<name>.database.url_parameters": "at most 200 characters, such as " +
