@@ -15,14 +15,14 @@ import (
 	"platform/internal/postgres"
 )
 
-// example returns the configuration of examples/<name>.yaml.
-func example(t *testing.T, name string) map[string]any {
+// example returns the text of examples/<name>.yaml.
+func example(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "examples", name+".yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return document(t, string(text))
+	return text
 }
 
 // terraform and the provider accept the stack of each example.
@@ -56,7 +56,8 @@ func TestExamplesAreDeployed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newSandbox(t, "dev")
-			s.synthesise(t, example(t, name))
+			s.write(t, example(t, name))
+			s.prepare(t)
 			empty := s.inventory(t)
 			within(t, "the deployment", 4*minute, func() string { return summaryOf(t, s.deploy(t)) })
 			within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })

@@ -136,21 +136,27 @@ const demonstration = `user: "101", database: {access: owner}, route: {paths: ["
 // synthesise writes the configuration, runs the program and prepares the emulator for the stack.
 func (s *sandbox) synthesise(t *testing.T, configuration map[string]any) {
 	t.Helper()
-	s.write(t, configuration)
-	// Directly to the emulator, because a proxy may deny calls.
+	text, err := yaml.Marshal(configuration)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(t, text)
+	s.prepare(t)
+}
+
+// prepare prepares the emulator for the synthesised stack, directly, because a proxy may deny calls.
+func (s *sandbox) prepare(t *testing.T) {
+	t.Helper()
 	if err := emulator.PrepareStack(alive, s.server.URL, s.stack); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // write writes the configuration and runs the program.
-func (s *sandbox) write(t *testing.T, configuration map[string]any) {
+func (s *sandbox) write(t *testing.T, configuration []byte) {
 	t.Helper()
-	text, err := yaml.Marshal(configuration)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(s.folder, "config", s.environment+".yaml"), text, 0o644); err != nil {
+	file := filepath.Join(s.folder, "config", s.environment+".yaml")
+	if err := os.WriteFile(file, configuration, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := s.run(t, program); err != nil {

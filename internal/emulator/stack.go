@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/route53"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	secretstypes "github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 )
 
 // OverrideName is the name of a Terraform override file beside a stack's cdk.tf.json.
@@ -39,8 +41,8 @@ func override(images map[string]json.RawMessage) ([]byte, error) {
 
 // PrepareStack prepares the deployment of a stack to the emulator at a URL. stack is the folder of
 // cdk.tf.json. PrepareStack writes the override file, and creates the resources that the stack
-// expects in an account, unless they exist: the bucket of its state, and the hosted zones that it
-// looks up.
+// expects in an account, unless they exist: the bucket of its state, and the hosted zones and secrets
+// that it looks up.
 func PrepareStack(ctx context.Context, url, stack string) error {
 	if err := prepareStack(ctx, url, stack); err != nil {
 		return fmt.Errorf("emulator: %w", err)
@@ -59,9 +61,13 @@ func prepareStack(ctx context.Context, url, folder string) error {
 				S3 struct{ Bucket, Region string }
 			}
 		}
+		Provider struct {
+			AWS []struct{ Region string } // the first has no alias
+		}
 		Data struct {
-			Zones  map[string]struct{ Name string } `json:"aws_route53_zone"`
-			Images map[string]json.RawMessage       `json:"aws_ecr_image"`
+			Zones   map[string]struct{ Name string } `json:"aws_route53_zone"`
+			Secrets map[string]struct{ Name string } `json:"aws_secretsmanager_secret"`
+			Images  map[string]json.RawMessage       `json:"aws_ecr_image"`
 		}
 	}
 	if err := json.Unmarshal(text, &stack); err != nil {
@@ -81,6 +87,11 @@ func prepareStack(ctx context.Context, url, folder string) error {
 	}
 	for _, zone := range stack.Data.Zones {
 		if err := makeZone(ctx, Config(url, "us-east-1"), zone.Name); err != nil {
+			return err
+		}
+	}
+	for _, secret := range stack.Data.Secrets {
+		if err := makeSecret(ctx, Config(url, stack.Provider.AWS[0].Region), secret.Name); err != nil {
 			return err
 		}
 	}
@@ -126,6 +137,16 @@ func makeZone(ctx context.Context, config aws.Config, name string) error {
 		Name:            aws.String(name),
 		CallerReference: aws.String(name),
 	})
+	return err
+}
+
+func makeSecret(ctx context.Context, config aws.Config, name string) error {
+	_, err := secretsmanager.NewFromConfig(config).CreateSecret(ctx, &secretsmanager.CreateSecretInput{
+		Name: aws.String(name), SecretString: aws.String("of the emulator"),
+	})
+	if _, exists := errors.AsType[*secretstypes.ResourceExistsException](err); exists {
+		return nil
+	}
 	return err
 }
 
