@@ -77,7 +77,8 @@ func (s *sandbox) logsInWithItsURL(t *testing.T, secret string) {
 	if err := json.Unmarshal([]byte(*value.SecretString), &c); err != nil {
 		t.Fatalf("%s is not JSON: %v", secret, err)
 	}
-	if !strings.HasPrefix(c.URL, "postgresql://"+c.Username+":"+c.Password+"@") || !strings.Contains(c.URL, "sslmode=") {
+	user := c.Username + ":" + c.Password
+	if !strings.HasPrefix(c.URL, "postgresql://"+user+"@") || !strings.Contains(c.URL, "sslmode=") {
 		t.Errorf("%s has no URL with its user, its password and TLS", secret)
 	}
 	if err := s.execute(postgres.User{Name: c.Username, Password: c.Password}, "CREATE TABLE migrated ()"); err != nil {
