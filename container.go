@@ -10,27 +10,29 @@ import (
 // they are missing are written as empty lists, and what has no order of its own is sorted:
 // otherwise every plan would find a difference.
 type container struct {
-	Name                   string                `json:"name"`
-	Image                  string                `json:"image"`
-	Essential              bool                  `json:"essential"`
-	EntryPoint             []string              `json:"entryPoint,omitempty"`
-	Command                []string              `json:"command,omitempty"`
-	User                   string                `json:"user,omitempty"`
-	ReadonlyRootFilesystem bool                  `json:"readonlyRootFilesystem"`
-	Environment            []variable            `json:"environment"`
-	Secrets                []secret              `json:"secrets,omitempty"`
-	DockerLabels           map[string]string     `json:"dockerLabels,omitempty"`
-	PortMappings           []portMapping         `json:"portMappings"`
-	MountPoints            []mountPoint          `json:"mountPoints"`
-	VolumesFrom            []struct{}            `json:"volumesFrom"`
-	SystemControls         []systemControl       `json:"systemControls"`
-	Ulimits                []ulimit              `json:"ulimits,omitempty"`
-	DependsOn              []containerDependency `json:"dependsOn,omitempty"`
-	LinuxParameters        linuxParameters       `json:"linuxParameters"`
-	RestartPolicy          *restartPolicy        `json:"restartPolicy,omitempty"`
-	HealthCheck            *containerHealthCheck `json:"healthCheck,omitempty"`
-	StopTimeout            int                   `json:"stopTimeout,omitempty"` // seconds
-	LogConfiguration       logConfiguration      `json:"logConfiguration"`
+	Name                   string                 `json:"name"`
+	Image                  string                 `json:"image"`
+	Essential              bool                   `json:"essential"`
+	EntryPoint             []string               `json:"entryPoint,omitempty"`
+	Command                []string               `json:"command,omitempty"`
+	User                   string                 `json:"user,omitempty"`
+	ReadonlyRootFilesystem bool                   `json:"readonlyRootFilesystem"`
+	RepositoryCredentials  *repositoryCredentials `json:"repositoryCredentials,omitempty"`
+
+	Environment      []variable            `json:"environment"`
+	Secrets          []secret              `json:"secrets,omitempty"`
+	DockerLabels     map[string]string     `json:"dockerLabels,omitempty"`
+	PortMappings     []portMapping         `json:"portMappings"`
+	MountPoints      []mountPoint          `json:"mountPoints"`
+	VolumesFrom      []struct{}            `json:"volumesFrom"`
+	SystemControls   []systemControl       `json:"systemControls"`
+	Ulimits          []ulimit              `json:"ulimits,omitempty"`
+	DependsOn        []containerDependency `json:"dependsOn,omitempty"`
+	LinuxParameters  linuxParameters       `json:"linuxParameters"`
+	RestartPolicy    *restartPolicy        `json:"restartPolicy,omitempty"`
+	HealthCheck      *containerHealthCheck `json:"healthCheck,omitempty"`
+	StopTimeout      int                   `json:"stopTimeout,omitempty"` // seconds
+	LogConfiguration logConfiguration      `json:"logConfiguration"`
 }
 
 type variable struct {
@@ -41,6 +43,11 @@ type variable struct {
 type secret struct {
 	Name      string `json:"name"`
 	ValueFrom string `json:"valueFrom"`
+}
+
+// repositoryCredentials are the ARN of the secret with which ECS pulls from a private registry.
+type repositoryCredentials struct {
+	CredentialsParameter string `json:"credentialsParameter"`
 }
 
 type portMapping struct {

@@ -154,6 +154,12 @@ var permissionPromises = []stacktest.Promise{{
 		),
 		Found: webExecutionRole,
 	}, {
+		Name:  "a task pulls with the account of a registry that its execution role does not allow reading",
+		Stack: "a service that needs more",
+		By: stacktest.Set(searchTask, searchContainer+".repositoryCredentials.credentialsParameter",
+			"arn:aws:secretsmanager:eu-central-1:123456789012:secret:other-AbCdEf"),
+		Found: "aws_iam_role.service_search_execution_role",
+	}, {
 		Name:  "an execution role allows decrypting outside Secrets Manager",
 		Stack: "prod",
 		By:    stacktest.Remove(webExecutionPolicy, "policy.Statement[Sid=SecretKeys].Condition"),
@@ -389,6 +395,9 @@ func rolesWriteToTheirLogGroups(s stacktest.Stack, v *stacktest.Violations) {
 func taskSecrets(t serviceTask) []string {
 	var secrets []string
 	for _, c := range t.containers() {
+		if c.Has("repositoryCredentials") {
+			secrets = append(secrets, c.String("repositoryCredentials.credentialsParameter"))
+		}
 		for _, secret := range c.Blocks("secrets") {
 			from := secret.String("valueFrom")
 			if expression := anyExpression.FindString(from); expression != "" && strings.HasPrefix(from, "${") {

@@ -221,6 +221,7 @@ services:
     alarms: {latency: 20, errors: 100}
   search:
     image: quay.io/x/search:1
+    registry_secret: shop/quay
     port: 9200
     calls: [web]
     generated: [SECRET_KEY_BASE]

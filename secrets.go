@@ -52,7 +52,12 @@ func (secrets serviceSecrets) give(t *task, app *container, svc config.Service) 
 	}
 	app.setSecrets(references)
 	access := accessTo(app.secretReferences())
-	if len(references) > 0 {
+	if svc.RegistrySecret != "" {
+		registry := secrets.reference(t.scope, svc.RegistrySecret)
+		app.RepositoryCredentials = &repositoryCredentials{registry}
+		access.secrets = append(access.secrets, registry)
+	}
+	if len(references) > 0 || svc.RegistrySecret != "" {
 		access.keys = svc.SecretKeys
 	}
 	t.mayReadSecrets(access)

@@ -13,7 +13,8 @@ import (
 var (
 	// sharedSettings are what a second process of the same application needs too.
 	sharedSettings = []string{
-		"image", "architecture", "cpu", "memory", "port", "entrypoint", "command", "user", "scratch", "writable",
+		"image", "registry_secret", "architecture", "cpu", "memory", "port", "entrypoint", "command", "user", "scratch",
+		"writable",
 		"disk", "allow_execution", "open_files", "environment", "secrets", "secret_keys", "generated", "permissions",
 		"egress", "calls", "database", "stop_timeout",
 	}

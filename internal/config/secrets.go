@@ -22,11 +22,15 @@ const (
 	secretNameForm = `[A-Za-z0-9_+.@-]+(/[A-Za-z0-9_+.@-]+)+(:[^:\s]+)?`
 )
 
+// secretARNParts is the number of parts of a secret's ARN, between colons.
+const secretARNParts = 7
+
 var (
 	secretReference = form("secret",
 		`^(`+secretARNForm+`|`+parameterARNForm+`|`+parameterForm+`|`+secretNameForm+`)$`)
-	secretName    = regexp.MustCompile(`^` + secretNameForm + `$`)
-	parameterPath = regexp.MustCompile(`^` + parameterForm + `$`)
+	registrySecret = form("registry_secret", `^(`+secretARNForm+`|`+secretNameForm+`)?$`)
+	secretName     = regexp.MustCompile(`^` + secretNameForm + `$`)
+	parameterPath  = regexp.MustCompile(`^` + parameterForm + `$`)
 
 	// secretPrefix begins the keys and tokens of AWS, GitHub, Slack, Stripe and others, and JSON Web
 	// Tokens.
@@ -51,7 +55,7 @@ func IsParameter(reference string) bool { return parameterPath.MatchString(refer
 func (c *Config) SecretNames() []string {
 	names := map[string]bool{}
 	for _, s := range c.Services {
-		for _, reference := range s.Secrets {
+		for _, reference := range append(slices.Collect(maps.Values(s.Secrets)), s.RegistrySecret) {
 			if name, _, found := SecretName(reference); found {
 				names[name] = true
 			}
@@ -75,6 +79,25 @@ func (c checker) secrets(s Service) {
 		c.want(!valid || regionOf(key) == region, "",
 			"want a key in %s, the region of the secrets, have one in %s", region, regionOf(key))
 	})
+}
+
+// registrySecret checks the secret of a private registry, of which ECS reads the whole value.
+// https://docs.aws.amazon.com/AmazonECS/latest/developerguide/private-auth.html
+func (c checker) registrySecret(s Service) {
+	if s.RegistrySecret == "" {
+		return
+	}
+	_, key, named := SecretName(s.RegistrySecret)
+	parts := strings.Split(s.RegistrySecret, ":")
+	whole := registrySecret.MatchString(s.RegistrySecret) && (named && key == "" || len(parts) == secretARNParts)
+	if !whole {
+		c.want(false, "registry_secret", "want the name of a secret, such as shop/ghcr, or its ARN, which ends in a "+
+			"dash and six characters, without a JSON key")
+		return
+	}
+	c.at("registry_secret").reference(s.RegistrySecret)
+	c.want(!strings.Contains(s.Image, ".dkr.ecr."), "registry_secret", "want none for an image in ECR, "+
+		"which the task's role may pull")
 }
 
 // reference checks a reference to a secret. No message shows it: it may be the secret itself.

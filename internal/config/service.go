@@ -15,6 +15,9 @@ type Service struct {
 	Like string `yaml:"like"`
 	// container image with a tag or digest; required, except with like
 	Image string `yaml:"image" allowed:"~image"`
+	// secret with username and password of a private registry, as JSON: its name or ARN in Secrets
+	// Manager; ECR needs none
+	RegistrySecret string `yaml:"registry_secret" allowed:"~registry_secret"`
 	// architecture of the image
 	Architecture string `yaml:"architecture" allowed:"ARM64|X86_64"`
 	// 1024 are one vCPU
@@ -242,6 +245,7 @@ func (c checker) service(s Service) {
 		c.full("memory"), s.Memory/2, s.Scratch)
 	c.environment(s)
 	c.secrets(s)
+	c.registrySecret(s)
 	c.generated(s)
 	c.at("database").databaseAccess(s)
 	c.permissions(s)
@@ -275,11 +279,15 @@ func (s Service) DefinitionSize() int {
 	const platforms, certificates = 2800, 7300  // what the platform itself writes, and for a database
 	const preparation, folderLength = 1200, 200 // the container that prepares folders, and their mounts
 	const arnPrefix = 80                        // of a name, at most
+	const registry = 120                        // with the secret of a private registry
 	const generatedARN = 120 + 100              // at most, with the names of the stack and of the variable
 	const urlLength = len("_URL") + len("http://..internal:65535") + stackNameLimit
 	size := platforms
 	if s.UsesDatabase() {
 		size += certificates + s.Database.definitionSize()
+	}
+	if s.RegistrySecret != "" {
+		size += registry + arnPrefix + len(s.RegistrySecret)
 	}
 	variable := len(`{"name":"","value":""},`)
 	for name, value := range s.Environment {
@@ -543,7 +551,7 @@ func (w warner) service(s Service) {
 		"failures of the check in the container count after 300 seconds, the most that ECS supports, not after %d",
 		s.HealthCheck.GracePeriod)
 	w.at("database").databaseAccess(s)
-	w.idle(len(s.Secrets) > 0, "without "+w.full("secrets"), "secret_keys")
+	w.idle(len(s.Secrets) > 0 || s.RegistrySecret != "", "without "+w.full("secrets"), "secret_keys")
 	w.image("image", s.Image)
 	w.route(s)
 	w.scaling(s)

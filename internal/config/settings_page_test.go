@@ -55,6 +55,7 @@ var formats = map[string]string{
 		"`name`, `user`, `password`, `url`, `jdbc_url`",
 	"services.<name>.database.url_parameters": "at most 200 characters, such as " +
 		"`sslmode=verify-full&connect_timeout=5`",
+	"services.<name>.registry_secret":       "a [name or an ARN](#private-registries) in Secrets Manager",
 	"services.<name>.secret_keys":           "ARNs of KMS keys in the stack's region",
 	"services.<name>.generated":             "names of variables, such as `SECRET_KEY_BASE`, of `A-Z`, `0-9` and `_`",
 	"services.<name>.permissions.actions":   "names without `*`, such as `s3:GetObject`",
