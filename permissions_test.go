@@ -230,6 +230,7 @@ var permissionPromises = []stacktest.Promise{{
 var unrestrictable = map[string]string{
 	"cloudwatch:GetMetricData":  "metrics have no ARN",
 	"cloudwatch:ListMetrics":    "likewise",
+	"cloudwatch:PutMetricData":  "likewise; services may ask for it",
 	"iam:ListAccountAliases":    "the alias is the account's",
 	"tag:GetResources":          "the resources of the stack are found by their tags",
 	"ecr:GetAuthorizationToken": "a token is for the whole registry",

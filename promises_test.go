@@ -222,6 +222,7 @@ services:
   search:
     image: quay.io/x/search:1
     registry_secret: shop/quay
+    permissions: [{actions: [cloudwatch:PutMetricData], resources: ['*']}]
     port: 9200
     calls: [web]
     generated: [SECRET_KEY_BASE]

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -82,12 +81,6 @@ type Service struct {
 	Repository bool `yaml:"repository"`
 	// time between SIGTERM and SIGKILL
 	StopTimeout int `yaml:"stop_timeout" allowed:"2..120 seconds"`
-}
-
-// Permission is one statement of the IAM policy of a service.
-type Permission struct {
-	Actions   []string `yaml:"actions"`   // names of actions, such as s3:GetObject
-	Resources []string `yaml:"resources"` // ARNs of resources
 }
 
 // HealthCheck configures the health check of the load balancer, and one in the container.
@@ -189,7 +182,6 @@ var (
 	userName     = form("user", `^(0|[1-9][0-9]{0,9}|image)$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	keyARN       = form("key", `^arn:aws:kms:[a-z0-9-]+:[0-9]{12}:key/(mrk-)?[0-9a-f-]+$`)
-	actionName   = regexp.MustCompile(`^[a-z0-9-]+:[A-Za-z0-9]+$`)
 	codes        = form("codes", `^[2-4][0-9]{2}(-[2-4][0-9]{2})?(,[2-4][0-9]{2}(-[2-4][0-9]{2})?)*$`)
 	_            = form("path", `^/`)
 
@@ -352,20 +344,6 @@ func (c checker) variable(name string, s Service) {
 	ofECS := strings.HasPrefix(name, "ECS_") || strings.HasPrefix(name, "AWS_CONTAINER_") ||
 		name == "AWS_EXECUTION_ENV"
 	c.want(!ofECS, "", "reserved variable: ECS sets it")
-}
-
-func (c checker) permissions(s Service) {
-	for i, p := range s.Permissions {
-		c := c.at("permissions", strconv.Itoa(i))
-		c.want(len(p.Actions) > 0 && len(p.Resources) > 0, "", "want at least one action and one resource")
-		c.each("actions", p.Actions, func(c checker, action string) {
-			c.want(actionName.MatchString(action), "",
-				"want the name of an action, such as s3:GetObject, without *, have %q", action)
-		})
-		c.each("resources", p.Resources, func(c checker, resource string) {
-			c.want(strings.HasPrefix(resource, "arn:"), "", "want an ARN, have %q", resource)
-		})
-	}
 }
 
 func (c checker) healthCheck(h HealthCheck) {

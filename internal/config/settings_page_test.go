@@ -59,7 +59,7 @@ var formats = map[string]string{
 	"services.<name>.secret_keys":           "ARNs of KMS keys in the stack's region",
 	"services.<name>.generated":             "names of variables, such as `SECRET_KEY_BASE`, of `A-Z`, `0-9` and `_`",
 	"services.<name>.permissions.actions":   "names without `*`, such as `s3:GetObject`",
-	"services.<name>.permissions.resources": "ARNs",
+	"services.<name>.permissions.resources": "ARNs, or `*` alone",
 	"services.<name>.route.paths":           "paths, such as `/api/*`, of ASCII letters, digits and `_-.$/~\"'@:+&*?`",
 	"services.<name>.route.hosts":           "host names, such as `*.example.com`, with letters after the last dot",
 	"services.<name>.route.headers":         "names of HTTP headers, each with a list of values; not `Host`",
