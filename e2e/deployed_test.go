@@ -68,7 +68,7 @@ var expectations = map[string]expectation{
 		runs:           []string{"web", "prometheus_server"},
 		dumpTasks:      []string{"database_dump", "database_restore"},
 		defaultActions: []string{"HTTP 80: 200 OK"},
-		listenerRules:  []string{"HTTP 80: 1000: path-pattern /*: forward to web"},
+		listenerRules:  []string{"HTTP 80: 49898: path-pattern /*: forward to web"},
 		logDays:        14, snapshotDays: 7,
 	},
 	"prod": {
@@ -100,7 +100,7 @@ var expectations = map[string]expectation{
 		runs:           []string{"web", "prometheus_server", "database_exporter"},
 		dumpTasks:      []string{"database_dump", "database_restore", "database_drill"},
 		defaultActions: []string{"HTTP 80: 301 to HTTPS 443", "HTTPS 443: 200 OK"},
-		listenerRules:  []string{"HTTPS 443: 1000: path-pattern /*: forward to web"},
+		listenerRules:  []string{"HTTPS 443: 49898: path-pattern /*: forward to web"},
 		domain:         "app.example.com", firewall: true,
 		protected: true, standby: true,
 		logDays: 90, snapshotDays: 30,
