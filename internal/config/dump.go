@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 )
 
@@ -124,8 +125,22 @@ func (c checker) dump() {
 		"want at most %s (%d), which holds the restored copy, have %d", c.full("disk"), d.Disk, d.VerifyLimit)
 	if d.Image != "" { // otherwise database.version is reported
 		c.imageOf(d.Enabled, "image", d.Image)
+		c.majorOf(d)
 	}
 	c.imageOf(d.Enabled, "cli_image", d.CLIImage)
+}
+
+// postgresTag matches the major version in the tag of PostgreSQL's official image, or of a copy of it.
+var postgresTag = regexp.MustCompile(`/postgres:([0-9]+)`)
+
+// majorOf checks that an image is of the database's major version: a dump of a newer pg_dump may not
+// be restored in the database, and pg_dump refuses a newer server.
+func (c checker) majorOf(d Dump) {
+	tag, version := postgresTag.FindStringSubmatch(d.Image), c.cfg.ActiveVersion()
+	if d.Enabled && tag != nil {
+		c.want(tag[1] == version, "image",
+			"want an image of PostgreSQL %s, the version of the database, have one of %s", version, tag[1])
+	}
 }
 
 func (c checker) drill() {
