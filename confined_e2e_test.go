@@ -49,7 +49,7 @@ func TestContainersMayDoWhatTheirSettingsSay(t *testing.T) {
 			"writable: [/]", []string{collect}, "Permission denied: '/app/staticfiles", true,
 		},
 		"root writes to a writable root": {
-			"writable: [/], user: '0'", []string{collect}, "1 static file copied", false,
+			"writable: [/]\n    user: '0'", []string{collect}, "1 static file copied", false,
 		},
 		"a program in /tmp": {
 			"", []string{"cp /bin/true /tmp/true && /tmp/true"}, "/tmp/true: Permission denied", true,
@@ -87,8 +87,7 @@ func TestContainersMayDoWhatTheirSettingsSay(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			config := minimal + "services: {web: {image: 'quay.io/x/y:1', " + c.settings +
-				", database: {access: none}}}\n"
+			config := minimal + "services:\n  web:\n    image: quay.io/x/y:1\n    " + c.settings + "\n"
 			task := parsed(t, synth(t, parse(t, "test", config), placeholder(t))).Resource(webTask)
 			program := append([]string{"/bin/sh", "-c", c.program[0], image.Python}, c.program[1:]...)
 			out, err := image.Run(t.Context(), confinedBy(t, task), program...)
