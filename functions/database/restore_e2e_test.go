@@ -110,7 +110,13 @@ func (c *restoreCommand) deploy(config aws.Config) {
 	})
 	c.must(err)
 	group, err := network.CreateSecurityGroup(ctx, &ec2.CreateSecurityGroupInput{
-		VpcId: vpc.Vpc.VpcId, GroupName: aws.String(restoreStack + "-database-restore"), Description: aws.String("x"),
+		VpcId: vpc.Vpc.VpcId, GroupName: aws.String("x"), Description: aws.String("x"),
+		TagSpecifications: []ec2types.TagSpecification{{
+			ResourceType: ec2types.ResourceTypeSecurityGroup,
+			Tags: []ec2types.Tag{{
+				Key: aws.String("Name"), Value: aws.String(restoreStack + "-database_restore"),
+			}},
+		}},
 	})
 	c.must(err)
 	cluster := ecs.NewFromConfig(config)
@@ -125,7 +131,7 @@ func (c *restoreCommand) deploy(config aws.Config) {
 		})
 	}
 	_, err = cluster.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
-		Family: aws.String(restoreStack + "-database-restore"), ContainerDefinitions: containers,
+		Family: aws.String(restoreStack + "-database_restore"), ContainerDefinitions: containers,
 		NetworkMode: ecstypes.NetworkModeAwsvpc, Cpu: aws.String("1024"), Memory: aws.String("2048"),
 		RequiresCompatibilities: []ecstypes.Compatibility{ecstypes.CompatibilityFargate},
 	})
