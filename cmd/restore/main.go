@@ -9,13 +9,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"regexp"
 	"time"
 
@@ -45,12 +43,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	stack, region, err := read(folder)
+	name, stack, err := teardown.Read(folder)
 	if err != nil {
 		return err
 	}
 	var settings []func(*config.LoadOptions) error
-	if region != "" {
+	if region := stack.Region(); region != "" {
 		settings = append(settings, config.WithRegion(region))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, settings...)
@@ -58,7 +56,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("AWS configuration: %w", err)
 	}
 	r := &restore{
-		stack: stack, out: os.Stdout, pause: 5 * time.Second,
+		stack: name, out: os.Stdout, pause: 5 * time.Second,
 		lambda: lambda.NewFromConfig(cfg, func(o *lambda.Options) {
 			// A function may take five minutes; another attempt would wait for the first.
 			o.Retryer = aws.NopRetryer{}
@@ -98,31 +96,4 @@ func parse(args []string) (folder string, o options, err error) {
 		return "", o, fmt.Errorf("--dump: want a key such as dumps/2026/11/23/053000.dump, have %q", o.dump)
 	}
 	return args[0], o, nil
-}
-
-// read returns the name and the region of the stack that cdktf.out has been written for.
-func read(folder string) (name, region string, err error) {
-	text, err := os.ReadFile(filepath.Join(folder, "manifest.json"))
-	if err != nil {
-		return "", "", fmt.Errorf("run make synth first: %w", err)
-	}
-	var manifest struct {
-		Stacks map[string]struct {
-			Path string `json:"synthesizedStackPath"`
-		}
-	}
-	if err := json.Unmarshal(text, &manifest); err != nil {
-		return "", "", fmt.Errorf("manifest.json: %w", err)
-	}
-	for name, entry := range manifest.Stacks {
-		if text, err = os.ReadFile(filepath.Join(folder, entry.Path)); err != nil {
-			return "", "", err
-		}
-		stack, err := teardown.Parse(text)
-		if err != nil {
-			return "", "", err
-		}
-		return name, stack.Region(), nil
-	}
-	return "", "", fmt.Errorf("%s: has no stack: run make synth", folder)
 }
