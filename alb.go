@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"strconv"
 
 	"github.com/aws/jsii-runtime-go"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/acmcertificate"
@@ -11,6 +13,8 @@ import (
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/lblistener"
 	"github.com/cdktf/cdktf-provider-aws-go/aws/v19/route53record"
 	ingressrule "github.com/cdktf/cdktf-provider-aws-go/aws/v19/vpcsecuritygroupingressrule"
+
+	"platform/internal/config"
 )
 
 // LoadBalancer is the only way in from the internet.
@@ -33,7 +37,7 @@ type LoadBalancer struct {
 //
 // A rule is declared by route, for each routed service. A request that matches no rule gets a fixed
 // 200, so that a check from outside tells whether the load balancer works, whatever the services
-// do.
+// do; or 404 (load_balancer.default_status).
 func newLoadBalancer(s *scope, n *Network) *LoadBalancer {
 	group := newSecurityGroup(s, n.VpcID, groupSpec{
 		id: "load_balancer_security_group", noun: "load_balancer",
@@ -77,7 +81,7 @@ func newListeners(s *scope, balancer *LoadBalancer, zone *string) *string {
 		LoadBalancerArn: balancer.ARN,
 		Port:            number(80),
 		Protocol:        jsii.String("HTTP"),
-		DefaultAction:   fixedResponse("200", "OK"),
+		DefaultAction:   defaultResponse(s.cfg.LoadBalancer),
 		Tags:            s.tags("http"),
 	}
 	if !s.cfg.HTTPS() {
@@ -91,7 +95,7 @@ func newListeners(s *scope, balancer *LoadBalancer, zone *string) *string {
 		CertificateArn:  newCertificate(s, zone),
 		// What AWS recommends: TLS 1.3 and 1.2, forward secrecy only.
 		SslPolicy:     jsii.String("ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"),
-		DefaultAction: fixedResponse("200", "OK"),
+		DefaultAction: defaultResponse(s.cfg.LoadBalancer),
 		Tags:          s.tags("https"),
 	})
 	plain.DefaultAction = redirectToHTTPS()
@@ -118,11 +122,14 @@ func allowSources(s *scope, group *securityGroup, name string, port int) {
 	}
 }
 
-func fixedResponse(code, body string) *[]*lblistener.LbListenerDefaultAction {
+// defaultResponse answers the requests that match no rule.
+func defaultResponse(lb config.LoadBalancer) *[]*lblistener.LbListenerDefaultAction {
 	return &[]*lblistener.LbListenerDefaultAction{{
 		Type: jsii.String("fixed-response"),
 		FixedResponse: &lblistener.LbListenerDefaultActionFixedResponse{
-			ContentType: jsii.String("text/plain"), MessageBody: jsii.String(body), StatusCode: jsii.String(code),
+			ContentType: jsii.String("text/plain"),
+			MessageBody: jsii.String(http.StatusText(lb.DefaultStatus)),
+			StatusCode:  jsii.String(strconv.Itoa(lb.DefaultStatus)),
 		},
 	}}
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"strings"
+	"testing"
 
 	"platform/internal/stacktest"
 )
@@ -104,12 +106,12 @@ var loadBalancerPromises = []stacktest.Promise{{
 		Found: certificate,
 	}},
 }, {
-	Name:  "requests that match no rule get a fixed response with status 200",
+	Name:  "requests that match no rule get a fixed response with status 200 or 404",
 	Check: unmatchedRequestsGetFixedResponse,
 	BrokenBy: []stacktest.Break{{
-		Name:  "the HTTP listener answers with status 404",
+		Name:  "the HTTP listener answers with status 500",
 		Stack: "dev",
-		By:    stacktest.Set(httpListener, "default_action.fixed_response.status_code", "404"),
+		By:    stacktest.Set(httpListener, "default_action.fixed_response.status_code", "500"),
 		Found: httpListener,
 	}, {
 		Name:  "the HTTPS listener forwards to a service",
@@ -119,6 +121,21 @@ var loadBalancerPromises = []stacktest.Promise{{
 		Found: httpsListener,
 	}},
 }}
+
+// With TLS, the status is that of the HTTPS listener: the other one redirects.
+func TestDefaultStatusIsThatOfTheListenerThatServesRequests(t *testing.T) {
+	const https = minimal + "load_balancer: {domain: example.com, hosted_zone: example.com%s}\n"
+	before := synth(t, parse(t, "dev", fmt.Sprintf(https, "")), placeholder(t))
+	after := synth(t, parse(t, "dev", fmt.Sprintf(https, ", default_status: 404")), placeholder(t))
+	_, _, changed := compare(before, after)
+	if !slices.Equal(changed, []string{httpsListener}) {
+		t.Errorf("changes %v, want %s", changed, httpsListener)
+	}
+	action := parsed(t, after).Resource(httpsListener).Blocks("default_action")[0]
+	if !action.Is("fixed_response.status_code", "404") || !action.Is("fixed_response.message_body", "Not Found") {
+		t.Errorf("answers with %v", action.Body())
+	}
+}
 
 func loadBalancerIsConfigured(s stacktest.Stack, v *stacktest.Violations) {
 	for _, lb := range s.Resources("aws_lb") {
@@ -206,7 +223,7 @@ func unmatchedRequestsGetFixedResponse(s stacktest.Stack, v *stacktest.Violation
 		}
 		v.Want(len(actions) == 1 &&
 			actions[0].Is("type", "fixed-response") &&
-			actions[0].Is("fixed_response.status_code", "200"),
-			listener.Address, "does not answer with a fixed response of status 200")
+			(actions[0].Is("fixed_response.status_code", "200") || actions[0].Is("fixed_response.status_code", "404")),
+			listener.Address, "does not answer with a fixed response of status 200 or 404")
 	}
 }

@@ -312,6 +312,10 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 			config:  base + "services: {web: {" + unrouted + ", route: {paths: ['/*'], priority: 7}}}\n",
 			changed: []string{"aws_lb_listener_rule.service_web_listener_rule"},
 		},
+		"another status for requests that match no route": {
+			config:  base + "load_balancer: {default_status: 404}\n",
+			changed: []string{httpListener},
+		},
 		"an account to be sure of": {config: base + "account: '123456789012'\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

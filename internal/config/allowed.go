@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"regexp"
 	"slices"
@@ -96,9 +97,13 @@ func (c checker) allowed() {
 			}
 			c.want(ok, n.path, "want %s%d to %d, have %d", zero, a.Low, a.High, number)
 		case len(a.Values) > 0:
-			text := n.value.String()
+			text := fmt.Sprint(n.value.Interface())
+			shown := text
+			if n.value.Kind() == reflect.String {
+				shown = strconv.Quote(text)
+			}
 			ok := slices.Contains(a.Values, text)
-			c.want(ok, n.path, "want one of %s, have %q", strings.Join(a.Values, ", "), text)
+			c.want(ok, n.path, "want one of %s, have %s", strings.Join(a.Values, ", "), shown)
 		}
 	})
 }

@@ -14,6 +14,8 @@ type LoadBalancer struct {
 	AllowHTTP bool `yaml:"allow_http"`
 	// CIDR blocks that may connect
 	Sources []string `yaml:"sources" allowed:"~cidr"`
+	// status of the response to requests that match no route; 404 tells a client that nothing is there
+	DefaultStatus int `yaml:"default_status" allowed:"200|404"`
 	// time after which an idle connection is closed
 	IdleTimeout int `yaml:"idle_timeout" allowed:"1..4000 seconds"`
 	// retention of the access logs
@@ -36,6 +38,7 @@ type Firewall struct {
 func loadBalancerDefaults(p profile) LoadBalancer {
 	return LoadBalancer{
 		Sources:             []string{"0.0.0.0/0"},
+		DefaultStatus:       200,
 		IdleTimeout:         60,
 		AccessLogsRetention: pick(p, 14, 90),
 		Firewall: Firewall{

@@ -246,8 +246,12 @@ func (w warner) route(s Service) {
 }
 
 // unmatched warns of requests that no service receives: the load balancer answers them with 200, so
-// that a check from outside or a person takes the application for healthy.
+// that a check from outside or a person takes the application for healthy. A file that says how it
+// answers them gets no warning.
 func (w warner) unmatched() {
+	if w.doc.Names(w.full("load_balancer.default_status")) {
+		return
+	}
 	routed, every := 0, false
 	for _, s := range w.cfg.Services {
 		if s.Routed() {
@@ -255,7 +259,7 @@ func (w warner) unmatched() {
 			every = every || s.Route.covers(Route{})
 		}
 	}
-	const instead = `such as route: {paths: ["/*"]}`
+	const instead = `such as route: {paths: ["/*"]}, or load_balancer.default_status if this is intended`
 	w.warn(routed == 0, "services", "no service has a route: the load balancer answers every request itself, with "+
 		"200; set the route of the service that receives requests, "+instead)
 	w.warn(routed > 0 && !every, "services", "the load balancer answers requests that match no route itself, with "+
