@@ -40,12 +40,22 @@ var (
 //	                                   └── metrics; after two retries a failure goes to the topic
 //
 // The hourly report also takes a snapshot that a schedule missed. The bucket is for logical dumps: see
-// dump.go.
+// dump.go. Without a database, it returns nil. The buckets stay as long as the stack keeps data: they hold
+// the dumps of an earlier database.
 func newBackup(s *scope, db *Database, topic *Topic, function bundle.Function) *Backup {
+	if !s.cfg.BackupBucket() {
+		return nil
+	}
 	bucket := newBackupBucket(s, "backup", s.own(), s.keys.Backup)
 	var copies *Copy
 	if s.cfg.Backup.Copy.Region != "" {
-		copies = newCopy(s, bucket)
+		copies = newCopy(s)
+	}
+	if db == nil {
+		return nil
+	}
+	if copies != nil {
+		copies.replicateObjects(s, bucket)
 	}
 	logs := newLogGroup(s, "backup_function_log_group", "/aws/lambda/"+s.named("backup"))
 	role := newRole(s, roleSpec{
@@ -181,6 +191,9 @@ func newSchedules(s *scope, lambda lambdafunction.LambdaFunction, after dependen
 }
 
 func (b *Backup) outputs() []output {
+	if b == nil {
+		return nil
+	}
 	all := []output{
 		{"backup_bucket_name", "Bucket of the backups", b.Bucket},
 		{"backup_function_name", "Function that takes snapshots", b.FunctionName},
@@ -192,6 +205,9 @@ func (b *Backup) outputs() []output {
 }
 
 func (b *Backup) alarms(s *scope) []alarm {
+	if b == nil {
+		return nil
+	}
 	all := []alarm{{
 		id:      "backup_age",
 		runbook: "backup.md#backup_age",

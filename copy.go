@@ -20,24 +20,24 @@ type Copy struct {
 // copyRole is the id of the role with which S3 copies objects.
 const copyRole = "backup_copy_role"
 
-// newCopy declares what the copies need in the other region, and the replication of the objects.
+// newCopy declares what the copies need in the other region.
 //
 //	automated backups ── RDS ──┬── other region's key ──┬── automated backups, for database.retention
 //	backup bucket ────── S3 ───┘                        └── bucket, with the same lifecycle and lock
 //
 // Both outlive the stack, as in the stack's region: the loss of the region is what they are for.
-func newCopy(s *scope, source *Bucket) *Copy {
+func newCopy(s *scope) *Copy {
 	in := newPlace(s, "copy", s.cfg.Backup.Copy.Region)
-	c := &Copy{place: in, source: source, rule: jsii.String("all")}
+	c := &Copy{place: in, rule: jsii.String("all")}
 	c.key = newKeyIn(s, in, keySpec{"copy", "the copies of the backups", s.keep()})
 	c.bucket = newBackupBucket(s, "backup_copy", in, c.key)
-	c.replicateObjects(s)
 	return c
 }
 
 // replicateObjects makes S3 copy new objects and delete markers. S3 copies neither deletions of
 // versions nor what the lifecycle deletes: the other bucket has a lifecycle of its own.
-func (c *Copy) replicateObjects(s *scope) {
+func (c *Copy) replicateObjects(s *scope, source *Bucket) {
+	c.source = source
 	type (
 		ruleType    = replication.S3BucketReplicationConfigurationRule
 		filter      = replication.S3BucketReplicationConfigurationRuleFilter

@@ -14,11 +14,10 @@ func newDashboard(s *scope, p *Platform, alarms []*string) output {
 	d.alarms(alarms)
 	d.addLoadBalancer(p.LoadBalancer)
 	d.addServices(p.Services)
-	d.addDatabase(p.Database)
-	d.graph("Age of the newest snapshot, seconds", "Minimum", []any{
-		backupNamespace(s), "NewestBackupAge", "DBInstanceIdentifier", *p.Database.Identifier,
-		map[string]any{"label": "age", "period": 3600},
-	})
+	if p.Database != nil {
+		d.addDatabase(p.Database)
+		d.addBackups(s, p.Database)
+	}
 	name := *cloudwatchdashboard.NewCloudwatchDashboard(s.stack, jsii.String("dashboard"),
 		&cloudwatchdashboard.CloudwatchDashboardConfig{
 			DashboardName: jsii.String(s.cfg.Stack()),
@@ -76,6 +75,13 @@ func (d *dashboard) addDatabase(db *Database) {
 	d.graph("Database: connections", "Maximum", rds("DatabaseConnections", "open"))
 	d.graph("Database: time of the disk, seconds", "Average", rds("ReadLatency", "read"), rds("WriteLatency", "write"))
 	d.graph("Database: free storage, bytes", "Minimum", rds("FreeStorageSpace", "free"))
+}
+
+func (d *dashboard) addBackups(s *scope, db *Database) {
+	d.graph("Age of the newest snapshot, seconds", "Minimum", []any{
+		backupNamespace(s), "NewestBackupAge", "DBInstanceIdentifier", *db.Identifier,
+		map[string]any{"label": "age", "period": 3600},
+	})
 }
 
 // alarms places as few widgets as CloudWatch allows: one shows at most 100 alarms.

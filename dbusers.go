@@ -33,7 +33,7 @@ type DatabaseUsers struct {
 }
 
 // newDatabaseUsers declares a secret for each service with a database, and the function that
-// creates the users and rotates their passwords.
+// creates the users and rotates their passwords; nil without a database.
 //
 //	deployment, daily schedule ── function (in the VPC) ── database, as the master
 //	Secrets Manager ─────────────────┘   ├── the services' secrets
@@ -44,6 +44,9 @@ type DatabaseUsers struct {
 func newDatabaseUsers(
 	s *scope, n *Network, db *Database, cluster *Cluster, function bundle.Function,
 ) *DatabaseUsers {
+	if db == nil {
+		return nil
+	}
 	users := &DatabaseUsers{database: db, secrets: newUserSecrets(s)}
 	role, logs := newUsersFunctionRole(s, db, users.secrets)
 	users.LogGroup = logs.name
@@ -259,6 +262,9 @@ func newRotations(s *scope, users *DatabaseUsers, functionARN *string, invocatio
 }
 
 func (users *DatabaseUsers) outputs(s *scope) []output {
+	if users == nil {
+		return nil
+	}
 	arns := map[string]*string{}
 	for _, name := range s.cfg.DatabaseServices() {
 		arns[name] = users.secrets.arns[name]
@@ -274,6 +280,9 @@ func (users *DatabaseUsers) outputs(s *scope) []output {
 // keeps the function active: after weeks without a call, the next rotation would fail. The function
 // reports its metrics once a day, so the alarms on them keep their state in between.
 func (users *DatabaseUsers) alarms(s *scope) []alarm {
+	if users == nil {
+		return nil
+	}
 	reported := func(a alarm, metric string) alarm {
 		a.namespace, a.metric, a.statistic = usersNamespace(s), metric, "Maximum"
 		a.dimensions = map[string]*string{"FunctionName": users.FunctionName}

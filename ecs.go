@@ -30,6 +30,8 @@ type Service struct {
 
 	dimensions map[string]*string // of its metrics
 	limits     alarmLimits
+
+	besideDatabase bool // the stack has a database
 }
 
 // newServices declares the configured services. The tasks of all services exist first, as far as
@@ -68,7 +70,10 @@ func newServiceTask(s *scope, cluster *Cluster, name string) *task {
 func newService(t *task, balancer *LoadBalancer, users *DatabaseUsers, secrets serviceSecrets) *Service {
 	s, p, name := t.scope, t.part, t.name
 	svc := s.cfg.Services[name]
-	out := &Service{Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), limits: newAlarmLimits(svc)}
+	out := &Service{
+		Name: name, SecurityGroup: t.group, LogGroup: t.logs.Name(), limits: newAlarmLimits(svc),
+		besideDatabase: s.cfg.Database.Enabled,
+	}
 	app := configure(t, svc)
 	secrets.give(t, app, svc)
 	if svc.UsesDatabase() {
@@ -363,8 +368,9 @@ func (svc *Service) routeAlarms(id string) []alarm {
 	return append(alarms, alarm{
 		id:      id + "_latency",
 		runbook: "services.md#service_latency",
-		description: svc.limits.slow(svc.Name) + " Compare with the database's CPU and latency on the dashboard, " +
-			"and with the time of the last deployment.",
+		description: svc.limits.slow(svc.Name) + " Compare with " +
+			choose(svc.besideDatabase, "the database's CPU and latency on the dashboard, and with ", "") +
+			"the time of the last deployment.",
 		namespace: "AWS/ApplicationELB", metric: "TargetResponseTime", statistic: "p99",
 		dimensions: svc.Route.Dimensions,
 		threshold:  svc.limits.latency, period: 60, datapoints: 10, periods: 15, missing: missingIsFine,

@@ -23,7 +23,8 @@ import (
 //
 // Amazon Managed Service for Prometheus uses the logs key with its caller's rights, and grants.
 //
-// The keys of backups outlive a stack that leaves backups.
+// The keys of backups outlive a stack that leaves backups. Without a database, they exist as long as the
+// stack keeps what an earlier database has left.
 func newKeys(s *scope) *Keys {
 	use := []string{"kms:Decrypt", "kms:GenerateDataKey*"}
 	logged := choose(s.cfg.Monitoring.KeepsHistory(), "log groups, and the durable history of metrics", "log groups")
@@ -41,28 +42,33 @@ func newKeys(s *scope) *Keys {
 		sid: "CloudWatchAlarms", principals: awsService("cloudwatch.amazonaws.com"), actions: use,
 		conditions: []condition{equals("aws:SourceAccount", s.account)},
 	}
-	events := statement{
-		sid: "Events", actions: use,
-		principals: append(awsService("events.amazonaws.com"), awsService("events.rds.amazonaws.com")...),
+	events := statement{sid: "Events", actions: use, principals: awsService("events.amazonaws.com")}
+	if s.cfg.Database.Enabled {
+		events.principals = append(events.principals, awsService("events.rds.amazonaws.com")...)
 	}
-	return &Keys{
+	keys := &Keys{
 		Logs:     newKey(s, keySpec{"logs", logged, s.protect()}, logs),
-		Database: newKey(s, keySpec{"database", "the database, its secret and its snapshots", s.keep()}),
 		Secrets:  newSecretsKey(s),
 		Services: newKey(s, keySpec{"services", "shell sessions and image repositories", s.protect()}),
 		Alerts:   newKey(s, keySpec{"alerts", "the alerts topic", s.protect()}, alarms, events),
-		Backup:   newKey(s, keySpec{"backup", "the backup bucket and function", s.keep()}),
 	}
+	if s.cfg.BackupBucket() {
+		keys.Database = newKey(s, keySpec{"database", "the database, its secret and its snapshots", s.keep()})
+		keys.Backup = newKey(s, keySpec{"backup", "the backup bucket and function", s.keep()})
+	}
+	return keys
 }
 
 // newSecretsKey declares the key of the secrets. If one of them is needed to read a restored database,
 // the key is kept too.
 func newSecretsKey(s *scope) *string {
-	spec := keySpec{
-		"secrets", "the services' passwords in the database, the database function's environment", s.protect(),
+	spec := keySpec{"secrets", "the services' secrets", s.protect()}
+	if s.cfg.Database.Enabled {
+		spec.purpose = "the services' passwords in the database, the database function's environment"
 	}
 	if len(s.cfg.GeneratedVariables()) > 0 {
-		spec.purpose, spec.lifecycle = spec.purpose+", generated secrets", s.keep()
+		spec.lifecycle = s.keep()
+		spec.purpose += choose(s.cfg.Database.Enabled, ", generated secrets", "")
 	}
 	return newKey(s, spec)
 }

@@ -23,27 +23,28 @@ var keyUsePromises = []stacktest.Promise{{
 	}},
 }}
 
-// encryptedWords are the words for the resources that keys encrypt.
-var encryptedWords = map[string]string{
-	"aws_cloudwatch_log_group":  "log groups",
-	"aws_db_instance":           "database",
-	"aws_ecr_repository":        "repositories",
-	"aws_ecs_cluster":           "sessions",
-	"aws_lambda_function":       "function",
-	"aws_prometheus_workspace":  "history of metrics",
-	"aws_secretsmanager_secret": "passwords",
-	"aws_sns_topic":             "topic",
+// encryptedWords are the words for the resources that keys encrypt, one of which must be there.
+var encryptedWords = map[string][]string{
+	"aws_cloudwatch_log_group":  {"log groups"},
+	"aws_db_instance":           {"database"},
+	"aws_ecr_repository":        {"repositories"},
+	"aws_ecs_cluster":           {"sessions"},
+	"aws_lambda_function":       {"function"},
+	"aws_prometheus_workspace":  {"history of metrics"},
+	"aws_secretsmanager_secret": {"passwords", "secrets"},
+	"aws_sns_topic":             {"topic"},
 }
 
 func keysNameTheirUses(s stacktest.Stack, v *stacktest.Violations) {
 	for _, key := range s.Resources("aws_kms_key") {
 		description := key.String("description")
-		for kind, word := range encryptedWords {
+		for kind, words := range encryptedWords {
 			uses := slices.ContainsFunc(s.Resources(kind), func(r stacktest.Resource) bool {
 				return slices.Contains(stacktest.References(r.Body()), key.Address)
 			})
-			v.Want(!uses || strings.Contains(description, word),
-				key.Address, "encrypts an %s, and its description lacks %q: %s", kind, word, description)
+			named := slices.ContainsFunc(words, func(word string) bool { return strings.Contains(description, word) })
+			v.Want(!uses || named,
+				key.Address, "encrypts an %s, and its description lacks %q: %s", kind, words, description)
 		}
 	}
 }

@@ -24,6 +24,14 @@ func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database, dumps *Du
 	if dumps != nil {
 		events.newDumpEvents(s, topic, cluster, dumps.Families)
 	}
+	if db != nil {
+		newDatabaseEvents(s, topic, db)
+	}
+	return events
+}
+
+// newDatabaseEvents sends RDS's events about the instance.
+func newDatabaseEvents(s *scope, topic *Topic, db *Database) {
 	dbeventsubscription.NewDbEventSubscription(s.stack, jsii.String("database_events"),
 		&dbeventsubscription.DbEventSubscriptionConfig{
 			Name:       jsii.String(s.named("database-events")),
@@ -35,7 +43,6 @@ func newEvents(s *scope, topic *Topic, cluster *Cluster, db *Database, dumps *Du
 			Tags:      s.tags("database-events"),
 			DependsOn: topic.Ready.list(),
 		})
-	return events
 }
 
 // newDeploymentEvents sends deployments that fail and those that ECS rolls back, also after

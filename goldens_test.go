@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -56,23 +57,39 @@ var layout = golden.Layout{
 	},
 }
 
-func TestShippedEnvironmentsSynthesiseToTheirGoldens(t *testing.T) {
+// scenarios are the stacks of otherStacks that have goldens, by the name of their folder.
+var scenarios = map[string]string{"no-database": "no database"}
+
+// goldenStacks returns the stacks that have goldens, by the name of their folder.
+func goldenStacks(t *testing.T) map[string]tree {
+	t.Helper()
+	stacks := map[string]tree{}
 	for _, environment := range shipped(t) {
-		t.Run(environment, func(t *testing.T) {
-			files, err := golden.Split(shippedStack(t, environment), layout)
+		stacks[environment] = shippedStack(t, environment)
+	}
+	for folder, name := range scenarios {
+		cfg := parse(t, otherStacks[name].environment, otherConfig(name))
+		stacks[folder] = synth(t, cfg, placeholder(t))
+	}
+	return stacks
+}
+
+func TestStacksSynthesiseToTheirGoldens(t *testing.T) {
+	for folder, stack := range goldenStacks(t) {
+		t.Run(folder, func(t *testing.T) {
+			files, err := golden.Split(stack, layout)
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden.Check(t, filepath.Join("testdata", environment), files)
+			golden.Check(t, filepath.Join("testdata", folder), files)
 		})
 	}
 }
 
 // What the files do not hold could change unnoticed.
 func TestGoldensHoldTheWholeStack(t *testing.T) {
-	for _, environment := range shipped(t) {
-		t.Run(environment, func(t *testing.T) {
-			stack := shippedStack(t, environment)
+	for folder, stack := range goldenStacks(t) {
+		t.Run(folder, func(t *testing.T) {
 			files, err := golden.Split(stack, layout)
 			if err != nil {
 				t.Fatal(err)
@@ -94,7 +111,8 @@ func TestEveryGoldenIsOfAShippedEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := []string{"explain.txt", "iam.json", "removed.addresses"}
+	known := append([]string{"explain.txt", "iam.json", "removed.addresses", "without-database"},
+		slices.Collect(maps.Keys(scenarios))...)
 	for _, environment := range shipped(t) {
 		known = append(known, environment, environment+".addresses")
 	}

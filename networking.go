@@ -28,7 +28,7 @@ type Network struct {
 	VpcID           *string
 	PublicSubnets   []*string                  // the load balancer's, by zone
 	PrivateSubnets  []*string                  // the tasks', by zone
-	DatabaseSubnets []*string                  // the database's, by zone
+	DatabaseSubnets []*string                  // the database's, by zone; nil without a database
 	InternetGateway cdktf.ITerraformDependable // what has a public address depends on it
 	EgressReady     dependencies               // a task that starts before all of these cannot pull its image
 
@@ -62,7 +62,6 @@ func newNetwork(s *scope) *Network {
 
 	n := &Network{VpcID: network.Id(), InternetGateway: gateway}
 	public := newPublicRoutes(s, n.VpcID, gateway.Id())
-	database := newRouteTable(s, n.VpcID, "database") // only the VPC's own route, which every table has
 	s3 := newS3Endpoint(s, n.VpcID)
 	n.s3PrefixList = s3.PrefixListId()
 	n.EgressReady = dependencies{public.toInternet} // NAT gateways need it
@@ -72,14 +71,15 @@ func newNetwork(s *scope) *Network {
 		subnets := newSubnets(s, n.VpcID, zones, zone)
 		n.PublicSubnets = append(n.PublicSubnets, subnets.public)
 		n.PrivateSubnets = append(n.PrivateSubnets, subnets.private)
-		n.DatabaseSubnets = append(n.DatabaseSubnets, subnets.database)
 		private[zone] = newRouteTable(s, n.VpcID, "private_"+zone)
 
-		associate(s, databaseTier, zone, subnets.database, database)
 		n.EgressReady = n.EgressReady.plus(
 			associate(s, publicTier, zone, subnets.public, public.table),
 			associate(s, privateTier, zone, subnets.private, private[zone]),
 			s3.associate(s, zone, private[zone]))
+	}
+	if s.cfg.Database.Enabled {
+		n.DatabaseSubnets = newDatabaseSubnets(s, n.VpcID, zones)
 	}
 	n.natGateways = newNATGateways(s, n.PublicSubnets, gateway)
 	n.EgressReady = n.EgressReady.plus(newPrivateRoutes(s, n.natGateways, private)...)
@@ -131,14 +131,25 @@ func subnetCIDR(vpcBlock netip.Prefix, t tier, zone string) netip.Prefix {
 }
 
 // zoneSubnets are the IDs of one zone's subnets.
-type zoneSubnets struct{ public, private, database *string }
+type zoneSubnets struct{ public, private *string }
 
 func newSubnets(s *scope, vpcID, zones *string, zone string) zoneSubnets {
 	return zoneSubnets{
-		public:   newSubnet(s, vpcID, zones, publicTier, zone),
-		private:  newSubnet(s, vpcID, zones, privateTier, zone),
-		database: newSubnet(s, vpcID, zones, databaseTier, zone),
+		public:  newSubnet(s, vpcID, zones, publicTier, zone),
+		private: newSubnet(s, vpcID, zones, privateTier, zone),
 	}
+}
+
+// newDatabaseSubnets declares the database tier, with a route table that has only the VPC's own route,
+// which every table has. It returns the IDs of the subnets by zone.
+func newDatabaseSubnets(s *scope, vpcID, zones *string) (ids []*string) {
+	table := newRouteTable(s, vpcID, databaseTier.name)
+	for _, zone := range s.cfg.SortedZones() {
+		id := newSubnet(s, vpcID, zones, databaseTier, zone)
+		associate(s, databaseTier, zone, id, table)
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 func newSubnet(s *scope, vpcID, zones *string, t tier, zone string) *string {
@@ -285,12 +296,15 @@ func (n *Network) allowOutside(s *scope, id string, group *securityGroup) (rules
 }
 
 func (n *Network) outputs() []output {
-	return []output{
+	outputs := []output{
 		{"vpc_id", "The VPC", n.VpcID},
 		{"public_subnet_ids", "Public subnets, by zone", n.PublicSubnets},
 		{"private_subnet_ids", "Private subnets, by zone", n.PrivateSubnets},
-		{"database_subnet_ids", "Database subnets, by zone", n.DatabaseSubnets},
 	}
+	if n.DatabaseSubnets != nil {
+		outputs = append(outputs, output{"database_subnet_ids", "Database subnets, by zone", n.DatabaseSubnets})
+	}
+	return outputs
 }
 
 func (n *Network) alarms() (alarms []alarm) {

@@ -11,7 +11,7 @@ import (
 type Platform struct {
 	Network       *Network
 	LoadBalancer  *LoadBalancer
-	Database      *Database
+	Database      *Database // nil if it is off, as its users and its backup
 	Cluster       *Cluster
 	DatabaseUsers *DatabaseUsers
 	Services      Services
@@ -55,10 +55,10 @@ func (p *Platform) outputs(s *scope) []output {
 
 // logGroups are the names of the log groups by what writes to them.
 func (p *Platform) logGroups() map[string]*string {
-	logs := map[string]*string{
-		"backup":         p.Backup.LogGroup,
-		"database_roles": p.DatabaseUsers.LogGroup,
-		"database":       p.Database.LogGroups[0],
+	logs := map[string]*string{}
+	if p.Database != nil {
+		logs["backup"], logs["database_roles"] = p.Backup.LogGroup, p.DatabaseUsers.LogGroup
+		logs["database"] = p.Database.LogGroups[0]
 	}
 	if p.Monitoring.Prometheus != nil {
 		logs["prometheus"] = p.Monitoring.Prometheus.LogGroup

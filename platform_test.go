@@ -171,6 +171,16 @@ var protectionPromises = []stacktest.Promise{{
 		By:    stacktest.Remove("aws_kms_key.backup_key", "lifecycle"),
 		Found: "aws_kms_key.backup_key",
 	}, {
+		Name:  "the key of a database that was removed is scheduled for deletion",
+		Stack: "no database, in production without protection",
+		By:    stacktest.Delete(databaseKey),
+		Found: databaseKey,
+	}, {
+		Name:  "the backup bucket of a database that was removed is destroyed together with the stack",
+		Stack: "no database, in production without protection",
+		By:    stacktest.Remove(backupBucket, "lifecycle"),
+		Found: backupBucket,
+	}, {
 		Name:  "a generated secret is destroyed together with the stack",
 		Stack: "production, to be destroyed",
 		By:    stacktest.Remove(generatedSecretAddress, "lifecycle.prevent_destroy"),
@@ -213,8 +223,12 @@ var protectionPromises = []stacktest.Promise{{
 	}},
 }}
 
-// isProtected tells whether the stack's databases have deletion protection.
+// isProtected tells whether the stack's databases have deletion protection, or without a database, the load
+// balancer.
 func isProtected(s stacktest.Stack) bool {
+	if hasNoDatabase(s) {
+		return s.Resource(loadBalancer).Is("enable_deletion_protection", true)
+	}
 	return slices.ContainsFunc(s.Resources("aws_db_instance"), func(instance stacktest.Resource) bool {
 		return instance.Is("deletion_protection", true)
 	})
@@ -309,6 +323,9 @@ func outlivesStack(s stacktest.Stack) (addresses []string) {
 			addresses = append(addresses, instance.Reference("kms_key_id"), backupBucket,
 				encryptionKey(s, backupBucket))
 		}
+	}
+	if hasNoDatabase(s) && s.Resource(backupBucket).Exists() { // of an earlier database
+		addresses = []string{databaseKey, backupBucket, encryptionKey(s, backupBucket)}
 	}
 	if addresses == nil {
 		return nil

@@ -198,6 +198,7 @@ func newPrometheusText(cfg *config.Config, clusterARN string) prometheusText {
 		Availability: m.Objectives.Availability,
 		Latency:      m.Objectives.Latency, LatencyThreshold: m.Objectives.LatencyThreshold,
 		ErrorLimit: errorLimit, ErrorRequests: errorRequests, LatencyLimit: cfg.LatencyLimit(),
+		Database:         cfg.Database.Enabled,
 		DatabaseExporter: m.ReadsDatabase(),
 		NATGateways:      cfg.Network.NAT != "none",
 		Certificates:     cfg.LoadBalancer.Domain != "" && cfg.LoadBalancer.CertificateARN == "",

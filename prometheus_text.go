@@ -35,6 +35,7 @@ type prometheusText struct {
 	ErrorLimit, LatencyLimit float64
 	ErrorRequests            int // requests a minute below which that alarm says nothing
 
+	Database         bool   // there is one, with functions, schedules and backups
 	DatabaseExporter bool   // PostgreSQL's own metrics are read
 	NATGateways      bool   // there is at least one
 	Certificates     bool   // the stack has a certificate of its own

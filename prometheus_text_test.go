@@ -25,7 +25,7 @@ func fullText() prometheusText {
 		HeartbeatTopicARN: "arn:aws:sns:eu-central-1:123456789012:shop-test-heartbeat",
 		Availability:      99.9, Latency: 99, LatencyThreshold: 1,
 		ErrorLimit: errorLimit, ErrorRequests: errorRequests, LatencyLimit: 3,
-		DatabaseExporter: true, NATGateways: true, Certificates: true,
+		Database: true, DatabaseExporter: true, NATGateways: true, Certificates: true,
 		RemoteWriteURL: "https://aps-workspaces.eu-central-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write",
 	}
 }
@@ -34,14 +34,15 @@ func fullText() prometheusText {
 func variants() map[string]prometheusText {
 	all := map[string]prometheusText{}
 	for _, interval := range []int{0, 60, 300, 900} {
-		for options := range 16 {
+		for options := range 32 {
 			t := fullText()
-			t.CloudWatchInterval, t.DatabaseExporter = interval, options&1 > 0
+			t.Database = options&16 == 0
+			t.CloudWatchInterval, t.DatabaseExporter = interval, t.Database && options&1 > 0
 			t.NATGateways, t.Certificates = options&2 > 0, options&4 > 0
 			if options&8 > 0 {
 				t.RemoteWriteURL = ""
 			}
-			all[fmt.Sprintf("interval %d, options %04b", interval, options)] = t
+			all[fmt.Sprintf("interval %d, options %05b", interval, options)] = t
 		}
 	}
 	return all
@@ -124,6 +125,8 @@ func TestPrometheusLooksForNothingThatIsNotConfigured(t *testing.T) {
 	}
 	without(func(t *prometheusText) { t.CloudWatchInterval = 0 },
 		`aws_[a-rt-z]|yace_|loadbalancer:|service:cpu|database:|backup_|cloudwatch`)
+	without(func(t *prometheusText) { t.Database, t.DatabaseExporter = false, false },
+		`pg_|(?i:database|backup|rds|dump|lambda|scheduler|schedule_group|function)`)
 	without(func(t *prometheusText) { t.DatabaseExporter = false }, `pg_[a-ce-qs-z]\w+`)
 	without(func(t *prometheusText) { t.NATGateways = false }, `AWS/NATGateway|aws_natgateway`)
 	without(func(t *prometheusText) { t.Certificates = false }, `CertificateManager|certificate:|aws_certificate`)
@@ -291,7 +294,7 @@ func TestEverySeriesOfCloudWatchIsRead(t *testing.T) {
 		for _, file := range []string{"rules.yml", "consoles/overview.html"} {
 			content := regexp.MustCompile(`docs/runbooks/\S+`).ReplaceAllString(files[file], "")
 			found := names.FindAllString(content, -1)
-			if len(found) < 10 {
+			if len(found) < 5 {
 				t.Errorf("%s: %s has only %q", name, file, found)
 			}
 			for _, series := range found {

@@ -42,6 +42,7 @@ func promises() []stacktest.Promise {
 		protectionPromises,
 		pathPromises,
 		databasePromises,
+		withoutDatabasePromises,
 		databaseUserPromises,
 		rolePromises,
 		permissionPromises,
@@ -319,6 +320,42 @@ database:
     earlier:
       automated_backup: arn:aws:rds:eu-central-1:123456789012:auto-backup:ab-x2ifp2bxplx7yv2gqx3example
       time: '2026-11-22T03:00:00Z'
+`},
+	"no database": {"dev", `
+load_balancer: {default_status: 404}
+database: {enabled: false}
+services:
+  web:
+    image: quay.io/x/web:1
+    route: {hosts: [web.example.com]}
+    calls: [worker]
+    generated: [SECRET_KEY_BASE]
+    metrics: {enabled: true}
+  worker:
+    image: quay.io/x/worker:1
+    secrets: {STRIPE_KEY: shop/stripe}
+    scaling: {max: 3, schedules: {night: ` + everyNight + `}}
+`},
+	"no database, and no NAT": {"dev", `
+network: {nat: none, endpoints: [ecr.api, ecr.dkr, logs]}
+database: {enabled: false}
+services: {worker: {image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com/x/worker:1}}
+monitoring: {prometheus: {enabled: false}}
+`},
+	"no database, in production": {"live", `
+profile: production
+state: {backend: local}
+load_balancer: {allow_http: true}
+database: {enabled: false}
+backup: {object_lock: 30, object_lock_mode: compliance, copy: {region: eu-west-1}}
+`},
+	"no database, in production without protection": {"live", `
+profile: production
+protected: false
+state: {backend: local}
+load_balancer: {allow_http: true}
+database: {enabled: false}
+services: {web: {image: quay.io/x/web:1, route: {paths: ['/*']}, generated: [SECRET_KEY_BASE]}}
 `},
 	// As long as names may be: 22 for the stack, 24 for a service, 14 for a region, 15
 	// for a restored database.

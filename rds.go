@@ -29,7 +29,7 @@ type Database struct {
 
 const postgresPort = 5432
 
-// newDatabase declares PostgreSQL in the database tier.
+// newDatabase declares PostgreSQL in the database tier; nil without a database.
 //
 //	services with a database (5432, TLS) ── security group ── instance ── subnets without a way out
 //
@@ -38,6 +38,10 @@ const postgresPort = 5432
 // of its own; database.active says which one is used.
 func newDatabase(s *scope, n *Network) *Database {
 	d := s.cfg.Database
+	if !d.Enabled {
+		guardDatabase(s)
+		return nil
+	}
 	shared := sharedByInstances{
 		subnets: dbsubnetgroup.NewDbSubnetGroup(s.stack, jsii.String("database_subnet_group"),
 			&dbsubnetgroup.DbSubnetGroupConfig{
@@ -69,6 +73,20 @@ func newDatabase(s *scope, n *Network) *Database {
 		}
 	}
 	return active
+}
+
+// guardDatabase declares no instance, under the address of the first one. Without it, a removed database
+// would take its prevent_destroy along. With it, Terraform refuses the plan as long as the instance is in
+// the state, and plans nothing if it never was.
+func guardDatabase(s *scope) {
+	if !s.cfg.Protected {
+		return
+	}
+	dbinstance.NewDbInstance(s.stack, jsii.String("database"), &dbinstance.DbInstanceConfig{
+		Count:         number(0),
+		InstanceClass: jsii.String(s.cfg.Database.InstanceClass), // the only argument that the provider requires
+		Lifecycle:     s.protect(),
+	})
 }
 
 // sharedByInstances is what all instances have in common.
@@ -312,6 +330,9 @@ func newDatabaseMonitoringRole(s *scope) *Role {
 }
 
 func (db *Database) outputs() []output {
+	if db == nil {
+		return nil
+	}
 	return []output{
 		{"database_address", "Host name of PostgreSQL, for the services with a database", db.Address},
 		{"database_port", "Port of PostgreSQL", postgresPort},
@@ -321,6 +342,9 @@ func (db *Database) outputs() []output {
 }
 
 func (db *Database) alarms(d config.Database) []alarm {
+	if db == nil {
+		return nil
+	}
 	memory, _ := config.ClassMemory(d.InstanceClass) // checked with the configuration
 	const gib = 1 << 30
 	average := func(noun, metric string, threshold float64, description string) alarm {

@@ -22,11 +22,11 @@ type scope struct {
 // kind opens no other.
 type Keys struct {
 	Logs     *string // every log group, the durable history of metrics
-	Database *string // storage, master secret, Performance Insights and snapshots
+	Database *string // storage, master secret, Performance Insights and snapshots; see newKeys
 	Secrets  *string // the services' secrets, the database function's environment
 	Services *string // shell sessions, image repositories
 	Alerts   *string // the topic
-	Backup   *string // the backup bucket and function
+	Backup   *string // the backup bucket and function; see newKeys
 }
 
 // named is a name in AWS: the stack's name, a dash, and a noun such as backup-schedule.

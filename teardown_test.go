@@ -23,7 +23,13 @@ func TestExactlyWhatBackupsNeedStays(t *testing.T) {
 	}{
 		"production, without objects": {production + "protected: false\n", true, database},
 		"production, with objects":    {production + "protected: false\n", false, bucket},
-		"with an object lock":         {production + "protected: false\nbackup: {object_lock: 30}\n", false, bucket},
+		"production, whose database was switched off, without objects": {
+			production + "protected: false\ndatabase: {enabled: false}\n", true, database,
+		},
+		"production, whose database was switched off, with objects": {
+			production + "protected: false\ndatabase: {enabled: false}\n", false, bucket,
+		},
+		"with an object lock": {production + "protected: false\nbackup: {object_lock: 30}\n", false, bucket},
 		"with a restored database": {
 			production + "protected: false\ndatabase: {restores: {copy: {snapshot: before}}}\n", true, database,
 		},
@@ -69,6 +75,19 @@ func TestExactlyWhatBackupsNeedStays(t *testing.T) {
 				t.Errorf("%s stays too", address)
 			}
 		})
+	}
+}
+
+// The guard of a database that is switched off says that the stack is protected.
+func TestAProtectedStackWhoseDatabaseIsSwitchedOffIsNotDestroyed(t *testing.T) {
+	stack := synth(t, parse(t, "dev", minimal+"protected: true\ndatabase: {enabled: false}\n"), placeholder(t))
+	s, err := teardown.Parse(text(t, stack))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Plan(stateOf(stack), func(teardown.Bucket) (bool, error) { return true, nil })
+	if err == nil || !strings.Contains(err.Error(), "aws_db_instance.database: the stack is protected") {
+		t.Errorf("want a refusal, have %v", err)
 	}
 }
 

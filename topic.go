@@ -62,17 +62,21 @@ func publisherStatements(s *scope, topicARN string) []statement {
 	}
 	sourceARN := func(arn string) condition { return condition{"ArnLike", "aws:SourceArn", []string{arn}} }
 	stack := s.cfg.Stack()
-	return []statement{
+	statements := []statement{
 		from("Alarms", "cloudwatch.amazonaws.com", sourceARN(s.arn("cloudwatch", "alarm:"+stack+"-*"))),
 		// AWS does not support conditions in a topic's policy for EventBridge. With one,
 		// EventBridge could not publish, and only the metric FailedInvocations (AWS/Events) would
 		// show that.
 		// https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
 		from("Events", "events.amazonaws.com"),
+	}
+	if s.cfg.Database.Enabled {
 		// By account alone: RDS's documentation does not say which ARN is the source, the
 		// instance's or the subscription's.
-		from("DatabaseEvents", "events.rds.amazonaws.com", equals("aws:SourceAccount", s.account)),
+		statements = append(statements,
+			from("DatabaseEvents", "events.rds.amazonaws.com", equals("aws:SourceAccount", s.account)))
 	}
+	return statements
 }
 
 func subscriptionID(email string) string { return "alerts_subscription_" + readableID(email) }

@@ -50,7 +50,8 @@ func (c checker) backup() {
 	hours := hoursBetween(b.Schedule)
 	c.want(hours <= b.MaxAge || hours > never, "max_age",
 		"want at least %d, the hours between two snapshots of backup.schedule, have %d", hours, b.MaxAge)
-	c.want(!c.duringBackupWindow(b), "schedule", "want a time outside database.backup_window (%s), "+
+	free := !c.cfg.Database.Enabled || !c.duringBackupWindow(b)
+	c.want(free, "schedule", "want a time outside database.backup_window (%s), "+
 		"when RDS takes its automated backup and rejects other snapshots, have %q",
 		c.cfg.Database.BackupWindow, b.Schedule)
 }
@@ -76,9 +77,25 @@ func (b Backup) snapshots() int {
 func (w warner) backup() {
 	b := w.cfg.Backup
 	w = w.at("backup")
+	if !w.cfg.Database.Enabled {
+		w.withoutBackups(b)
+		return
+	}
 	w.warnOfLock(b)
 	// The other databases of the account need snapshots too.
 	w.warn(b.snapshots() >= snapshotQuota*9/10, "retention",
 		"the schedule takes %d snapshots in this time, and RDS allows %d in a region by default, above which every "+
 			"backup fails; take fewer, or request a higher quota (L-272F1212)", b.snapshots(), snapshotQuota)
+}
+
+// withoutBackups warns of settings of backups that are not taken, because there is no database. What
+// says how long objects stay in the bucket has its effect as long as the bucket exists.
+func (w warner) withoutBackups(b Backup) {
+	const reason = "while database.enabled is false"
+	w.idle(false, reason, "schedule", "timezone", "minimum", "max_age")
+	if w.cfg.BackupBucket() {
+		w.warnOfLock(b)
+		return
+	}
+	w.idle(false, reason, "retention", "object_lock", "object_lock_mode")
 }

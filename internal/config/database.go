@@ -10,6 +10,9 @@ import (
 
 // Database configures PostgreSQL on RDS.
 type Database struct {
+	// create the database; false: the stack has none, and no backups; see Without a database in
+	// docs/operations.md
+	Enabled bool `yaml:"enabled"`
 	// PostgreSQL major version, in quotes
 	Version string `yaml:"version" allowed:"within @versions"`
 	// RDS instance class, such as db.t4g.micro
@@ -75,6 +78,7 @@ const MainDatabase = "main"
 
 func databaseDefaults(p profile) Database {
 	return Database{
+		Enabled:           true,
 		Version:           "17",
 		InstanceClass:     pick(p, "db.t4g.micro", "db.m7g.large"),
 		Storage:           Storage{Initial: pick(p, 20, 100), Max: pick(p, 100, 1000)},
@@ -96,6 +100,7 @@ func restoreDefaults() Restore { return Restore{Protected: true} }
 
 // deriveDatabase sets the defaults that depend on other settings.
 func (c *Config) deriveDatabase(doc *Document) {
+	c.deriveDemonstration(doc)
 	for name, restore := range c.Database.Restores {
 		if restore.Version == "" {
 			restore.Version = c.Database.Version
@@ -109,6 +114,21 @@ func (c *Config) deriveDatabase(doc *Document) {
 		c.Database.CertificateImage = c.Monitoring.Prometheus.ConfigImage
 	}
 }
+
+// deriveDemonstration takes the database from the demonstration, if there is none.
+func (c *Config) deriveDemonstration(doc *Document) {
+	if c.Database.Enabled || doc.Names("services") || doc.Names("services.web.database.access") {
+		return
+	}
+	web := c.Services["web"]
+	web.Database.Access = "none"
+	c.Services["web"] = web
+}
+
+// BackupBucket reports whether the stack has the bucket of the backups. A stack without a database has
+// it, and the keys of the database and of the bucket, as long as it keeps data: they belong to what an
+// earlier database has left.
+func (c *Config) BackupBucket() bool { return c.Database.Enabled || c.KeepsData() }
 
 // DatabaseServices returns the names of the services that have a user in the database, in order.
 func (c *Config) DatabaseServices() (names []string) {
@@ -155,6 +175,8 @@ func (c checker) database() {
 			"or RDS reserves, have %q", d.Name)
 	c.windows(d)
 	c.rotationWindow(d)
+	c.want(d.Enabled || len(d.Restores) == 0, "restores", "want none, because database.enabled is false: each "+
+		"instance has a protection of its own, so remove them first, in a deployment of their own")
 	for name, restore := range inOrder(d.Restores) {
 		c.at("restores", name).restore(name, restore)
 	}
@@ -266,9 +288,12 @@ func (w warner) database() {
 	services := w.cfg.DatabaseServices()
 	d := w.cfg.Database
 	w = w.at("database")
+	if !d.Enabled {
+		w.withoutDatabase()
+		return
+	}
 	w.idle(len(services) > 0, "while no service uses the database", "rotation", "rotation_window")
-	w.idle(len(services) > 0 || w.cfg.usesDisk(), "while no service uses the database or has a folder on disk",
-		"certificate_image")
+	w.certificateImage(services)
 	w.connections(services)
 	w.rotationWindow(d)
 	w.version(d.Version)
@@ -284,6 +309,20 @@ func (w warner) database() {
 		"a zone outage takes the database down until it is restored; want true")
 	w.warn(w.cfg.Production() && d.Retention < 7, "retention",
 		"point-in-time recovery ends after %d days; want 7 or more", d.Retention)
+}
+
+// withoutDatabase warns of settings of a database that the stack does not have.
+func (w warner) withoutDatabase() {
+	w.idle(false, "while database.enabled is false", "version", "instance_class", "storage", "multi_az", "name",
+		"parameters", "retention", "backup_window", "maintenance_window", "apply_immediately", "slow_query", "rotation",
+		"rotation_window", "active")
+	w.certificateImage(nil)
+}
+
+// certificateImage warns of an image that no task uses.
+func (w warner) certificateImage(services []string) {
+	w.idle(len(services) > 0 || w.cfg.usesDisk(), "while no service uses the database or has a folder on disk",
+		"certificate_image")
 }
 
 // connections warns if the services may open more connections than the instance allows. Each service

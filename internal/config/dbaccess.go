@@ -86,6 +86,8 @@ var connectionParameters = []string{
 
 func (c checker) databaseAccess(s Service) {
 	d := s.Database
+	c.want(c.cfg.Database.Enabled || !s.UsesDatabase(), "access",
+		"want none, because database.enabled is false, have %s", d.Access)
 	for name := range inOrder(d.Variables) {
 		c := c.at("variables", name)
 		c.variable(name, s)

@@ -79,7 +79,7 @@ func (c *Config) deriveDump(doc *Document) {
 	d := &c.Backup.Dump
 	// A dump needs images, and RDS's certificates of the region.
 	if !doc.Names("backup.dump.enabled") &&
-		(c.Network.NAT == "none" || !slices.Contains(certificateRegions, c.Region)) {
+		(!c.Database.Enabled || c.Network.NAT == "none" || !slices.Contains(certificateRegions, c.Region)) {
 		d.Enabled = false
 	}
 	if !doc.Names("backup.dump.schedule") {
@@ -117,6 +117,7 @@ func (c checker) dump() {
 		"want at least %d, more than the days between two dumps of %s, so that there is a dump although one failed, "+
 			"have %d", hours/24+1, c.full("backup.dump.schedule"), b.Retention)
 	c = c.at("backup", "dump")
+	c.want(c.cfg.Database.Enabled || !d.Enabled, "enabled", "want false, because database.enabled is false")
 	c.schedule("schedule", d.Schedule)
 	c.want(hours <= d.MaxAge || hours > never, "max_age",
 		"want at least %d, the hours between two dumps of %s, have %d", hours, c.full("schedule"), d.MaxAge)
@@ -217,7 +218,7 @@ func (d Database) windowOf(minute int) string {
 func (w warner) dump() {
 	b := w.cfg.Backup
 	w = w.at("backup")
-	w.warn(w.cfg.Production() && !b.Dump.Enabled, "dump.enabled",
+	w.warn(w.cfg.Production() && w.cfg.Database.Enabled && !b.Dump.Enabled, "dump.enabled",
 		"a single table can be restored only by restoring a whole instance beside this one; want true")
 	w.idle(b.Dump.Enabled, "while "+w.full("dump.enabled")+" is false", "dump.schedule", "dump.max_age", "dump.cpu",
 		"dump.memory", "dump.disk", "dump.verify_limit", "dump.image", "dump.cli_image", "drill.schedule")

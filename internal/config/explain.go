@@ -91,10 +91,33 @@ func summary(c *Config) (rows [][]string) {
 	say := func(subject, text string) { rows = append(rows, []string{subject, text}) }
 	say("stack", fmt.Sprintf("%s in %s, %s", c.Stack(), c.Region, c.protection()))
 	say("state", c.statePlace())
-	say("network", c.Network.summary())
+	say("network", c.networkSummary())
 	say("load balancer", c.loadBalancerSummary())
 	for name, s := range inOrder(c.Services) {
 		say("service", s.summary(name))
+	}
+	for _, row := range c.databaseRows() {
+		say(row[0], row[1])
+	}
+	prometheus, p := "no Prometheus", c.Monitoring.Prometheus
+	if p.Enabled {
+		prometheus = fmt.Sprintf("Prometheus with %d CPU units and %d MiB, %d days of metrics", p.CPU, p.Memory, p.Days)
+	}
+	say("monitoring", prometheus+"; notifications of alarms to "+orNone(c.Monitoring.Emails))
+	return rows
+}
+
+// databaseRows describes the database and its backups.
+func (c *Config) databaseRows() (rows [][]string) {
+	say := func(subject, text string) { rows = append(rows, []string{subject, text}) }
+	if !c.Database.Enabled {
+		say("database", "none")
+		backups := "none"
+		if c.BackupBucket() {
+			backups += "; the bucket and the keys of earlier ones stay"
+		}
+		say("backups", backups)
+		return rows
 	}
 	say("database", c.Database.summary())
 	if names := c.Database.AfterRestart(); len(names) > 0 {
@@ -103,17 +126,12 @@ func summary(c *Config) (rows [][]string) {
 	for name, restore := range inOrder(c.Database.Restores) {
 		say("", restore.summary(name, c.Database.Active))
 	}
-	b, p := c.Backup, c.Monitoring.Prometheus
+	b := c.Backup
 	say("backups", fmt.Sprintf("snapshots on schedule %s (%s), kept for %d days, always at least %d",
 		b.Schedule, b.Timezone, b.Retention, b.Minimum))
 	if b.Dump.Enabled {
 		say("", b.summary())
 	}
-	prometheus := "no Prometheus"
-	if p.Enabled {
-		prometheus = fmt.Sprintf("Prometheus with %d CPU units and %d MiB, %d days of metrics", p.CPU, p.Memory, p.Days)
-	}
-	say("monitoring", prometheus+"; notifications of alarms to "+orNone(c.Monitoring.Emails))
 	return rows
 }
 
@@ -131,7 +149,11 @@ func (c *Config) statePlace() string {
 	return "s3://" + c.State.Bucket + "/" + c.Stack() + ".tfstate in " + c.State.Region
 }
 
-func (n Network) summary() string {
+func (c *Config) networkSummary() string {
+	n, tiers := c.Network, 2
+	if c.Database.Enabled {
+		tiers++
+	}
 	zones := slices.Sorted(slices.Values(n.Zones))
 	gateways := map[string]string{
 		"none":     "no NAT gateway",
@@ -139,7 +161,7 @@ func (n Network) summary() string {
 		"per-zone": fmt.Sprintf("%d NAT gateways", len(zones)),
 	}
 	return fmt.Sprintf("%s in zones %s: %d subnets, %s, interface endpoints: %s",
-		n.CIDR, strings.Join(zones, ", "), 3*len(zones), gateways[n.NAT], orNone(n.Endpoints))
+		n.CIDR, strings.Join(zones, ", "), tiers*len(zones), gateways[n.NAT], orNone(n.Endpoints))
 }
 
 func (c *Config) loadBalancerSummary() string {

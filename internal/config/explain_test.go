@@ -88,6 +88,22 @@ func TestSummaryDescribesEveryChoice(t *testing.T) {
 			want: "additional instance monday, restored from the main instance at 2026-11-23T03:00:00Z",
 		},
 		{
+			text: minimal + "database: {enabled: false}\n",
+			want: "network 10.0.0.0/16 in zones a, b: 4 subnets",
+		},
+		{
+			text: minimal + "database: {enabled: false}\n",
+			want: "database none",
+		},
+		{
+			text: minimal + "database: {enabled: false}\n",
+			want: "backups none",
+		},
+		{
+			text: minimal + "protected: true\ndatabase: {enabled: false}\n",
+			want: "backups none; the bucket and the keys of earlier ones stay",
+		},
+		{
 			text: minimal + "profile: production\nstate: {bucket: s-1}\nload_balancer: {allow_http: true}\n",
 			want: "stack shop-test in eu-central-1, protected",
 		},

@@ -90,11 +90,12 @@ func monitoringDefaults(p profile) Monitoring {
 func (m Monitoring) ReadsCloudWatch() bool { return m.Prometheus.Enabled && m.CloudWatchInterval > 0 }
 
 // deriveMonitoring leaves PostgreSQL's metrics out, unless the file asks for them, where the default
-// exporter cannot work: without a NAT gateway, tasks cannot pull its image, and without certificates
-// it cannot connect.
+// exporter cannot work: without a database, without a NAT gateway, because tasks cannot pull its image,
+// and without certificates, because it cannot connect.
 func (c *Config) deriveMonitoring(doc *Document) {
 	unreachable := c.Network.NAT == "none" && c.Monitoring.DatabaseImage == DefaultDatabaseExporterImage
-	if !doc.Names("monitoring.database") && (unreachable || !slices.Contains(certificateRegions, c.Region)) {
+	if !doc.Names("monitoring.database") &&
+		(!c.Database.Enabled || unreachable || !slices.Contains(certificateRegions, c.Region)) {
 		c.Monitoring.Database = false
 	}
 }
@@ -121,6 +122,7 @@ func (c checker) monitoring() {
 	c.want(m.CloudWatchInterval%60 == 0, "cloudwatch_interval",
 		"want whole minutes, the periods of CloudWatch's metrics: a multiple of 60, have %d", m.CloudWatchInterval)
 	c.usedImage(m.ReadsDatabase(), "database_image", m.DatabaseImage, DefaultDatabaseExporterImage)
+	c.want(c.cfg.Database.Enabled || !m.Database, "database", "want false, because database.enabled is false")
 	if m.ReadsDatabase() {
 		c.want(slices.Contains(certificateRegions, c.cfg.Region) || !slices.Contains(providerRegions, c.cfg.Region),
 			"database", "want false: functions/database/certificates lacks the RDS certificates of %s", c.cfg.Region)

@@ -92,14 +92,18 @@ func (c checker) neededEndpoints() []string {
 			needed[endpoint] = needed[endpoint] || ok
 		}
 	}
-	need(true, "ecr.api", "ecr.dkr", "ecs", "logs", "secretsmanager")
-	need(c.cfg.Monitoring.Prometheus.Enabled, "ec2", "kms", "sns", "ssmmessages")
+	need(true, "ecr.api", "ecr.dkr", "logs")
+	need(c.cfg.Database.Enabled, "ecs", "secretsmanager")
+	need(c.cfg.Monitoring.Prometheus.Enabled, "ec2", "ecs", "kms", "sns", "ssmmessages")
 	need(c.cfg.Monitoring.ReadsCloudWatch(), "monitoring", "sts", "tagging")
 	need(c.cfg.Monitoring.KeepsHistory(), "aps-workspaces")
 	for _, s := range c.cfg.Services {
 		need(s.Exec, "kms", "ssmmessages")
+		need(len(s.Generated) > 0 || s.RegistrySecret != "", "secretsmanager")
 		for _, reference := range s.Secrets {
-			need(strings.HasPrefix(reference, "arn:aws:ssm:") || IsParameter(reference), "ssm")
+			parameter := strings.HasPrefix(reference, "arn:aws:ssm:") || IsParameter(reference)
+			need(parameter, "ssm")
+			need(!parameter, "secretsmanager")
 		}
 	}
 	maps.DeleteFunc(needed, func(_ string, ok bool) bool { return !ok })

@@ -507,8 +507,9 @@ func (w warner) services() {
 	w.warn(most > ruleQuota, "services", "need a security group with %d rules, and AWS allows %d by default: "+
 		"request a higher quota (L-0EA8095F) first", most, ruleQuota)
 	w.unmatched()
-	w.warn(len(w.cfg.DatabaseServices()) == 0, "services", "no service uses the database: "+
-		"set database of each service that needs it, such as database: {access: owner}")
+	unused := len(w.cfg.DatabaseServices()) == 0 && !w.doc.Names(w.full("database.enabled"))
+	w.warn(unused, "services", "no service uses the database: set database of each service that needs it, such as "+
+		"database: {access: owner}, or database.enabled: false if none does")
 	for name, s := range inOrder(w.cfg.Services) {
 		w.at("services", name).service(s)
 	}

@@ -110,7 +110,8 @@ func copied(value any) any {
 	return value
 }
 
-// Resources returns the resources of the kinds given, or all, in the order of their addresses.
+// Resources returns the resources of the kinds given, or all, in the order of their addresses. One whose
+// count is 0 is no resource.
 func (s Stack) Resources(kinds ...string) []Resource { return s.section("resource", "", kinds) }
 
 // DataSources returns the data sources of the kinds given, or all, in the order of their addresses.
@@ -125,7 +126,10 @@ func (s Stack) section(name, prefix string, kinds []string) []Resource {
 		}
 		byID, _ := named.(map[string]any)
 		for id, body := range byID {
-			all = append(all, Resource{prefix + kind + "." + id, body.(map[string]any)})
+			r := Resource{prefix + kind + "." + id, body.(map[string]any)}
+			if !r.Is("count", 0.0) {
+				all = append(all, r)
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b Resource) int { return strings.Compare(a.Address, b.Address) })
