@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -47,6 +48,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := check(name, stack.Addresses()); err != nil {
+		return err
+	}
 	var settings []func(*config.LoadOptions) error
 	if region := stack.Region(); region != "" {
 		settings = append(settings, config.WithRegion(region))
@@ -65,6 +69,15 @@ func run(ctx context.Context, args []string) error {
 		logs: cloudwatchlogs.NewFromConfig(cfg), scheduler: scheduler.NewFromConfig(cfg),
 	}
 	return r.run(ctx, o)
+}
+
+// check returns an error if a stack, by the addresses of its resources, has no database to restore beside.
+func check(stack string, addresses []string) error {
+	if !slices.Contains(addresses, "aws_lambda_function.database_function") {
+		return fmt.Errorf("%s: want database.enabled: true, have a stack without a database: docs/operations.md says "+
+			"how to switch it on again and what to restore", stack)
+	}
+	return nil
 }
 
 // options say what is restored, and where to.

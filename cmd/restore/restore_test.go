@@ -199,3 +199,14 @@ func TestArgumentsAreChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestRestoreNeedsADatabase(t *testing.T) {
+	const guard, function = "aws_db_instance.database", "aws_lambda_function.database_function"
+	if err := check("shop-dev", []string{guard, function}); err != nil {
+		t.Errorf("a stack with a database: %v", err)
+	}
+	err := check("shop-dev", []string{guard, "aws_vpc.vpc"})
+	if err == nil || !strings.Contains(err.Error(), "shop-dev: want database.enabled: true") {
+		t.Errorf("a stack without a database: %v", err)
+	}
+}
