@@ -62,6 +62,14 @@ func TestExamplesAreDeployed(t *testing.T) {
 			within(t, "the deployment", 4*minute, func() string { return summaryOf(t, s.deploy(t)) })
 			within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
 			s.logsInWithItsURL(t, name+"-dev/database/web")
+			if name == "analytics" {
+				within(t, "the database is switched off", 3*minute, func() string {
+					s.synthesise(t, patched(document(t, string(example(t, name))), document(t,
+						"{database: {enabled: false}, services: {web: {database: {access: none}}}}")))
+					return summaryOf(t, s.deploy(t))
+				})
+				within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
+			}
 			within(t, "the destruction", 4*minute, func() string { return s.destroy(t, empty) })
 		})
 	}

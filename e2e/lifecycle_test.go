@@ -273,6 +273,11 @@ func runStages(t *testing.T, environment string, stages []stage) {
 		within(t, "destruction of the protected stack is rejected", minute, func() string {
 			return s.destroyIsRejected(t)
 		})
+		withoutDatabase := document(t, "database: {enabled: false}")
+		within(t, "the database of the protected stack is not switched off", minute, func() string {
+			s.synthesise(t, patched(configuration, withoutDatabase))
+			return s.isRejected(t, "deploy")
+		})
 		unprotected := patched(configuration, document(t, "protected: false"))
 		within(t, "destruction is rejected until protected: false is deployed", minute, func() string {
 			s.synthesise(t, unprotected)
@@ -280,6 +285,13 @@ func runStages(t *testing.T, environment string, stages []stage) {
 		})
 		within(t, "protected: false", 3*minute, func() string { return summaryOf(t, s.deploy(t)) })
 		within(t, "destruction by cdktf is rejected", minute, func() string { return s.destroyIsRejected(t) })
+		within(t, "the database is switched off", 4*minute, func() string {
+			s.synthesise(t, patched(unprotected, withoutDatabase))
+			summary := summaryOf(t, s.deploy(t))
+			s.leavesBackups(t, configuration["region"].(string))
+			return summary
+		})
+		within(t, "nothing to change", minute, func() string { return s.nothingToChange(t) })
 		within(t, "the destruction", 5*minute, func() string {
 			return s.destroyButFor(t, empty, "aws_kms_key platform-prod: the database, its secret and its snapshots")
 		})
@@ -347,17 +359,24 @@ func (s *sandbox) isProtected(t *testing.T) bool {
 // destroyIsRejected checks that destruction fails with a clear message and changes nothing.
 func (s *sandbox) destroyIsRejected(t *testing.T) string {
 	t.Helper()
+	return s.isRejected(t, "destroy")
+}
+
+// isRejected checks that a command of cdktf fails with a clear message, because it would destroy what is
+// protected, and changes nothing.
+func (s *sandbox) isRejected(t *testing.T, command string) string {
+	t.Helper()
 	before := s.inventory(t)
-	out, err := s.cdktf(t, "destroy", "--auto-approve")
+	out, err := s.cdktf(t, command, "--auto-approve")
 	if err == nil {
-		t.Fatal("a protected environment was destroyed")
+		t.Fatalf("cdktf %s destroyed what is protected", command)
 	}
 	message := strings.Join(strings.Fields(strings.ReplaceAll(out, "│", " ")), " ") // is wrapped at 80 columns
 	if !strings.Contains(message, "Instance cannot be destroyed") ||
 		!strings.Contains(message, "has lifecycle.prevent_destroy set") {
 		t.Errorf("the error message is not clear:\n%s", tail(out, 40))
 	}
-	compareInventories(t, "the rejected destruction", before, s.inventory(t))
+	compareInventories(t, "the rejected "+command, before, s.inventory(t))
 	return "nothing changed"
 }
 

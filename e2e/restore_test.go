@@ -147,6 +147,22 @@ func (s *sandbox) finalSnapshot(t *testing.T, c *clients) rdstypes.DBSnapshot {
 	return only(t, "final snapshot", final)
 }
 
+// leavesBackups checks that the database of prod has been deleted, and that its final snapshot can be
+// restored, because its key is enabled.
+func (s *sandbox) leavesBackups(t *testing.T, region string) {
+	t.Helper()
+	c := s.clients(region)
+	instances := must(c.rds.DescribeDBInstances(alive, &rds.DescribeDBInstancesInput{}))(t).DBInstances
+	if len(instances) > 0 {
+		t.Errorf("there are still %d instances", len(instances))
+	}
+	key := s.finalSnapshot(t, c).KmsKeyId
+	described := must(c.kms.DescribeKey(alive, &kms.DescribeKeyInput{KeyId: key}))(t).KeyMetadata
+	if described.KeyState != kmstypes.KeyStateEnabled {
+		t.Errorf("the key of the final snapshot is %s", described.KeyState)
+	}
+}
+
 // restoreNeedsKey checks that the emulator refuses a restore while the key is pending deletion, as
 // AWS does. Otherwise this test would prove nothing.
 func restoreNeedsKey(t *testing.T, c *clients, snapshot rdstypes.DBSnapshot) {
