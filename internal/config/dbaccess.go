@@ -1,6 +1,8 @@
 package config
 
 import (
+	"cmp"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +12,8 @@ import (
 type DatabaseAccess struct {
 	// permissions of the service's database users; owner may also create and alter tables
 	Access string `yaml:"access" allowed:"none|read|write|owner"`
+	// database on the instance, which services with the same name share; default: database.name
+	Name string `yaml:"name" allowed:"~service_database"`
 	// environment variables of the application's own for parts of the connection
 	Variables map[string]string `yaml:"variables" allowed:"host|port|name|user|password|url|jdbc_url"`
 	// parameters at the end of url and jdbc_url
@@ -34,6 +38,19 @@ func accessDefaults(p profile) DatabaseAccess {
 
 // UsesDatabase reports whether the service has a user in the database.
 func (s Service) UsesDatabase() bool { return s.Database.Access != "none" }
+
+// DatabaseOf returns the name of the database that a service uses.
+func (c *Config) DatabaseOf(s Service) string { return cmp.Or(s.Database.Name, c.Database.Name) }
+
+// FurtherDatabases returns the databases besides database.name that services use, in order.
+func (c *Config) FurtherDatabases() []string {
+	names := map[string]bool{}
+	for _, service := range c.DatabaseServices() {
+		names[c.DatabaseOf(c.Services[service])] = true
+	}
+	delete(names, c.Database.Name)
+	return slices.Sorted(maps.Keys(names))
+}
 
 // Query returns the parameters as they end a URL, with the question mark; "" without parameters.
 func (d DatabaseAccess) Query() string {
@@ -76,6 +93,9 @@ func (d DatabaseAccess) definitionSize() (size int) {
 	return size
 }
 
+// A shorter name than database.name may have: the names of roles end in it.
+var serviceDatabase = form("service_database", `^([a-z][a-z0-9_]{0,39})?$`)
+
 var urlParameters = form("url_parameters",
 	`^([A-Za-z][A-Za-z0-9_.]*=[A-Za-z0-9_.~/:,%+-]*(&[A-Za-z][A-Za-z0-9_.]*=[A-Za-z0-9_.~/:,%+-]*)*)?$`)
 
@@ -97,6 +117,9 @@ func (c checker) databaseAccess(s Service) {
 			slices.ContainsFunc(s.Calls, func(called string) bool { return URLVariable(called) == name })
 		c.want(!taken, "", "duplicate variable: the service has it from environment, secrets, generated or calls too")
 	}
+	c.want(serviceDatabase.MatchString(d.Name) && !slices.Contains(DatabaseWords, d.Name), "name",
+		"want lower-case letters, digits and underscores, starting with a letter, at most 40 characters, and no word "+
+			"that PostgreSQL or RDS reserves, have %q", d.Name)
 	valid := urlParameters.MatchString(d.URLParameters) && len(d.URLParameters) <= 200
 	c.want(valid, "url_parameters", "want parameters such as sslmode=verify-full&connect_timeout=5, "+
 		"of letters, digits and _.~/:,%%+-, at most 200 characters")
@@ -115,7 +138,7 @@ var (
 
 func (w warner) databaseAccess(s Service) {
 	d := s.Database
-	w.idle(s.UsesDatabase(), "while "+w.full("access")+" is none", "variables", "connections", "query_timeout")
+	w.idle(s.UsesDatabase(), "while "+w.full("access")+" is none", "name", "variables", "connections", "query_timeout")
 	w.idle(d.has("url", "jdbc_url"), "without url or jdbc_url in "+w.full("variables"), "url_parameters")
 	w.warn(unverified.MatchString(d.URLParameters) && !verified.MatchString(d.URLParameters), "url_parameters",
 		"clients do not verify that they are connected to the database: use sslmode=verify-full, or what the "+
