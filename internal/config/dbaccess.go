@@ -12,7 +12,8 @@ import (
 type DatabaseAccess struct {
 	// permissions of the service's database users; owner may also create and alter tables
 	Access string `yaml:"access" allowed:"none|read|write|owner"`
-	// database on the instance, which services with the same name share; default: database.name
+	// database on the instance, which only the services that name it can connect to, and which the
+	// platform creates; default: database.name
 	Name string `yaml:"name" allowed:"~service_database"`
 	// environment variables of the application's own for parts of the connection
 	Variables map[string]string `yaml:"variables" allowed:"host|port|name|user|password|url|jdbc_url"`
@@ -93,7 +94,7 @@ func (d DatabaseAccess) definitionSize() (size int) {
 	return size
 }
 
-// A shorter name than database.name may have: the names of roles end in it.
+// A further database has a shorter name than database.name may have: the names of its roles end in it.
 var serviceDatabase = form("service_database", `^([a-z][a-z0-9_]{0,39})?$`)
 
 var urlParameters = form("url_parameters",
@@ -117,7 +118,8 @@ func (c checker) databaseAccess(s Service) {
 			slices.ContainsFunc(s.Calls, func(called string) bool { return URLVariable(called) == name })
 		c.want(!taken, "", "duplicate variable: the service has it from environment, secrets, generated or calls too")
 	}
-	c.want(serviceDatabase.MatchString(d.Name) && !slices.Contains(DatabaseWords, d.Name), "name",
+	reserved := slices.Contains(DatabaseWords, d.Name) || strings.HasPrefix(d.Name, "pg_")
+	c.want(serviceDatabase.MatchString(d.Name) && !reserved || d.Name == c.cfg.Database.Name, "name",
 		"want lower-case letters, digits and underscores, starting with a letter, at most 40 characters, and no word "+
 			"that PostgreSQL or RDS reserves, have %q", d.Name)
 	valid := urlParameters.MatchString(d.URLParameters) && len(d.URLParameters) <= 200

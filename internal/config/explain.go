@@ -192,8 +192,12 @@ func (s Service) summary(name string) string {
 	if s.Routed() {
 		route = "receives requests for " + orNone(slices.Concat(s.Route.Hosts, s.Route.Paths))
 	}
+	database := s.Database.Access
+	if s.UsesDatabase() && s.Database.Name != "" {
+		database += " of " + s.Database.Name
+	}
 	return fmt.Sprintf("%s: %s of %d CPU units and %d MiB on %s%s, %s, database: %s",
-		name, tasks, s.CPU, s.Memory, s.Architecture, spot, route, s.Database.Access)
+		name, tasks, s.CPU, s.Memory, s.Architecture, spot, route, database)
 }
 
 func (d Database) summary() string {

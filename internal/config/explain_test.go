@@ -80,6 +80,10 @@ func TestSummaryDescribesEveryChoice(t *testing.T) {
 			want: "service job: 0 tasks of 256 CPU units and 512 MiB on ARM64 Spot, no route, database: none",
 		},
 		{
+			text: minimal + "services: {job: {image: 'quay.io/x/y:1', database: {access: read, name: shop}}}\n",
+			want: "service job: 1 task of 256 CPU units and 512 MiB on ARM64 Spot, no route, database: read of shop",
+		},
+		{
 			text: minimal + "state: {backend: s3, bucket: states}\n",
 			want: "state s3://states/shop-test.tfstate in eu-central-1",
 		},

@@ -51,6 +51,8 @@ var formats = map[string]string{
 	"services.<name>.scratch":     "16 to half of `memory`",
 	"services.<name>.environment": "names of letters, digits and underscores; texts as values",
 	"services.<name>.secrets":     "[names or ARNs](#secrets) in the stack's region, never the secret itself",
+	"services.<name>.database.name": "lower-case letters, digits and underscores, at most 40; " +
+		"no word that PostgreSQL or RDS reserves",
 	"services.<name>.database.variables": "names of letters, digits and underscores; as values `host`, `port`, " +
 		"`name`, `user`, `password`, `url`, `jdbc_url`",
 	"services.<name>.database.url_parameters": "at most 200 characters, such as " +
