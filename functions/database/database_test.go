@@ -98,6 +98,15 @@ func TestEnvironmentVariablesErrorListsAllProblems(t *testing.T) {
 			"[]":   {"SERVICES: want a JSON object"},
 			"null": {"SERVICES: want a JSON object"},
 			`{"web":{"level":"read","connections":1,"statement_timeout":0,"more":1}}`: {`unknown field "more"`},
+			`{"web":{"level":"read","connections":1,"statement_timeout":0,"database":"pg_x"}}`: {
+				`web.database: want the name of a service's database that is not PGDATABASE, at most 40 lower-case`,
+			},
+			`{"web":{"level":"read","connections":1,"statement_timeout":0,"database":"app"}}`: {`web.database: want`},
+			`{"web":{"level":"read","connections":1,"statement_timeout":0,` +
+				`"database":"a2345678901234567890123456789012345678901"}}`: {`web.database: want`},
+			`{"platform_dump":{"level":"dump","connections":1,"statement_timeout":0,"database":"x"}}`: {
+				`platform_dump.database: want`,
+			},
 			`{"We b":{"level":"root","connections":0,"statement_timeout":-1}}`: {
 				`SERVICES: "We b": want lower-case letters`,
 				`We b.level: want one of [read write owner], have "root"`,
@@ -128,6 +137,7 @@ func TestInvalidEventIsRejected(t *testing.T) {
 		`{}`:                                `event: action: want roles, daily, database, have ""`,
 		`{"action":"roles","surprise":1}`:   `unknown field "surprise"`,
 		`{"action":"roles","database":"x"}`: `event: database: want none with the action roles, have "x"`,
+		`{"action":"daily","like":"x"}`:     `event: like: want none with the action daily, have "x"`,
 		`{"action":"database"}`:             `event: database: want a new name`,
 		`{"action":"database","database":"postgres"}`: `event: database: want a new name`,
 		`{"action":"database","database":"A"}`:        `event: database: want a new name`,
@@ -174,6 +184,42 @@ func TestUserNamesAlternate(t *testing.T) {
 	} {
 		if _, _, err := usersOf(name); err == nil {
 			t.Errorf("%q is taken for a service's", name)
+		}
+	}
+}
+
+func TestRolesOfLevelsNameTheirDatabase(t *testing.T) {
+	for _, level := range levels {
+		for _, of := range []string{"", "metabase", "a_b", "read", strings.Repeat("x", longestFurther)} {
+			role := levelRole(level, of)
+			have, database, ok := parseLevel(role)
+			if !ok || have != level || database != of || len(role) > 63 {
+				t.Errorf("%s: %q of %q, %t", role, have, database, ok)
+			}
+			if _, _, err := usersOf(role); err == nil || ofPlatform(role) {
+				t.Errorf("%s is taken for a user", role)
+			}
+		}
+	}
+	for _, role := range []string{"platform_dump", "platform_bi", "platform_read_", "platform_reader"} {
+		if _, _, ok := parseLevel(role); ok {
+			t.Errorf("%s is taken for the role of a level", role)
+		}
+	}
+}
+
+func TestDatabasesAreThoseThatServicesName(t *testing.T) {
+	s := settings{database: "app", services: map[string]service{
+		"web": {Level: "owner"}, "bi": {Level: "owner", Database: "metabase"}, "etl": {Level: "write", Database: "dwh"},
+		"viewer": {Level: "read", Database: "metabase"}, "platform_dump": {Level: "dump"},
+	}}
+	want := []database{{name: "app"}, {"dwh", "dwh"}, {"metabase", "metabase"}}
+	if have := s.databases(); !slices.Equal(have, want) {
+		t.Errorf("have %v, want %v", have, want)
+	}
+	for service, want := range map[string]string{"web": "app", "viewer": "metabase", "platform_dump": "app"} {
+		if have := s.databaseOf(service); have != want {
+			t.Errorf("%s uses %s, want %s", service, have, want)
 		}
 	}
 }

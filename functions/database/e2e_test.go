@@ -232,10 +232,10 @@ func (h *fixture) credentials(service string) postgres.User {
 	return postgres.User{Name: c.Username, Password: c.Password}
 }
 
-// service logs in with the credentials of a service.
+// service logs in with the credentials of a service, to its database.
 func (h *fixture) service(name string) *pgx.Conn {
 	h.Helper()
-	conn, err := h.postgres.Connect(h.Context(), h.credentials(name), h.postgres.Database)
+	conn, err := h.postgres.Connect(h.Context(), h.credentials(name), h.function.settings.databaseOf(name))
 	if err != nil {
 		h.Fatalf("%s cannot log in: %v", name, err)
 	}
@@ -661,20 +661,20 @@ func (f *taskSimulation) DescribeServices(
 func (f *taskSimulation) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var ends sync.WaitGroup
-	u := f.credentials(f.name)
+	u, database := f.credentials(f.name), f.function.settings.databaseOf(f.name)
 	for range 2 {
 		ends.Go(func() {
 			var kept *pgx.Conn
 			for ctx.Err() == nil {
 				err := error(nil)
 				if kept == nil {
-					kept, err = f.postgres.Connect(context.Background(), u, "app")
+					kept, err = f.postgres.Connect(context.Background(), u, database)
 				}
 				if err == nil {
 					_, err = kept.Exec(context.Background(), "INSERT INTO pulse VALUES (now())")
 				}
 				f.count(err)
-				fresh, err := f.postgres.Connect(context.Background(), u, "app")
+				fresh, err := f.postgres.Connect(context.Background(), u, database)
 				if err == nil {
 					_, err = fresh.Exec(context.Background(), "SELECT count(*) FROM pulse")
 					fresh.Close(context.Background())

@@ -60,6 +60,10 @@ type event struct {
 	// Database is the name of the database that the action database creates, to restore a dump into.
 	Database string `json:"database"`
 
+	// Like is the database of services that the dump is of; "" is the main one. Its levels get the same
+	// rights in the new database.
+	Like string `json:"like"`
+
 	// Revision changes with everything that is a reason to call the function again. The function
 	// does not read it.
 	Revision string `json:"revision"`
@@ -152,7 +156,7 @@ func (f *function) serve(ctx context.Context, payload json.RawMessage) (result, 
 		return result{}, nil
 	}
 	if e.Action == actionDatabase {
-		return f.prepare(ctx, e.Database)
+		return f.prepare(ctx, e.Database, e.Like)
 	}
 	out, err := f.putRight(ctx)
 	if e.Action == actionDaily {
@@ -176,8 +180,10 @@ func parseEvent(payload []byte) (event, error) {
 		return e, fmt.Errorf("event: database: want a new name of lower-case letters, digits and underscores, have %q",
 			e.Database)
 	}
-	if e.Action != actionDatabase && e.Database != "" {
-		return e, fmt.Errorf("event: database: want none with the action %s, have %q", e.Action, e.Database)
+	for field, value := range map[string]string{"database": e.Database, "like": e.Like} {
+		if e.Action != actionDatabase && value != "" {
+			return e, fmt.Errorf("event: %s: want none with the action %s, have %q", field, e.Action, value)
+		}
 	}
 	return e, nil
 }
@@ -200,23 +206,27 @@ func (f *function) putRightOnce(ctx context.Context, out *result) error {
 	if err != nil {
 		return err
 	}
-	defer master.close(ctx)
+	defer func() { master.close(ctx) }()
 	// What an attempt finds replaces what the attempt before it found.
 	out.InUse, out.Kept, out.Problems, out.failed = nil, nil, nil, nil
-	irreplaceable, err := f.replaceRoles(ctx, master.services, out)
+	irreplaceable, err := f.replaceRoles(ctx, master, out)
 	if err != nil {
 		return err
 	}
-	refused, err := f.putRolesRight(ctx, master.services, out)
+	known, refused, err := f.putRolesRight(ctx, master.services, out)
 	if err != nil {
 		return err
 	}
-	refused = errors.Join(irreplaceable, refused)
+	sessions, unusable := f.putDatabasesRight(ctx, &master, known, out)
+	if passes(unusable) {
+		return unusable
+	}
 	noPassword := f.givePasswords(ctx, master.services, out)
 	if passes(noPassword) {
 		return noPassword
 	}
-	return errors.Join(refused, noPassword, f.handOver(ctx, master.services, out))
+	notHandedOver := f.handOver(ctx, sessions, known, out)
+	return errors.Join(irreplaceable, refused, unusable, noPassword, notHandedOver)
 }
 
 // tell writes to the log what an invocation did.

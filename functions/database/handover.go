@@ -11,37 +11,41 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// handOver gives objects their right owner:
+// handOver gives objects their right owner. In the main database:
 //
 //   - What the master user created in the schema public, and its large objects, get platform_owner:
 //     services created them with the master user's password, before they had users of their own, or
 //     a person did, or a restore.
 //   - What a service's user owns in its own name gets the role that the service works as. Services of
 //     earlier versions created it, or one that runs SET ROLE NONE.
-//   - What a service's role owns gets platform_owner, if owner is the service's level.
+//   - What a service's role owns gets platform_owner, if owner is the service's level, or if the service
+//     uses another database now.
+//   - What the owner of another database owns gets platform_owner, and the rights of the other levels of
+//     that database become those of the levels here. A restore of that one's dump created it.
+//
+// In a further database, its own owner takes the place of platform_owner.
 //
 // Each object has a transaction of its own, which waits only briefly for other sessions: a session
 // that waits for a table blocks all later ones. What is in use is tried again for some time, and then
 // by a later run: that is no error. Objects that stay with the master user are reported.
-func (f *function) handOver(ctx context.Context, conn *pgx.Conn, out *result) error {
-	if _, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = '%dms'", f.limits.lock.Milliseconds())); err != nil {
-		return err
+func (f *function) handOver(ctx context.Context, sessions []session, known facts, out *result) error {
+	h := &handOver{}
+	for _, s := range sessions {
+		todo, kept, err := f.misplaced(ctx, s, known)
+		if err != nil {
+			return err
+		}
+		h.todo, out.Kept = append(h.todo, todo...), append(out.Kept, kept...)
 	}
-	todo, kept, err := f.misplaced(ctx, conn)
-	if err != nil {
-		return err
+	h.end = f.end(ctx)
+	if last := time.Now().Add(f.limits.handOver); last.Before(h.end) {
+		h.end = last
 	}
-	end := f.end(ctx)
-	if last := time.Now().Add(f.limits.handOver); last.Before(end) {
-		end = last
-	}
-	h := &handOver{conn: conn, todo: todo, end: end}
-	err = f.repeat(ctx, end, busyObjects, func() error { return h.try(ctx) })
+	err := f.repeat(ctx, h.end, busyObjects, func() error { return h.try(ctx) })
 	if busyObjects(err) {
 		err = nil
 	}
 	out.Changed = append(out.Changed, h.changed...)
-	out.Kept = append(out.Kept, kept...)
 	out.Problems = append(out.Problems, h.failed...)
 	if len(h.failed) > 0 {
 		out.failed = fmt.Errorf("%d objects cannot be handed over: %s", len(h.failed), h.failed[0])
@@ -54,7 +58,6 @@ func (f *function) handOver(ctx context.Context, conn *pgx.Conn, out *result) er
 
 // handOver is a hand-over of objects.
 type handOver struct {
-	conn *pgx.Conn
 	end  time.Time
 	todo []object
 
@@ -67,6 +70,7 @@ type object struct {
 	description string   // such as "table orders"
 	statements  []string // that hand it over
 	moves       bool     // its owner changes, and not only rights
+	conn        *pgx.Conn
 }
 
 var errInUse = errors.New("some objects are in use")
@@ -83,7 +87,7 @@ func (h *handOver) try(ctx context.Context) error {
 			break
 		}
 		// One message, which PostgreSQL executes as one transaction.
-		err := h.conn.PgConn().Exec(ctx, strings.Join(o.statements, ";")).Close()
+		err := o.conn.PgConn().Exec(ctx, strings.Join(o.statements, ";")).Close()
 		switch state := sqlState(err); {
 		case err == nil:
 			if o.moves {
@@ -107,32 +111,59 @@ func (h *handOver) try(ctx context.Context) error {
 // owned is an object and its owner.
 type owned struct {
 	kind, schema, identity, owner, description string
-	serial                                     bool // a sequence that belongs to a column
+
+	serial bool     // a sequence that belongs to a column
+	rights []string // of the levels of another database, if its owner owns the object: right and role
 }
 
-// mostObjects is how many objects are handed over in one run, so that neither memory nor time of the
-// invocation depends on the size of the database.
+// mostObjects is how many objects of a database are handed over in one run, so that neither memory nor
+// time of the invocation depends on the size of the database.
 const mostObjects = 10_000
 
-// misplaced returns the objects to hand over, and what stays with the master user.
-//
-// pg_shdepend names all objects of a role, whatever their kind. What belongs to an extension stays
-// with it. An identity's sequence and a range's multirange change owner with the object they belong
-// to.
-func (f *function) misplaced(ctx context.Context, conn *pgx.Conn) (todo []object, kept []string, err error) {
-	var master string
-	if err := conn.QueryRow(ctx, "SELECT current_user").Scan(&master); err != nil {
-		return nil, nil, err
-	}
-	owners, err := f.wrongOwners(ctx, conn)
+// misplaced returns the objects of a database to hand over, and what stays with the master user.
+func (f *function) misplaced(ctx context.Context, s session, known facts) (todo []object, kept []string, err error) {
+	_, err = s.conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = '%dms'", f.limits.lock.Milliseconds()))
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := conn.Query(ctx, `
+	if todo, err = known.policies(ctx, s); err != nil {
+		return nil, nil, err
+	}
+	all, err := f.owned(ctx, s, known)
+	for _, o := range all {
+		target := f.rightOwner(o, s.database, known.master)
+		if target == o.owner {
+			if o.owner == known.master && o.reported() {
+				kept = append(kept, o.description+s.in())
+			}
+		} else if statements := o.handOver(target, s.database); len(statements) > 0 {
+			todo = append(todo, object{o.description + s.in(), statements, !o.serial, s.conn})
+		}
+	}
+	return todo, kept, err
+}
+
+// owned returns the objects of a database whose owner may be a wrong one.
+//
+// pg_shdepend names all objects of a role, whatever their kind. What belongs to an extension stays
+// with it. An identity's sequence and a range's multirange change owner with the object they belong
+// to. A table's new owner needs rights in its schema; and a sequence that belongs to a column gets its
+// rights before the table takes it along.
+func (f *function) owned(ctx context.Context, s session, known facts) ([]owned, error) {
+	owners, err := f.wrongOwners(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	strangers := known.strangers(s.database)
+	rows, err := s.conn.Query(ctx, `
 		SELECT i.type, coalesce(i.schema, ''), i.identity, d.rolname,
 			coalesce(pg_describe_object(d.classid, d.objid, 0), i.identity),
-			d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_depend a WHERE a.classid = d.classid
-				AND a.objid = d.objid AND a.deptype = 'a' AND a.refclassid = 'pg_class'::regclass AND a.refobjsubid > 0)
+			d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_depend a
+				WHERE a.classid = d.classid AND a.objid = d.objid AND a.deptype = 'a'
+					AND a.refclassid = 'pg_class'::regclass AND a.refobjsubid > 0),
+			ARRAY(SELECT DISTINCT a.privilege_type || r.part || ' ' || l.rolname
+				FROM (`+rightsOn+`) r, aclexplode(r.acl) a JOIN pg_roles l ON l.oid = a.grantee
+				WHERE d.rolname = ANY($3) AND l.rolname = ANY($3) AND l.rolname <> d.rolname)
 		FROM (SELECT * FROM pg_shdepend JOIN pg_roles o ON o.oid = refobjid
 			WHERE deptype = 'o' AND refclassid = 'pg_authid'::regclass
 				AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -143,35 +174,67 @@ func (f *function) misplaced(ctx context.Context, conn *pgx.Conn) (todo []object
 			AND coalesce(i.schema, '') !~ '^pg_temp'
 			AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid
 				AND e.objsubid = 0 AND e.deptype IN ('e', 'i'))
-		ORDER BY i.type = 'large object', i.type <> 'schema', d.classid::regclass::text, 2, 3
-		LIMIT $2`, owners, mostObjects) // a table's new owner needs rights in its schema
+		ORDER BY i.type = 'large object', i.type <> 'schema', 6 DESC, d.classid::regclass::text, 2, 3
+		LIMIT $2`, append(owners, strangers...), mostObjects, strangers)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (o owned, err error) {
-		return o, row.Scan(&o.kind, &o.schema, &o.identity, &o.owner, &o.description, &o.serial)
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (o owned, err error) {
+		return o, row.Scan(&o.kind, &o.schema, &o.identity, &o.owner, &o.description, &o.serial, &o.rights)
 	})
-	for _, o := range all {
-		if target := f.rightOwner(o, master); target != o.owner {
-			if moved := o.handOver(target); len(moved.statements) > 0 {
-				todo = append(todo, moved)
-			}
-		} else if o.owner == master && o.reported() {
-			kept = append(kept, o.description)
-		}
-	}
-	return todo, kept, err
 }
 
-// wrongOwners returns the roles of services that should own nothing: their users, and the role of a
-// service whose level is owner.
-func (f *function) wrongOwners(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	names, err := list(ctx, conn, `SELECT rolname FROM pg_roles
+// rightsOn is a query for the rights on the object d: a row for the object, and one for each column. A
+// kind of object that is not here has no rights to grant.
+const rightsOn = `
+	SELECT relacl AS acl, '' AS part FROM pg_class WHERE d.classid = 'pg_class'::regclass AND oid = d.objid
+	UNION ALL SELECT attacl, ' (' || quote_ident(attname) || ')' FROM pg_attribute
+		WHERE d.classid = 'pg_class'::regclass AND attrelid = d.objid
+	UNION ALL SELECT proacl, '' FROM pg_proc WHERE d.classid = 'pg_proc'::regclass AND oid = d.objid
+	UNION ALL SELECT typacl, '' FROM pg_type WHERE d.classid = 'pg_type'::regclass AND oid = d.objid
+	UNION ALL SELECT nspacl, '' FROM pg_namespace WHERE d.classid = 'pg_namespace'::regclass AND oid = d.objid
+	UNION ALL SELECT lomacl, '' FROM pg_largeobject_metadata
+		WHERE d.classid = 'pg_largeobject'::regclass AND oid = d.objid`
+
+// wrongOwners returns the roles of services that should own nothing in a database: their users, and the
+// role of a service whose level is owner, or that uses another database.
+func (f *function) wrongOwners(ctx context.Context, s session) ([]string, error) {
+	names, err := list(ctx, s.conn, `SELECT rolname FROM pg_roles
 		WHERE rolname ~ $1 AND shobj_description(oid, 'pg_authid') LIKE $2`, servicesRoles, mark+"%")
 	return slices.DeleteFunc(names, func(name string) bool {
 		service, group := serviceOfGroup(name)
-		return group && !f.settings.services[service].ownsAsOwner()
+		configured, ok := f.settings.services[service]
+		return group && (!ok || configured.Database == s.of && !configured.ownsAsOwner())
 	}), err
+}
+
+// policies returns the policies of row-level security for levels of another database: a restore of that
+// one's dump created them. They become those of the levels of this database.
+func (r *facts) policies(ctx context.Context, s session) ([]object, error) {
+	strangers := r.strangers(s.database)
+	if len(strangers) == 0 {
+		return nil, nil
+	}
+	own := make([]string, len(strangers))
+	for i, role := range strangers {
+		level, _, _ := parseLevel(role)
+		own[i] = s.role(level)
+	}
+	rows, err := s.conn.Query(ctx, `
+		SELECT pg_describe_object('pg_policy'::regclass, p.oid, 0),
+			format('ALTER POLICY %I ON %s TO %s', p.polname, p.polrelid::regclass,
+				string_agg(DISTINCT coalesce(quote_ident(t.own), quote_ident(a.rolname), 'PUBLIC'), ', '))
+		FROM pg_policy p CROSS JOIN unnest(p.polroles) u LEFT JOIN pg_roles a ON a.oid = u
+			LEFT JOIN unnest($1::text[], $2::text[]) t (role, own) ON t.role = a.rolname
+		GROUP BY p.oid, p.polname, p.polrelid HAVING bool_or(t.own IS NOT NULL) ORDER BY 1`, strangers, own)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (object, error) {
+		var description, statement string
+		err := row.Scan(&description, &statement)
+		return object{description + s.in(), []string{statement}, false, s.conn}, err
+	})
 }
 
 // handedOver has the kinds of objects that can be given to another role, as pg_identify_object names
@@ -196,26 +259,31 @@ var handedOver = map[string]string{
 	"view":                      "VIEW",
 }
 
-// rightOwner returns who an object should belong to: its owner, if it cannot be handed over.
-func (f *function) rightOwner(o owned, master string) string {
+// rightOwner returns who an object in a database should belong to: its owner, if it cannot be handed
+// over.
+func (f *function) rightOwner(o owned, in database, master string) string {
 	if handedOver[o.kind] == "" {
 		return o.owner
 	}
 	if o.owner == master {
 		if o.schema == "public" || o.kind == "large object" {
-			return ownerRole
+			return in.role("owner")
 		}
 		return o.owner
 	}
-	if name, _, err := usersOf(o.owner); err == nil {
-		if s, configured := f.settings.services[name]; configured {
-			return workingRole(name, s)
+	service, _, err := usersOf(o.owner)
+	if err != nil {
+		group := false
+		if service, group = serviceOfGroup(o.owner); !group {
+			return in.role("owner") // of the owner of another database
 		}
-		return ownerRole
 	}
-	name, _ := serviceOfGroup(o.owner)
-	if s, configured := f.settings.services[name]; configured {
-		return workingRole(name, s)
+	s, configured := f.settings.services[service]
+	switch {
+	case configured && s.Database == in.of:
+		return workingRole(service, s)
+	case configured || err == nil:
+		return in.role("owner")
 	}
 	return o.owner // a removed service's own: it can come back
 }
@@ -229,27 +297,55 @@ func (o owned) reported() bool {
 // handOver returns the statements that give an object to another role. A sequence that belongs to a
 // column goes with the table, except for its rights. Functions and types need no grant, because
 // PUBLIC has rights on them by default.
-func (o owned) handOver(target string) object {
+func (o owned) handOver(target string, in database) []string {
 	noun := handedOver[o.kind]
-	read, write := quoted(levelRole("read")), quoted(levelRole("write"))
 	var s statements
 	if !o.serial {
 		s.add("ALTER %s %s OWNER TO %s", noun, o.identity, quoted(target))
 	}
-	if target == ownerRole {
-		switch noun {
-		case "SEQUENCE":
-			s.add("GRANT SELECT ON SEQUENCE %s TO %s, %s", o.identity, read, write)
-			s.add("GRANT USAGE ON SEQUENCE %s TO %s", o.identity, write)
-		case "LARGE OBJECT":
-			s.add("GRANT SELECT ON LARGE OBJECT %s TO %s, %s", o.identity, read, write)
-			s.add("GRANT UPDATE ON LARGE OBJECT %s TO %s", o.identity, write)
-		case "SCHEMA":
-			s.add("GRANT USAGE ON SCHEMA %s TO %s, %s", o.identity, read, write)
-		case "TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE":
-			s.add("GRANT SELECT ON %s TO %s, %s", o.identity, read, write)
-			s.add("GRANT INSERT, UPDATE, DELETE ON %s TO %s", o.identity, write)
-		}
+	if target != in.role("owner") {
+		return s
 	}
-	return object{o.description, s, !o.serial}
+	if _, _, level := parseLevel(o.owner); level {
+		o.translate(&s, in)
+		return s
+	}
+	read, write := quoted(in.role("read")), quoted(in.role("write"))
+	switch noun {
+	case "SEQUENCE":
+		s.add("GRANT SELECT ON SEQUENCE %s TO %s, %s", o.identity, read, write)
+		s.add("GRANT USAGE ON SEQUENCE %s TO %s", o.identity, write)
+	case "LARGE OBJECT":
+		s.add("GRANT SELECT ON LARGE OBJECT %s TO %s, %s", o.identity, read, write)
+		s.add("GRANT UPDATE ON LARGE OBJECT %s TO %s", o.identity, write)
+	case "SCHEMA":
+		s.add("GRANT USAGE ON SCHEMA %s TO %s, %s", o.identity, read, write)
+	case "TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE":
+		s.add("GRANT SELECT ON %s TO %s, %s", o.identity, read, write)
+		s.add("GRANT INSERT, UPDATE, DELETE ON %s TO %s", o.identity, write)
+	}
+	return s
+}
+
+// translate adds the statements that give the levels of a database the rights that those of another one
+// have on an object, and nobody else: what was denied to a level stays denied.
+func (o owned) translate(s *statements, in database) {
+	noun := handedOver[o.kind]
+	if strings.HasSuffix(noun, "VIEW") || noun == "FOREIGN TABLE" {
+		noun = "TABLE"
+	}
+	_, of, _ := parseLevel(o.owner)
+	var others []string
+	for _, text := range o.rights {
+		space := strings.LastIndexByte(text, ' ')
+		right, role := text[:space], text[space+1:]
+		if level, from, _ := parseLevel(role); from == of && level != "owner" {
+			s.add("GRANT %s ON %s %s TO %s", right, noun, o.identity, quoted(in.role(level)))
+		}
+		others = append(others, quoted(role))
+	}
+	slices.Sort(others)
+	if others = slices.Compact(others); len(others) > 0 {
+		s.add("REVOKE ALL ON %s %s FROM %s", noun, o.identity, strings.Join(others, ", "))
+	}
 }

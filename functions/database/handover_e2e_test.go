@@ -108,6 +108,32 @@ func objectsOfTheMasterUserAreReassigned(t *testing.T, major int) {
 	h.nothingToDo()
 }
 
+// Killed between a table and its sequence, the function would not find the sequence again: it changes
+// owner with the table.
+func TestSequenceOfAColumnGetsItsRightsBeforeTheTableChangesOwner(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, postgres.DefaultMajor)
+	h.set("web", "owner")
+	h.run()
+	h.master("CREATE TABLE a (id serial)")
+	master, err := h.postgres.Connect(t.Context(), h.postgres.Master, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close(context.Background())
+	s := session{h.function.settings.main(), master}
+	found, err := h.function.owned(t.Context(), s, facts{settings: h.function.settings, services: h.services})
+	var order []string
+	for _, o := range found {
+		if handedOver[o.kind] != "" {
+			order = append(order, o.description)
+		}
+	}
+	if err != nil || !slices.Equal(order, []string{"sequence a_id_seq", "table a"}) {
+		t.Errorf("handed over in the order %q, %v", order, err)
+	}
+}
+
 // A person who reads a table for long, or a dump, delays neither the services nor the rest of the
 // function's work. What is in use is handed over by a later run.
 func TestObjectsInUseAreHandedOverLater(t *testing.T) {

@@ -9,8 +9,9 @@
 // main.go reads the environment and starts. events.go has the events and the result. Then, from top
 // to bottom:
 //
-//	roles.go      roles, memberships and rights in PostgreSQL
-//	rights.go     what the statements of roles.go cannot ensure, and drift that they do not see
+//	roles.go      roles and memberships, which are those of the whole server
+//	rights.go     memberships that may not be, and what people set for one database alone
+//	databases.go  the databases of the services, and the rights in each
 //	replace.go    roles whose memberships the master user cannot revoke
 //	handover.go   objects that belong to the master user or to a service's user get their right owner
 //	prepare.go    an empty database, to restore a dump into
@@ -83,7 +84,7 @@ type settings struct {
 	host      string             // PGHOST: the instance's address, which its certificate names
 	address   string             // PGHOSTADDR: its IP address, if DNS does not know it; may be empty
 	port      uint16             // PGPORT
-	database  string             // PGDATABASE: the services' one; roles are those of the whole instance
+	database  string             // PGDATABASE: the main one, of the services that name no other
 	roots     []byte             // PEM: the CAs that the instance's certificate may be from
 	master    string             // MASTER_SECRET_ARN: created and rotated by RDS
 	cluster   string             // CLUSTER: name of the ECS cluster of the services
@@ -99,6 +100,9 @@ type service struct {
 	Level            string `json:"level"`             // read, write or owner; of the platform: monitor or dump
 	Connections      int    `json:"connections"`       // of each of its two users; -1: any number
 	StatementTimeout int    `json:"statement_timeout"` // milliseconds; 0: none
+
+	// Database is the database that the service uses, if it is not the main one.
+	Database string `json:"database,omitempty"`
 
 	// Service is the service of ECS to deploy again after a rotation, if a user of the platform has one.
 	Service string `json:"service,omitempty"`
@@ -128,7 +132,7 @@ func loadSettings(getenv func(string) string) (settings, error) {
 		roots:     e.roots(),
 		master:    e.required("MASTER_SECRET_ARN"),
 		cluster:   e.required("CLUSTER"),
-		services:  e.services(),
+		services:  e.services(getenv("PGDATABASE")),
 		prefix:    e.required("SECRET_PREFIX"),
 		rotation:  e.number("ROTATION_DAYS", "a number of days", 1000),
 		name:      e.required("AWS_LAMBDA_FUNCTION_NAME"),
@@ -183,8 +187,9 @@ func (e *environment) roots() []byte {
 	return roots
 }
 
-// services is strict: an unknown field is an error, because the services decide who may do what.
-func (e *environment) services() map[string]service {
+// services is strict: an unknown field is an error, because the services decide who may do what. main
+// is the name of the main database.
+func (e *environment) services(main string) map[string]service {
 	text := e.required("SERVICES")
 	if text == "" {
 		return nil
@@ -197,6 +202,10 @@ func (e *environment) services() map[string]service {
 	}
 	for _, name := range sorted(services) {
 		s := services[name]
+		if s.Database != "" && (ofPlatform(name) || !mayBeFurther(s.Database) || s.Database == main) {
+			e.problem("SERVICES: %s.database: want the name of a service's database that is not PGDATABASE, "+
+				"at most %d lower-case letters, digits and underscores, have %q", name, longestFurther, s.Database)
+		}
 		if !serviceName.MatchString(name) && !ofPlatform(name) {
 			e.problem("SERVICES: %q: want lower-case letters, digits and dashes, at most 41", name)
 		}

@@ -47,7 +47,7 @@ func (f *function) givePassword(ctx context.Context, conn *pgx.Conn, service str
 			secret, strings.Join(users(service), " or "), v.Username)
 	}
 	// The login comes before the URL: with it, the address in the URL is known to work.
-	if ok, err := f.logsIn(ctx, v.credentials); err != nil {
+	if ok, err := f.logsIn(ctx, service, v.credentials); err != nil {
 		return "", err
 	} else if ok {
 		return "", f.writeURL(ctx, service, v)
@@ -55,7 +55,7 @@ func (f *function) givePassword(ctx context.Context, conn *pgx.Conn, service str
 	if err := setPassword(ctx, conn, v.credentials); err != nil {
 		return "", err
 	}
-	if ok, err := f.logsIn(ctx, v.credentials); err != nil || !ok {
+	if ok, err := f.logsIn(ctx, service, v.credentials); err != nil || !ok {
 		return "", errors.Join(err, fmt.Errorf("%s cannot log in with the password in its secret", v.Username))
 	}
 	return v.Username, f.writeURL(ctx, service, v)

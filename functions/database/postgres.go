@@ -64,9 +64,10 @@ func (f *function) connect(ctx context.Context, c credentials, database string) 
 // masterConn is a session of the master user. While it is open, no other invocation works on the
 // instance.
 type masterConn struct {
-	services *pgx.Conn // to the services' database
+	services *pgx.Conn // to the main database
 	lock     *pgx.Conn // holds the lock
 	login    credentials
+	sessions []session // in the further databases, if they were opened
 }
 
 // close ends the session, then releases the lock.
@@ -75,6 +76,9 @@ func (m masterConn) close(ctx context.Context) {
 	defer cancel()
 	if m.services != nil {
 		_ = m.services.Close(ctx)
+	}
+	for _, s := range m.sessions {
+		_ = s.conn.Close(ctx)
 	}
 	_ = m.lock.Close(ctx)
 }
@@ -154,9 +158,9 @@ var errBusy = errors.New("another invocation works on the instance")
 
 func busy(err error) bool { return errors.Is(err, errBusy) }
 
-// logsIn tells whether credentials are right.
-func (f *function) logsIn(ctx context.Context, c credentials) (bool, error) {
-	conn, err := f.connect(ctx, c, f.settings.database)
+// logsIn tells whether credentials of a service are right.
+func (f *function) logsIn(ctx context.Context, service string, c credentials) (bool, error) {
+	conn, err := f.connect(ctx, c, f.settings.databaseOf(service))
 	switch {
 	case refused(err):
 		return false, nil
@@ -199,6 +203,15 @@ func lost(err error) bool {
 // querier is a session or a transaction.
 type querier interface {
 	Query(ctx context.Context, query string, args ...any) (pgx.Rows, error)
+	Exec(ctx context.Context, statement string, args ...any) (pgconn.CommandTag, error)
+}
+
+// execute executes a statement. Its error says which.
+func execute(ctx context.Context, in querier, statement string) error {
+	if _, err := in.Exec(ctx, statement); err != nil {
+		return fmt.Errorf("%s: %w", statement, err)
+	}
+	return nil
 }
 
 // list returns the single column of a query.

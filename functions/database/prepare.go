@@ -21,75 +21,95 @@ func mayBeCreated(name string) bool {
 	return databaseName.MatchString(name) && !strings.HasPrefix(name, "pg_") && !slices.Contains(reserved, name)
 }
 
-// databaseComment marks a database that this function created.
+// databaseComment marks a database that this function created for a restore.
 const databaseComment = "Made by the platform to restore a dump"
 
-// prepare creates an empty database beside the services' one: with the rights, the default privileges
-// and the extensions of the services' database. A restore fills it as platform_owner, which can create
-// neither a database nor every extension. A database that this function created before is corrected;
-// any other is refused.
-func (f *function) prepare(ctx context.Context, name string) (result, error) {
+// prepare creates an empty database beside those of services: with the rights, the default privileges
+// and the extensions of one of them. like names it; "" is the main one. A restore fills the new database
+// as the owner of that one, who can create neither a database nor every extension. A database that
+// prepare created before is corrected; any other is refused.
+func (f *function) prepare(ctx context.Context, name, like string) (result, error) {
 	var out result
-	if name == f.settings.database {
-		return out, fmt.Errorf("event: database: want another name than that of the services' database, have %q", name)
+	model, err := f.settings.find(like)
+	if err != nil {
+		return out, fmt.Errorf("event: like: %w", err)
 	}
-	err := f.persist(ctx, func() error { return f.prepareOnce(ctx, name, &out) })
+	if _, err := f.settings.find(name); err == nil {
+		return out, fmt.Errorf("event: database: want another name than that of the services' databases, have %q", name)
+	}
+	err = f.persist(ctx, func() error { return f.prepareOnce(ctx, database{name, model.of}, model, &out) })
 	return out, err
 }
 
-func (f *function) prepareOnce(ctx context.Context, name string, out *result) error {
+func (f *function) prepareOnce(ctx context.Context, made, model database, out *result) error {
 	master, err := f.connectAsMaster(ctx)
 	if err != nil {
 		return err
 	}
-	defer master.close(ctx)
-	if err := createDatabase(ctx, master.lock, name, out); err != nil {
-		return err
-	}
-	conn, err := f.connect(ctx, master.login, name)
+	defer func() { master.close(ctx) }()
+	known, refused, err := f.putRolesRight(ctx, master.services, out)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	inNew := *f
-	inNew.settings.database = name
-	refused, err := inNew.putRolesRight(ctx, conn, out)
+	if err := restoreDatabase(ctx, master.lock, made.name, out); err != nil {
+		return err
+	}
+	from, err := f.openDatabase(ctx, &master, model, out)
 	if err != nil {
 		return err
 	}
-	return errors.Join(refused, copyExtensions(ctx, master.services, conn, out))
+	to, err := f.connect(ctx, master.login, made.name)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = to.Close(context.WithoutCancel(ctx)) }()
+	if err := known.putRightsRight(ctx, session{made, to}, out); err != nil {
+		return errors.Join(refused, err)
+	}
+	return errors.Join(refused, copyExtensions(ctx, from.conn, session{made, to}, out))
 }
 
-// createDatabase creates a database without rights for PUBLIC, unless it exists.
-func createDatabase(ctx context.Context, conn *pgx.Conn, name string, out *result) error {
+// restoreDatabase creates a database for a restore, unless it exists.
+func restoreDatabase(ctx context.Context, conn *pgx.Conn, name string, out *result) error {
 	found, err := list(ctx, conn, `SELECT coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database
 		WHERE datname = $1`, name)
 	if err != nil {
 		return err
 	}
 	if len(found) > 0 && found[0] != databaseComment {
-		return fmt.Errorf("database %s exists, and this function did not create it: choose another name", name)
+		return fmt.Errorf("database %s exists, and this function did not create it for a restore: choose another name",
+			name)
 	}
-	statements := []string{"REVOKE ALL ON DATABASE " + quoted(name) + " FROM PUBLIC"}
-	if len(found) == 0 {
-		out.Changed = append(out.Changed, "database "+name)
-		statements = []string{
-			"CREATE DATABASE " + quoted(name),
-			"COMMENT ON DATABASE " + quoted(name) + " IS " + literal(databaseComment),
-			statements[0],
+	if len(found) > 0 {
+		return execute(ctx, conn, "REVOKE ALL ON DATABASE "+quoted(name)+" FROM PUBLIC")
+	}
+	return createDatabase(ctx, conn, name, databaseComment, out)
+}
+
+// createDatabase creates a database with a comment and without rights for PUBLIC.
+func createDatabase(ctx context.Context, conn *pgx.Conn, name, mark string, out *result) error {
+	out.Changed = append(out.Changed, "database "+name)
+	for _, statement := range []string{
+		"CREATE DATABASE " + quoted(name),
+		"COMMENT ON DATABASE " + quoted(name) + " IS " + literal(mark),
+		"REVOKE ALL ON DATABASE " + quoted(name) + " FROM PUBLIC",
+	} {
+		err := execute(ctx, conn, statement)
+		if sqlState(err) == objectInUse { // a session in template1, which is copied
+			return passing{err}
 		}
-	}
-	for _, statement := range statements {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+const objectInUse = "55006"
+
 // copyExtensions creates in a database the extensions that another one has. One that the server does
 // not create a second time, such as pg_cron, is a problem in the result: nothing of it is restored.
-func copyExtensions(ctx context.Context, from, to *pgx.Conn, out *result) error {
+func copyExtensions(ctx context.Context, from *pgx.Conn, to session, out *result) error {
 	rows, err := from.Query(ctx, `SELECT extname, nspname FROM pg_extension
 		JOIN pg_namespace n ON n.oid = extnamespace WHERE extname <> 'plpgsql' ORDER BY 1`)
 	if err != nil {
@@ -107,17 +127,17 @@ func copyExtensions(ctx context.Context, from, to *pgx.Conn, out *result) error 
 		if e.schema != "pg_catalog" {
 			s.add("CREATE SCHEMA IF NOT EXISTS %s", quoted(e.schema))
 			if e.schema != "public" {
-				s.add("ALTER SCHEMA %s OWNER TO %s", quoted(e.schema), quoted(ownerRole))
+				s.add("ALTER SCHEMA %s OWNER TO %s", quoted(e.schema), quoted(to.role("owner")))
 			}
 		}
 		for _, statement := range s {
-			if _, err := to.Exec(ctx, statement); err != nil {
-				return fmt.Errorf("%s: %w", statement, err)
+			if err := execute(ctx, to.conn, statement); err != nil {
+				return err
 			}
 		}
 		create := fmt.Sprintf("CREATE EXTENSION IF NOT EXISTS %s SCHEMA %s CASCADE", quoted(e.name), quoted(e.schema))
-		_, err := to.Exec(ctx, create)
-		if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && !to.IsClosed() {
+		_, err := to.conn.Exec(ctx, create)
+		if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) && !to.conn.IsClosed() {
 			out.Problems = append(out.Problems, "extension "+e.name+" was not created: "+refused.Message)
 		} else if err != nil {
 			return fmt.Errorf("%s: %w", create, err)

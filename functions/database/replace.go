@@ -18,13 +18,13 @@ import (
 // The new role gets the objects of the old one. What people granted to the old one is lost. Nobody
 // may work as the role meanwhile, because what it created would be lost, too. So its users may not
 // log in, and their sessions are ended. refused is an error about roles that could not be replaced.
-func (f *function) replaceRoles(ctx context.Context, conn *pgx.Conn, out *result) (refused, err error) {
-	groups, err := f.unrevocable(ctx, conn)
+func (f *function) replaceRoles(ctx context.Context, master masterConn, out *result) (refused, err error) {
+	groups, err := f.unrevocable(ctx, master.services)
 	if err != nil {
 		return nil, err
 	}
 	for _, group := range groups {
-		err := f.replaceRole(ctx, conn, group)
+		err := f.replaceRole(ctx, master, group)
 		if passes(err) || ctx.Err() != nil {
 			return nil, err
 		}
@@ -63,7 +63,12 @@ func (f *function) unrevocable(ctx context.Context, conn *pgx.Conn) ([]string, e
 
 // replaceRole replaces one role. It first tries it in a transaction that it does not commit, so that
 // no session is ended for nothing.
-func (f *function) replaceRole(ctx context.Context, conn *pgx.Conn, group string) error {
+func (f *function) replaceRole(ctx context.Context, master masterConn, group string) error {
+	conn, done, err := f.whereUsed(ctx, master, group)
+	if err != nil {
+		return err
+	}
+	defer done()
 	if err := f.replacement(ctx, conn, group, false); err != nil {
 		return err
 	}
@@ -100,6 +105,25 @@ func (f *function) replaceRole(ctx context.Context, conn *pgx.Conn, group string
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// whereUsed returns a session in the database in which a role owns something or has rights, and the
+// function that ends its use: PostgreSQL reassigns objects in one database only. The role cannot be
+// replaced if there are several such databases.
+func (f *function) whereUsed(
+	ctx context.Context, master masterConn, group string,
+) (conn *pgx.Conn, done func(), err error) {
+	names, err := list(ctx, master.services, `SELECT DISTINCT datname FROM pg_shdepend
+		JOIN pg_database d ON d.oid = dbid WHERE refclassid = 'pg_authid'::regclass AND refobjid = $1::regrole`,
+		quoted(group))
+	if err != nil || len(names) != 1 || names[0] == f.settings.database {
+		return master.services, func() {}, err
+	}
+	conn, err = f.connect(ctx, master.login, names[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	return conn, func() { _ = conn.Close(context.WithoutCancel(ctx)) }, nil
 }
 
 // replacement executes the statements that replace a role, in one transaction. Whoever uses its

@@ -20,7 +20,7 @@ func (m membership) revoke() string {
 // allowed tells whether a membership may be. People may be members of an access level or of a
 // service's role, but no role of the platform may be a member of anything else, and nobody may be a
 // user of a service.
-func (r *roles) allowed(m membership) bool {
+func (r *facts) allowed(m membership) bool {
 	if m.member == r.master {
 		return true
 	}
@@ -33,19 +33,21 @@ func (r *roles) allowed(m membership) bool {
 	}
 	if name, ok := serviceOfGroup(m.member); ok {
 		s, configured := r.services[name]
-		return configured && m.role == levelRole(s.Level)
+		return configured && slices.Contains(r.levelsOf(s), m.role)
 	}
-	if m.member == ownerRole { // of every service that owns what it creates
-		// Also of a removed service's, whose objects stay.
+	if level, of, _ := parseLevel(m.member); level == "owner" { // of every service that owns what it creates
 		name, ok := serviceOfGroup(m.role)
-		_, configured := r.services[name]
-		return ok && !ofPlatform(name) && (!configured || r.belongsToOwner(name))
+		s, configured := r.services[name]
+		if !configured { // a removed service, whose objects stay
+			return ok && !ofPlatform(name)
+		}
+		return ok && s.belongsToOwner(name) && s.Database == of
 	}
 	return false
 }
 
 // ours tells whether a role is one of the configuration, or one that this function created.
-func (r *roles) ours(name string) bool {
+func (r *facts) ours(name string) bool {
 	return slices.Contains(r.all(), name)
 }
 
@@ -116,86 +118,18 @@ func (r *roles) surplusSettings(ctx context.Context) ([]string, error) {
 	return s, err
 }
 
-// verify looks for what the statements could not change. PostgreSQL only warns if a GRANT or REVOKE
-// changes nothing because the current user has no right to it. refused is the error about what
-// somebody else has to correct. problems are about what belongs to a superuser: on RDS, nobody can
-// log in as one, so a deployment must not fail because of them.
-func (r *roles) verify(ctx context.Context) (refused error, problems []string, err error) {
+// verify looks for memberships that the statements could not revoke: PostgreSQL only warns if a REVOKE
+// changes nothing because the current user has no right to it. refused is the error about what somebody
+// else has to correct.
+func (r *roles) verify(ctx context.Context) (refused, err error) {
 	surplus, err := r.surplus(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var errs []error
 	for _, m := range surplus {
 		errs = append(errs, fmt.Errorf("%s is a member of %s, which %s granted and the master user cannot revoke: "+
 			"as %s, run %s", m.member, m.role, m.grantor, m.grantor, m.revoke()))
 	}
-	missing, err := r.ineffective(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, i := range missing {
-		text := fmt.Sprintf("%s belongs to %s, so that the master user cannot change rights: as %s, run %s",
-			i.object, i.owner, i.owner, i.statement)
-		if i.superuser {
-			problems = append(problems, text)
-		} else {
-			errs = append(errs, errors.New(text))
-		}
-	}
-	grants, err := r.grantsToUsers(ctx)
-	return errors.Join(errs...), append(problems, grants...), err
-}
-
-// grantsToUsers reports what people granted to one of a service's two users, which a rotation
-// changes, instead of to the service's role.
-func (r *roles) grantsToUsers(ctx context.Context) ([]string, error) {
-	var logins []string
-	for _, name := range sorted(r.services) {
-		logins = append(logins, users(name)...)
-	}
-	return list(ctx, r.tx, `SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) ||
-			': a grant or policy names ' || o.rolname || ', which the service does not work as: use ' ||
-			regexp_replace(o.rolname, '_[ab]$', '') || ', the role of the service'
-		FROM pg_shdepend d JOIN pg_roles o ON o.oid = d.refobjid
-		WHERE d.refclassid = 'pg_authid'::regclass AND o.rolname = ANY($1) AND d.deptype IN ('a', 'r')
-			AND d.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1`, logins)
-}
-
-// ineffectiveStatement is a statement that had no effect.
-type ineffectiveStatement struct {
-	statement, object, owner string
-	superuser                bool // the owner is one
-}
-
-// ineffective returns the statements about databases and the schema public that did nothing.
-func (r *roles) ineffective(ctx context.Context) ([]ineffectiveStatement, error) {
-	rows, err := r.tx.Query(ctx, `
-		WITH objects AS (
-			SELECT 'DATABASE' AS kind, datname AS name, datdba AS owner,
-				coalesce(datacl, acldefault('d', datdba)) AS acl,
-				ARRAY['CONNECT', 'CONNECT', 'CONNECT', 'TEMPORARY', 'TEMPORARY', 'CREATE'] AS rights
-				FROM pg_database WHERE datname = $1
-			UNION ALL SELECT 'SCHEMA', nspname, nspowner, coalesce(nspacl, acldefault('n', nspowner)),
-				ARRAY['USAGE', 'USAGE', 'USAGE', NULL, NULL, 'CREATE'] FROM pg_namespace WHERE nspname = 'public'),
-		levels AS (SELECT * FROM unnest($2::text[]) WITH ORDINALITY AS l (level, n)),
-		statements AS (
-			SELECT kind, name, owner,
-				'REVOKE ALL ON ' || kind || ' ' || quote_ident(name) || ' FROM PUBLIC' AS statement
-				FROM objects WHERE EXISTS (SELECT FROM aclexplode(acl) WHERE grantee = 0)
-			UNION ALL SELECT kind, name, owner,
-				'GRANT ' || rights[n] || ' ON ' || kind || ' ' || quote_ident(name) || ' TO ' || quote_ident(level)
-				FROM objects, levels WHERE rights[n] IS NOT NULL AND NOT EXISTS (SELECT FROM aclexplode(acl) a
-					WHERE a.grantee = level::regrole AND a.privilege_type = rights[n]))
-		SELECT s.statement, lower(s.kind) || ' ' || s.name, o.rolname, o.rolsuper
-			FROM statements s JOIN pg_roles o ON o.oid = s.owner ORDER BY 1`,
-		r.database, []string{
-			levelRole("read"), levelRole("write"), ownerRole, levelRole("write"), ownerRole, ownerRole,
-		})
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (i ineffectiveStatement, err error) {
-		return i, row.Scan(&i.statement, &i.object, &i.owner, &i.superuser)
-	})
+	return errors.Join(errs...), nil
 }

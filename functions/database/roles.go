@@ -30,30 +30,21 @@ import (
 // creates belongs to no service: another one can alter it, and it stays when the service is removed.
 // Default privileges open it to the two other levels. PUBLIC, which everybody belongs to, has no
 // rights.
+//
+// The three level roles are those of the main database. A further one has three of its own, such as
+// platform_read_metabase: see databases.go.
 var levels = []string{"read", "write", "owner"}
-
-const ownerRole = "platform_owner"
 
 // platformLevels are the levels of the users of the platform itself, one user each.
 //
 //   - monitor reads statistics and settings (pg_monitor), and no table of a service.
-//   - dump reads all that services own. Only platform_owner can: the owner of a table alone passes its
-//     row-level security, unless BYPASSRLS is set, which takes a superuser or a role that has it; and
-//     before PostgreSQL 19, pg_read_all_data reads no large objects. So dump is a member of it, and
-//     could write. It does not by accident, because its transactions are read-only by default; and no
-//     right of PostgreSQL excludes writing for the owner.
+//   - dump reads all that services own. Only platform_owner can, and platform_owner_metabase in a
+//     further database: the owner of a table alone passes its row-level security, unless BYPASSRLS is
+//     set, which takes a superuser or a role that has it; and before PostgreSQL 19, pg_read_all_data
+//     reads no large objects. So dump is a member of all of them, and could write. It does not by
+//     accident, because its transactions are read-only by default; and no right of PostgreSQL excludes
+//     writing for the owner.
 var platformLevels = []string{"monitor", "dump"}
-
-// levelRole returns the role that gives a level its rights.
-func levelRole(level string) string {
-	switch level {
-	case "monitor":
-		return "pg_monitor"
-	case "dump":
-		return ownerRole
-	}
-	return "platform_" + level
-}
 
 // platformUser returns the name of the platform's own user with a level. The underscore, which no
 // service has in its name, keeps the names of both apart in roles, secrets and SERVICES.
@@ -81,30 +72,22 @@ func serviceOfGroup(role string) (service string, ok bool) {
 	return service, ok && !user.MatchString(role)
 }
 
-// levelRoles returns the roles of all levels.
-func levelRoles() []string {
-	var roles []string
-	for _, level := range slices.Concat(levels, platformLevels) {
-		roles = append(roles, levelRole(level))
-	}
-	return roles
-}
-
 // users returns the two users of a service, which alternate (see rotate).
 func users(service string) []string {
 	return []string{groupRole(service) + "_a", groupRole(service) + "_b"}
 }
 
 // workingRole returns the role that the users of a service work as, and that owns what they create.
+// A dump of a further database says itself that it works as that one's owner.
 func workingRole(name string, s service) string {
 	if s.ownsAsOwner() {
-		return ownerRole
+		return levelRole("owner", s.Database)
 	}
 	return groupRole(name)
 }
 
-// ownsAsOwner tells whether users of a level work as platform_owner.
-func (s service) ownsAsOwner() bool { return levelRole(s.Level) == ownerRole }
+// ownsAsOwner tells whether users of a level work as the role that owns the objects.
+func (s service) ownsAsOwner() bool { return s.Level == "owner" || s.Level == "dump" }
 
 var (
 	serviceName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,40}$`)
@@ -143,45 +126,43 @@ const (
 	unfinished = comment + "; its sessions are about to be ended"
 )
 
-// putRolesRight brings roles, memberships and rights into the desired state, in one transaction.
-// Nothing is committed if nothing differed. refused is an error about what this function has no
-// right to change; everything else is done then.
-func (f *function) putRolesRight(ctx context.Context, conn *pgx.Conn, out *result) (refused, err error) {
+// putRolesRight brings roles and memberships into the desired state, in one transaction. Nothing is
+// committed if nothing differed. refused is an error about what this function has no right to change;
+// everything else is done then. It returns what it knows about the roles.
+func (f *function) putRolesRight(ctx context.Context, conn *pgx.Conn, out *result) (known facts, refused, err error) {
 	if err := endSessions(ctx, conn); err != nil {
-		return nil, err
+		return facts{}, nil, err
 	}
 	r, err := f.beginRoles(ctx, conn)
 	if err != nil {
-		return nil, err
+		return facts{}, nil, err
 	}
 	defer r.tx.Rollback(context.WithoutCancel(ctx))
 	before, err := r.standing(ctx)
 	if err != nil {
-		return nil, err
+		return facts{}, nil, err
 	}
 	if err := r.correct(ctx); err != nil {
-		return nil, err
+		return facts{}, nil, err
 	}
 	after, err := r.standing(ctx)
 	if err != nil {
-		return nil, err
+		return facts{}, nil, err
 	}
-	refused, problems, err := r.verify(ctx)
-	if err != nil {
-		return nil, err
+	if refused, err = r.verify(ctx); err != nil {
+		return facts{}, nil, err
 	}
-	out.Problems = append(out.Problems, problems...)
 	changed, affected := differences(before, after)
 	if len(changed) == 0 {
-		return refused, nil
+		return r.facts, refused, nil
 	}
 	for _, name := range affected {
 		if err := r.do(ctx, "COMMENT ON ROLE "+quoted(name)+" IS "+literal(unfinished)); err != nil {
-			return nil, err
+			return facts{}, nil, err
 		}
 	}
 	if err := r.tx.Commit(ctx); err != nil {
-		return nil, err
+		return facts{}, nil, err
 	}
 	out.Changed = append(out.Changed, changed...)
 	for _, name := range r.removedUsers {
@@ -189,7 +170,7 @@ func (f *function) putRolesRight(ctx context.Context, conn *pgx.Conn, out *resul
 			out.Disabled = append(out.Disabled, name)
 		}
 	}
-	return refused, endSessions(ctx, conn)
+	return r.facts, refused, endSessions(ctx, conn)
 }
 
 // endSessions ends the sessions of users whose comment asks for it, and of users that may not log
@@ -215,16 +196,22 @@ func endSessions(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// roles is what a transaction knows about the roles before it changes them.
+// roles is a transaction that corrects the roles.
 type roles struct {
-	tx       pgx.Tx
-	database string
+	tx pgx.Tx
+	facts
+}
+
+// facts is what is known about the roles before they are changed.
+type facts struct {
+	settings settings
 	services map[string]service
 	version  int    // server_version_num
 	master   string // the current user
 
 	removedUsers  []string // created by this function for services that are no longer configured
 	removedGroups []string
+	removedLevels []string // of databases that no service names any more
 	baseDatabases []string // of those that every instance has, the master user's
 }
 
@@ -243,10 +230,10 @@ func (f *function) beginRoles(ctx context.Context, conn *pgx.Conn) (*roles, erro
 }
 
 func (f *function) readRoles(ctx context.Context, tx pgx.Tx) (*roles, error) {
-	if _, err := tx.Exec(ctx, "SET LOCAL lock_timeout = '5s'"); err != nil {
+	if err := execute(ctx, tx, waitShortly); err != nil {
 		return nil, err
 	}
-	r := &roles{tx: tx, database: f.settings.database, services: f.settings.services}
+	r := &roles{tx, facts{settings: f.settings, services: f.settings.services}}
 	err := tx.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_user`).
 		Scan(&r.version, &r.master)
 	if err != nil {
@@ -267,22 +254,26 @@ func (f *function) readRoles(ctx context.Context, tx pgx.Tx) (*roles, error) {
 			r.removedUsers = append(r.removedUsers, name)
 		}
 	}
+	r.removedLevels, err = list(ctx, tx, `SELECT rolname FROM pg_roles
+		WHERE rolname ~ $1 AND rolname <> ALL($2) AND shobj_description(oid, 'pg_authid') LIKE $3 ORDER BY 1`,
+		furtherLevels, r.levelNames(), levelMark+"%")
+	if err != nil {
+		return nil, err
+	}
 	if err := r.foreign(ctx); err != nil {
 		return nil, err
 	}
 	r.baseDatabases, err = list(ctx, tx, `SELECT datname FROM pg_database
 		WHERE datname IN ('postgres', 'template1') AND datname <> $1 AND pg_has_role(datdba, 'USAGE') ORDER BY 1`,
-		r.database)
+		f.settings.database)
 	return r, err
 }
 
+// waitShortly makes a transaction fail if somebody else has a lock: the invocation is tried again.
+const waitShortly = "SET LOCAL lock_timeout = '5s'"
+
 // do executes a statement.
-func (r *roles) do(ctx context.Context, statement string) error {
-	if _, err := r.tx.Exec(ctx, statement); err != nil {
-		return fmt.Errorf("%s: %w", statement, err)
-	}
-	return nil
-}
+func (r *roles) do(ctx context.Context, statement string) error { return execute(ctx, r.tx, statement) }
 
 // correct executes all statements. What is too much is taken away first: a level cannot become a
 // member of a role that is still a member of the level.
@@ -303,12 +294,20 @@ func (r *roles) correct(ctx context.Context) error {
 	return nil
 }
 
-// names returns all roles of the configuration.
-func (r *roles) names() []string {
+// levelNames returns the level roles of the databases of the configuration.
+func (r *facts) levelNames() []string {
 	var names []string
-	for _, level := range levels {
-		names = append(names, levelRole(level))
+	for _, d := range r.settings.databases() {
+		for _, level := range levels {
+			names = append(names, d.role(level))
+		}
 	}
+	return names
+}
+
+// names returns all roles of the configuration.
+func (r *facts) names() []string {
+	names := r.levelNames()
 	for _, name := range sorted(r.services) {
 		names = append(names, groupRole(name))
 		names = append(names, users(name)...)
@@ -316,24 +315,58 @@ func (r *roles) names() []string {
 	return names
 }
 
-// all returns the roles of the configuration, and those of removed services.
-func (r *roles) all() []string { return slices.Concat(r.names(), r.removedUsers, r.removedGroups) }
+// levelRoles returns the roles that give levels their rights: those of the databases of the
+// configuration, and of earlier ones.
+func (r *facts) levelRoles() []string { return slices.Concat(r.levelNames(), r.removedLevels) }
 
-// foreign fails if the role of a service exists and somebody else created it: what belongs to it or
-// is granted to it is not the service's.
+// levelsOf returns the level roles that the role of a service is a member of.
+func (r *facts) levelsOf(s service) []string {
+	switch s.Level {
+	case "monitor":
+		return []string{monitorRole}
+	case "dump":
+		var owners []string
+		for _, d := range r.settings.databases() {
+			owners = append(owners, d.role("owner"))
+		}
+		return owners
+	}
+	return []string{levelRole(s.Level, s.Database)}
+}
+
+// monitorRole is PostgreSQL's own.
+const monitorRole = "pg_monitor"
+
+// all returns the roles of the configuration, and those of removed services and databases.
+func (r *facts) all() []string {
+	return slices.Concat(r.names(), r.removedUsers, r.removedGroups, r.removedLevels)
+}
+
+// foreign fails if the role of a service, or of a level in a further database, exists and somebody
+// else created it: what belongs to it or is granted to it is not the service's. Without its comment, a
+// role is known by its users, or by its rights in the database.
 func (r *roles) foreign(ctx context.Context) error {
-	var groups []string
+	var groups, further []string
 	for _, name := range sorted(r.services) {
 		groups = append(groups, groupRole(name))
+	}
+	for _, d := range r.settings.further() {
+		for _, level := range levels {
+			further = append(further, d.role(level))
+		}
 	}
 	found, err := list(ctx, r.tx, `SELECT rolname FROM pg_roles g
 		WHERE rolname = ANY($1) AND coalesce(shobj_description(oid, 'pg_authid'), '') NOT LIKE $2
 			AND NOT EXISTS (SELECT FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member
-				WHERE a.roleid = g.oid AND m.rolname IN (g.rolname || '_a', g.rolname || '_b')) ORDER BY 1`,
-		groups, mark+"%")
+				WHERE a.roleid = g.oid AND m.rolname IN (g.rolname || '_a', g.rolname || '_b'))
+		UNION ALL SELECT rolname FROM pg_roles l
+		WHERE rolname = ANY($3) AND coalesce(shobj_description(oid, 'pg_authid'), '') NOT LIKE $4
+			AND NOT EXISTS (SELECT FROM pg_database d, aclexplode(d.datacl) a
+				WHERE a.grantee = l.oid AND right(l.rolname, length(d.datname) + 1) = '_' || d.datname) ORDER BY 1`,
+		groups, mark+"%", further, levelMark+"%")
 	if err == nil && len(found) > 0 {
 		err = fmt.Errorf("role %s exists and was not created by the platform, which needs the name for a service: "+
-			"rename the role, or the service", strings.Join(found, ", "))
+			"rename the role, or the service or its database", strings.Join(found, ", "))
 	}
 	return err
 }
@@ -354,13 +387,13 @@ func (r *roles) missing(ctx context.Context) ([]string, error) {
 // wanted returns all that must hold, as statements that change nothing where it does.
 func (r *roles) wanted(context.Context) ([]string, error) {
 	var s statements
-	for _, level := range levels {
-		role := quoted(levelRole(level))
-		s.add("ALTER ROLE %s NOLOGIN NOCREATEDB NOCREATEROLE INHERIT VALID UNTIL 'infinity'", role)
-		s.add("%s", r.administer(levelRole(level)))
+	for _, name := range r.levelNames() {
+		s.add("ALTER ROLE %s NOLOGIN NOCREATEDB NOCREATEROLE INHERIT VALID UNTIL 'infinity'", quoted(name))
+		s.add("%s", r.administer(name))
+		if _, of, _ := parseLevel(name); of != "" {
+			s.add("COMMENT ON ROLE %s IS %s", quoted(name), literal(levelComment))
+		}
 	}
-	r.addRights(&s)
-	r.addDefaultPrivileges(&s)
 	for _, name := range sorted(r.services) {
 		r.addService(&s, name)
 	}
@@ -396,61 +429,17 @@ func (r *roles) member(of, role string) string {
 	return grant
 }
 
-// addRights adds the rights in the database and the schema public.
-func (r *roles) addRights(s *statements) {
-	read, write, owner := quoted(levelRole("read")), quoted(levelRole("write")), quoted(ownerRole)
-	db := quoted(r.database)
-	s.add("REVOKE ALL ON DATABASE %s FROM PUBLIC", db)
-	s.add("GRANT CONNECT ON DATABASE %s TO %s, %s, %s", db, read, write, owner)
-	s.add("GRANT TEMPORARY ON DATABASE %s TO %s, %s", db, write, owner)
-	s.add("GRANT CREATE ON DATABASE %s TO %s", db, owner) // schemas
-	s.add("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-	s.add("GRANT USAGE ON SCHEMA public TO %s, %s, %s", read, write, owner)
-	s.add("GRANT CREATE ON SCHEMA public TO %s", owner)
-	for _, name := range r.baseDatabases {
-		s.add("REVOKE ALL ON DATABASE %s FROM PUBLIC", quoted(name))
-	}
-	for _, name := range sorted(r.services) {
-		both := quoted(users(name)[0]) + ", " + quoted(users(name)[1])
-		s.add("REVOKE ALL ON DATABASE %s FROM %s", db, both)
-		s.add("REVOKE ALL ON SCHEMA public FROM %s", both)
-	}
-}
-
-// addDefaultPrivileges adds what the levels may do with what platform_owner creates.
-func (r *roles) addDefaultPrivileges(s *statements) {
-	read, write := quoted(levelRole("read")), quoted(levelRole("write"))
-	const defaults = "ALTER DEFAULT PRIVILEGES FOR ROLE " + ownerRole + " "
-	kinds := []string{"TABLES", "SEQUENCES", "FUNCTIONS", "TYPES", "SCHEMAS"}
-	if r.version >= 180000 { // earlier versions have no default privileges for large objects
-		kinds = append(kinds, "LARGE OBJECTS")
-		s.add(defaults+"GRANT SELECT ON LARGE OBJECTS TO %s, %s", read, write)
-		s.add(defaults+"GRANT UPDATE ON LARGE OBJECTS TO %s", write)
-	}
-	s.add(defaults+"GRANT USAGE ON SCHEMAS TO %s, %s", read, write)
-	s.add(defaults+"GRANT SELECT ON TABLES TO %s, %s", read, write)
-	s.add(defaults+"GRANT INSERT, UPDATE, DELETE ON TABLES TO %s", write)
-	s.add(defaults+"GRANT SELECT ON SEQUENCES TO %s, %s", read, write)
-	s.add(defaults+"GRANT USAGE ON SEQUENCES TO %s", write)
-	s.add(defaults+"GRANT EXECUTE ON FUNCTIONS TO %s, %s", read, write)
-	s.add(defaults+"GRANT USAGE ON TYPES TO %s, %s", read, write)
-	for _, kind := range kinds {
-		s.add(defaults+"REVOKE ALL ON %s FROM PUBLIC", kind)
-	}
-}
-
 // addService adds the three roles of a service.
 func (r *roles) addService(s *statements, name string) {
 	configured := r.services[name]
 	group, working := quoted(groupRole(name)), workingRole(name, configured)
 	s.add("ALTER ROLE %s NOLOGIN NOCREATEDB NOCREATEROLE INHERIT VALID UNTIL 'infinity'", group)
 	s.add("%s", r.administer(groupRole(name)))
-	s.add("%s", r.member(levelRole(configured.Level), group))
-	if r.belongsToOwner(name) { // so that a dump, which works as the owner, reads the service's large objects
-		s.add("%s", r.member(groupRole(name), quoted(ownerRole)))
+	for _, level := range r.levelsOf(configured) {
+		s.add("%s", r.member(level, group))
 	}
-	if configured.Level == "monitor" { // the other levels have it
-		s.add("GRANT CONNECT ON DATABASE %s TO %s", quoted(r.database), group)
+	if configured.belongsToOwner(name) { // so that a dump, which works as the owner, reads its large objects
+		s.add("%s", r.member(groupRole(name), quoted(levelRole("owner", configured.Database))))
 	}
 	s.add("COMMENT ON ROLE %s IS %s", group, literal(comment))
 	for _, login := range users(name) {
@@ -468,19 +457,16 @@ func (r *roles) addService(s *statements, name string) {
 	}
 }
 
-// belongsToOwner tells whether platform_owner must be a member of a service's role: the role owns what
-// the service creates.
-func (r *roles) belongsToOwner(name string) bool {
-	s, configured := r.services[name]
-	return configured && !ofPlatform(name) && !s.ownsAsOwner()
-}
+// belongsToOwner tells whether the owner of a service's database must be a member of the service's
+// role: the role owns what the service creates.
+func (s service) belongsToOwner(name string) bool { return !ofPlatform(name) && !s.ownsAsOwner() }
 
-// standing returns all that this function is responsible for, except passwords and owners, as a map
-// from a subject, such as "login of service_web_a", to its value.
+// standing returns all about the roles that this function is responsible for, except passwords, as a
+// map from a subject, such as "login of service_web_a", to its value.
 func (r *roles) standing(ctx context.Context) (map[string]string, error) {
 	rows, err := r.tx.Query(ctx, `
 		WITH ours AS (SELECT * FROM pg_roles WHERE rolname = ANY($1)),
-			levels AS (SELECT * FROM pg_roles WHERE rolname = ANY($4))
+			levels AS (SELECT * FROM pg_roles WHERE rolname = ANY($3))
 		SELECT 'login of ' || rolname, rolcanlogin::text FROM ours
 		UNION ALL SELECT 'level of ' || u.rolname, coalesce(string_agg(DISTINCT l.rolname, ' '), '')
 			FROM ours u LEFT JOIN pg_auth_members own ON own.member = u.oid
@@ -496,20 +482,19 @@ func (r *roles) standing(ctx context.Context) (map[string]string, error) {
 			GROUP BY m.rolname, r.rolname
 		UNION ALL SELECT 'settings of ' || rolname || ' in database ' || coalesce(datname, ''), setconfig::text
 			FROM pg_db_role_setting s JOIN ours ON ours.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
-			WHERE s.setdatabase <> 0
-		UNION ALL SELECT 'rights in database ' || datname, coalesce(datacl::text, 'default') FROM pg_database
-			WHERE datname = ANY($3)
-		UNION ALL SELECT 'rights in schema public', coalesce(nspacl::text, 'default')
-			FROM pg_namespace WHERE nspname = 'public'
-		UNION ALL SELECT 'default rights, kind ' || defaclobjtype::text, defaclacl::text
-			FROM pg_default_acl JOIN ours ON defaclrole = ours.oid WHERE defaclnamespace = 0`,
-		r.all(), servicesUsers, append([]string{r.database}, r.baseDatabases...), levelRoles())
+			WHERE s.setdatabase <> 0`,
+		r.all(), servicesUsers, append(r.levelRoles(), monitorRole))
 	if err != nil {
 		return nil, err
 	}
+	return collect(rows)
+}
+
+// collect returns rows of a subject and its value as a map.
+func collect(rows pgx.Rows) (map[string]string, error) {
 	all := map[string]string{}
 	var about, what string
-	_, err = pgx.ForEachRow(rows, []any{&about, &what}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&about, &what}, func() error {
 		all[about] = what
 		return nil
 	})
@@ -529,7 +514,7 @@ func differences(before, after map[string]string) (changed, affected []string) {
 		}
 		changed = append(changed, about)
 		words := strings.Fields(about)
-		if words[0] != "login" && words[0] != "level" {
+		if words[0] != "login" && words[0] != "level" || extends(was, is) {
 			continue
 		}
 		// A user that did not exist has no sessions.
@@ -538,4 +523,13 @@ func differences(before, after map[string]string) (changed, affected []string) {
 		}
 	}
 	return changed, affected
+}
+
+// extends tells whether levels are others and the ones before. The user of the dumps gets those of a
+// further database this way, and its sessions need not end.
+func extends(before, after string) bool {
+	levels := strings.Fields(after)
+	return before != "" && !slices.ContainsFunc(strings.Fields(before), func(level string) bool {
+		return !slices.Contains(levels, level)
+	})
 }

@@ -130,7 +130,7 @@ func (f *function) set(ctx context.Context, r rotation) error {
 		return fmt.Errorf("secret %s: AWSPENDING and AWSCURRENT are both of %s: want the service's two users",
 			r.Secret, now.Username)
 	}
-	if ok, err := f.logsIn(ctx, next.credentials); ok || err != nil {
+	if ok, err := f.logsIn(ctx, r.service, next.credentials); ok || err != nil {
 		return err
 	}
 	master, err := f.connectAsMaster(ctx)
@@ -173,11 +173,11 @@ func (f *function) test(ctx context.Context, r rotation) error {
 	if err != nil {
 		return err
 	}
-	return f.mustLogIn(ctx, next)
+	return f.mustLogIn(ctx, r.service, next)
 }
 
-func (f *function) mustLogIn(ctx context.Context, v secretVersion) error {
-	ok, err := f.logsIn(ctx, v.credentials)
+func (f *function) mustLogIn(ctx context.Context, service string, v secretVersion) error {
+	ok, err := f.logsIn(ctx, service, v.credentials)
 	if err == nil && !ok {
 		err = fmt.Errorf("%s cannot log in with the password in its secret", v.Username)
 	}
@@ -212,7 +212,7 @@ func (f *function) finish(ctx context.Context, r rotation) error {
 	if err != nil {
 		return err
 	}
-	if err := f.mustLogIn(ctx, next); err != nil { // whatever the steps before did
+	if err := f.mustLogIn(ctx, r.service, next); err != nil { // whatever the steps before did
 		return err
 	}
 	if err := f.moveLabel(ctx, r, now.id); err != nil {

@@ -38,8 +38,14 @@ func functionWorksAfterAMajorUpgrade(t *testing.T, major int) {
 	h.set("api", "write")
 	h.set("job", "owner")
 	h.set("old", "write")
+	h.setIn("reports", "maker", "owner")
+	h.setIn("reports", "loader", "write")
+	h.setIn("reports", "mover", "write")
+	h.setPlatform()
 	h.run()
 	h.do(h.service("web"), "CREATE TABLE orders (id int)")
+	h.do(h.service("maker"), "CREATE TABLE sales (id int)")
+	h.do(h.service("mover"), "SELECT lo_from_bytea(7, 'large')")
 	h.do(h.service("job"), "CREATE TABLE bills (id int)")
 	h.nothingToDo()
 
@@ -86,6 +92,25 @@ func functionWorksAfterAMajorUpgrade(t *testing.T, major int) {
 		}
 		h.do(conn, "SELECT * FROM orders, bills")
 	}
+
+	// Also in another database, where a role has objects, and to another one.
+	h.do(h.service("loader"), "INSERT INTO sales VALUES (1)")
+	h.set("loader", "read")
+	h.setIn("", "mover", "read")
+	h.setIn("third", "maker", "owner")
+	h.run()
+	loader := h.service("loader")
+	h.do(loader, "SELECT * FROM sales")
+	if state := h.try(loader, "INSERT INTO sales VALUES (1)"); state != "42501" {
+		t.Errorf("a reader of reports: want 42501, have %q", state)
+	}
+	h.do(h.service("mover"), "SELECT * FROM orders")
+	h.shut("mover", "reports")
+	h.do(h.service("maker"), "CREATE TABLE sales (id int)")
+	h.shut("maker", "reports", h.postgres.Database)
+	dump := h.session(h.credentials("platform_dump"), "reports", "-c role=platform_owner_reports")
+	h.do(dump, "SELECT lo_get(7) FROM sales")
+	h.nothingToDo()
 
 	lost := h.credentials("old")
 	h.unset("old")

@@ -17,13 +17,13 @@ import (
 const urlKey = "url"
 
 // url returns the URL with which credentials of a service log in.
-func (f *function) url(parameters string, c credentials) string {
+func (f *function) url(service, parameters string, c credentials) string {
 	s := f.settings
 	u := url.URL{
 		Scheme:   "postgresql",
 		User:     url.UserPassword(c.Username, c.Password),
 		Host:     net.JoinHostPort(s.host, strconv.Itoa(int(s.port))),
-		Path:     "/" + s.database,
+		Path:     "/" + s.databaseOf(service),
 		RawQuery: parameters,
 	}
 	return u.String()
@@ -38,7 +38,7 @@ func (f *function) complete(service string, v secretVersion) secretVersion {
 		others = map[string]any{}
 	}
 	if parameters := f.settings.services[service].URL; parameters != nil {
-		others[urlKey] = f.url(*parameters, v.credentials)
+		others[urlKey] = f.url(service, *parameters, v.credentials)
 	} else if ofService(service, others[urlKey]) {
 		delete(others, urlKey)
 	}

@@ -289,7 +289,7 @@ func TestURLIsCompleteAfterAKilledRun(t *testing.T) {
 			t.Errorf("%d changes: %v", n, err)
 		}
 		h.function.secrets, h.function.limits = api, shortLimits
-		if ok, err := h.function.logsIn(t.Context(), h.secret("web").credentials); !ok {
+		if ok, err := h.function.logsIn(t.Context(), "web", h.secret("web").credentials); !ok {
 			t.Errorf("%d changes: the secret does not log in: %v", n, err)
 		}
 		h.run()
