@@ -332,20 +332,23 @@ func (users *DatabaseUsers) alarms(s *scope) []alarm {
 // connect gives the application of a service the database, as the service's user.
 func (users *DatabaseUsers) connect(t *task, app *container) {
 	users.connectAs(t.name, t, app)
-	users.setVariables(app, t.cfg.Services[t.name].Database, *users.secrets.arns[t.name])
+	users.setVariables(t, app)
 }
 
-// setVariables gives an application parts of the connection under names of its own. The function
-// writes the URL into the secret before users.ready, and so before a task needs it.
-func (users *DatabaseUsers) setVariables(app *container, d config.DatabaseAccess, secret string) {
+// setVariables gives an application the name of its service's database, and parts of the connection
+// under names of its own. The function writes the URL into the secret before users.ready, and so before
+// a task needs it.
+func (users *DatabaseUsers) setVariables(t *task, app *container) {
+	service, secret := t.cfg.Services[t.name], *users.secrets.arns[t.name]
+	d, name := service.Database, t.cfg.DatabaseOf(service)
 	host, port := *users.database.Address, strconv.Itoa(postgresPort)
 	parts := map[string]string{
-		"host": host, "port": port, "name": users.database.name,
+		"host": host, "port": port, "name": name,
 		// The driver takes the user and the password apart from the URL: nothing in it is secret.
-		"jdbc_url": "jdbc:postgresql://" + host + ":" + port + "/" + users.database.name + d.Query(),
+		"jdbc_url": "jdbc:postgresql://" + host + ":" + port + "/" + name + d.Query(),
 	}
 	keys := map[string]string{"user": "username", "password": "password", "url": "url"}
-	environment, secrets := map[string]string{}, map[string]string{}
+	environment, secrets := map[string]string{"PGDATABASE": name}, map[string]string{}
 	for name, part := range d.Variables {
 		if key, ok := keys[part]; ok {
 			secrets[name] = secret + ":" + key + "::"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -20,6 +21,10 @@ const (
 	usersServices   = "environment.variables.SERVICES"
 	jobsService     = "aws_ecs_service.service_jobs_service"
 	jobsTask        = "aws_ecs_task_definition.service_jobs_task_definition"
+	reportsService  = "aws_ecs_service.service_reports_service"
+	reportsTask     = "aws_ecs_task_definition.service_reports_task_definition"
+
+	reportsContainer = "container_definitions[name=reports]"
 )
 
 var databaseUserPromises = []stacktest.Promise{{
@@ -49,6 +54,37 @@ var databaseUserPromises = []stacktest.Promise{{
 		By: stacktest.Replace(webTask, webContainer+".secrets[name=PGUSER].valueFrom",
 			":username:", ":user:"),
 		Found: webService,
+	}},
+}, {
+	// The users of another database may not connect to it.
+	Name:  "a task connects to the database in which the function gives its user rights",
+	Check: tasksConnectToTheirDatabase,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a service with a database of its own connects to another one",
+		Stack: "two services",
+		By:    stacktest.Set(reportsTask, reportsContainer+".environment[name=PGDATABASE].value", "app"),
+		Found: reportsService,
+	}, {
+		Name:  "a variable of the application has the name of another database",
+		Stack: "two services",
+		By:    stacktest.Set(reportsTask, reportsContainer+".environment[name=DB_NAME].value", "app"),
+		Found: reportsService,
+	}, {
+		Name:  "a URL for Java names another database",
+		Stack: "two services",
+		By: stacktest.Replace(reportsTask, reportsContainer+".environment[name=JDBC_URL].value",
+			"/reports?", "/app?"),
+		Found: reportsService,
+	}, {
+		Name:  "the function does not know that a service has a database of its own",
+		Stack: "two services",
+		By:    stacktest.Replace(databaseFunction, usersServices, `,"database":"reports"`, ""),
+		Found: reportsService,
+	}, {
+		Name:  "the function gives the users of a service rights in another database",
+		Stack: "two services",
+		By:    stacktest.Set(databaseFunction, "environment.variables.PGDATABASE", "main"),
+		Found: jobsService,
 	}},
 }, {
 	Name:  "Secrets Manager accepts the rotations, each in a window, and none begins with a deployment",
@@ -308,7 +344,9 @@ func usersAreInTheEnvironment(s stacktest.Stack, v *stacktest.Violations) {
 				v.Want(slices.ContainsFunc(serviceTasks(s), func(t serviceTask) bool { return t.name() == service }),
 					f.Address, "deploys the service %v again, which does not exist", service)
 			}
-			fields = slices.DeleteFunc(fields, func(field string) bool { return field == "service" || field == "url" })
+			fields = slices.DeleteFunc(fields, func(field string) bool {
+				return slices.Contains([]string{"service", "url", "database"}, field)
+			})
 			v.Want(slices.Equal(fields, []string{"connections", "level", "statement_timeout"}),
 				f.Address, "has %v of %s in its environment", fields, name)
 			v.Want(names[name], f.Address, "knows the service %s, which has no secret", name)
@@ -348,6 +386,31 @@ func keysAreWrittenBeforeTasksStart(s stacktest.Stack, v *stacktest.Violations) 
 				v.Want(waits, t.service.Address, "starts tasks before the database function wrote %s", key)
 				v.Want(key != "url" || url == nil || c.Is("dockerLabels.database-url-parameters", *url),
 					t.service.Address, "does not replace its tasks if the parameters of the URL change")
+			}
+		}
+	}
+}
+
+// tasksConnectToTheirDatabase looks at the names of databases in the containers' variables.
+func tasksConnectToTheirDatabase(s stacktest.Stack, v *stacktest.Violations) {
+	function := s.Resource(databaseFunction)
+	var services map[string]struct{ Database string }
+	_ = json.Unmarshal([]byte(function.String(usersServices)), &services)
+	for _, t := range serviceTasks(s) {
+		service, known := services[t.name()]
+		if !known {
+			continue
+		}
+		want := cmp.Or(service.Database, function.String("environment.variables.PGDATABASE"))
+		for _, c := range t.called(t.mainContainer()) {
+			for _, variable := range c.Blocks("environment") {
+				name, have := variable.String("name"), variable.String("value")
+				if _, path, isURL := strings.Cut(have, ":5432/"); isURL {
+					have, _, _ = strings.Cut(path, "?")
+				} else if name != "PGDATABASE" && name != "DB_NAME" {
+					continue
+				}
+				v.Want(have == want, t.service.Address, "connects to %s, want %s", have, want)
 			}
 		}
 	}

@@ -308,6 +308,30 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 			config: base + "monitoring: {emails: [a@example.com]}\n",
 			added:  []string{"aws_sns_topic_subscription."},
 		},
+		"a second service, with a database of its own": {
+			config: base + "services:\n  web: {" + demonstration + "}\n" +
+				"  reports: {image: 'quay.io/x/y:1', database: {access: owner, name: reports}}\n",
+			added: []string{".service_reports_"},
+			changed: []string{
+				"aws_cloudwatch_dashboard.dashboard",
+				"aws_iam_role_policy.database_function_role_policy",
+				"aws_lambda_function.database_function",
+				"aws_lambda_invocation.database_roles",
+			},
+		},
+		"another database": {
+			config: base + "services: {web: {" + strings.Replace(demonstration, "access: owner",
+				"access: owner, name: shop", 1) + "}}\n",
+			changed: []string{
+				"aws_ecs_task_definition.service_web_task_definition",
+				"aws_lambda_function.database_function",
+				"aws_lambda_invocation.database_roles",
+			},
+		},
+		"the name of the database of all": {
+			config: base + "services: {web: {" + strings.Replace(demonstration, "access: owner",
+				"access: owner, name: app", 1) + "}}\n",
+		},
 		"another priority": {
 			config:  base + "services: {web: {" + unrouted + ", route: {paths: ['/*'], priority: 7}}}\n",
 			changed: []string{"aws_lb_listener_rule.service_web_listener_rule"},

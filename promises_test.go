@@ -141,6 +141,9 @@ services:
       access: owner
       variables: {DATABASE_URL: url, DB_HOST: host, DB_USER: user, JDBC_URL: jdbc_url}
       url_parameters: sslmode=verify-full&connect_timeout=5
+  reports:
+    image: quay.io/x/reports:1
+    database: {access: owner, name: reports, variables: {DB_NAME: name, DB_URL: url, JDBC_URL: jdbc_url}}
   plain: {image: 'quay.io/x/plain:1'}
 `},
 	"metrics": {"dev", `

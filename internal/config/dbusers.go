@@ -16,6 +16,9 @@ type DatabaseUser struct {
 	Connections      int    `json:"connections"`
 	StatementTimeout int    `json:"statement_timeout"` // milliseconds; 0: none
 
+	// Database is the database of the service's own; "" is database.name.
+	Database string `json:"database,omitempty"`
+
 	// Service is the service of ECS that a rotation deploys again, for a user of the platform. Tasks
 	// that read the secret each time that they start have none.
 	Service string `json:"service,omitempty"`
@@ -56,6 +59,9 @@ func (c *Config) databaseUsers() map[string]DatabaseUser {
 	for _, name := range c.DatabaseServices() {
 		d := c.Services[name].Database
 		user := DatabaseUser{Level: d.Access, Connections: d.Connections, StatementTimeout: d.QueryTimeout}
+		if name := c.DatabaseOf(c.Services[name]); name != c.Database.Name {
+			user.Database = name
+		}
 		if d.HasURL() {
 			user.URL = &d.URLParameters
 		}

@@ -17,6 +17,7 @@ services:
   url: {image: quay.io/team/url:1, database: {access: write, variables: {URL: url}, url_parameters: a=b&c=d}}
   api: {image: quay.io/team/api:1, database: {access: read, connections: 7, query_timeout: 0}}
 `)
+	cfg.Services["api"] = withDatabase(cfg.Services["api"], "app") // the one of all
 	const url = `"url":{"level":"write","connections":20,"statement_timeout":60000,"url":"a=b&c=d"},`
 	const want = `{"api":{"level":"read","connections":7,"statement_timeout":0},` + url +
 		`"web":{"level":"owner","connections":20,"statement_timeout":60000}}`
@@ -30,9 +31,23 @@ services:
 	if got := cfg.DatabaseUsers(); got != with {
 		t.Errorf("with dumps, are %s, want %s", got, with)
 	}
+	cfg.Services["api"] = withDatabase(cfg.Services["api"], "reports")
+	cfg.Services["idle"] = withDatabase(cfg.Services["idle"], "idle")
+	with = strings.Replace(with, `"statement_timeout":0},"p`, `"statement_timeout":0,"database":"reports"},"p`, 1)
+	if got := cfg.DatabaseUsers(); got != with {
+		t.Errorf("with a database of its own, are %s, want %s", got, with)
+	}
+	if further := cfg.FurtherDatabases(); !slices.Equal(further, []string{"reports"}) {
+		t.Errorf("further databases: %v", further)
+	}
 	if services := cfg.RestartedServices(); !slices.Equal(services, []string{"api", "url", "web"}) {
 		t.Errorf("a rotation deploys %v again", services)
 	}
+}
+
+func withDatabase(s Service, name string) Service {
+	s.Database.Name = name
+	return s
 }
 
 // The check must be stricter than Lambda: the other variables take less than it assumes, even with
