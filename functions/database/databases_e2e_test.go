@@ -307,6 +307,17 @@ func serviceMovesBetweenDatabases(t *testing.T, major int) {
 	}
 	h.do(h.service("job"), "DROP TABLE made")
 	h.nothingToDo()
+
+	// A person deletes it, with its roles, and a service names it again.
+	h.setIn("", "job", "read")
+	h.run()
+	h.master("DROP DATABASE third")
+	h.master("DROP ROLE platform_read_third, platform_write_third, platform_owner_third")
+	h.nothingToDo()
+	h.setIn("third", "job", "owner")
+	h.run()
+	h.do(h.service("job"), "CREATE TABLE made (id int)")
+	h.nothingToDo()
 }
 
 // A service switches over to a database that a restore has filled: it works there as before, and what
