@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"platform/internal/postgres"
 )
@@ -71,6 +72,9 @@ func functionWorksAfterAMajorUpgrade(t *testing.T, major int) {
 		}
 		h.do(h.service("web"), "INSERT INTO orders VALUES (2)")
 		h.admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'service_web_%'")
+		for h.admin("SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'service_web_%'")[0] != "0" {
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
 
 	h.set("new", "read")
