@@ -126,9 +126,15 @@ func (f *function) misplaced(ctx context.Context, s session, known facts) (todo 
 	if err != nil {
 		return nil, nil, err
 	}
-	if todo, err = known.policies(ctx, s); err != nil {
+	policies, err := known.policies(ctx, s)
+	if err != nil {
 		return nil, nil, err
 	}
+	defaults, err := known.defaultPrivileges(ctx, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	todo = slices.Concat(policies, defaults)
 	all, err := f.owned(ctx, s, known)
 	for _, o := range all {
 		target := f.rightOwner(o, s.database, known.master)
@@ -257,6 +263,45 @@ var handedOver = map[string]string{
 	"text search dictionary":    "TEXT SEARCH DICTIONARY",
 	"type":                      "TYPE",
 	"view":                      "VIEW",
+}
+
+// defaultKinds are the kinds of objects that default privileges are about, by their letter in
+// pg_default_acl.
+var defaultKinds = map[string]string{
+	"L": "LARGE OBJECTS", "S": "SEQUENCES", "T": "TYPES", "f": "FUNCTIONS", "n": "SCHEMAS", "r": "TABLES",
+}
+
+// defaultPrivileges returns the default privileges of the owner of another database, which end: its role
+// creates nothing here any more, and could not be dropped.
+func (r *facts) defaultPrivileges(ctx context.Context, s session) ([]object, error) {
+	strangers := r.strangers(s.database)
+	if len(strangers) == 0 {
+		return nil, nil
+	}
+	rows, err := s.conn.Query(ctx, `SELECT o.rolname, d.defaclobjtype::text, ARRAY(SELECT DISTINCT g.rolname::text
+			FROM aclexplode(d.defaclacl) a JOIN pg_roles g ON g.oid = a.grantee
+			WHERE g.rolname = ANY($1) AND g.oid <> o.oid)
+		FROM pg_default_acl d JOIN pg_roles o ON o.oid = d.defaclrole
+		WHERE d.defaclnamespace = 0 AND o.rolname = ANY($1) ORDER BY 1, 2`, strangers)
+	if err != nil {
+		return nil, err
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (object, error) {
+		var owner, letter string
+		var grantees []string
+		err := row.Scan(&owner, &letter, &grantees)
+		kind := defaultKinds[letter]
+		begin := "ALTER DEFAULT PRIVILEGES FOR ROLE " + quoted(owner) + " "
+		var end statements // none if there is nothing to end
+		for _, grantee := range grantees {
+			end.add(begin+"REVOKE ALL ON %s FROM %s", kind, quoted(grantee))
+		}
+		if len(end) > 0 && (kind == "FUNCTIONS" || kind == "TYPES") { // PostgreSQL's own default
+			end.add(begin+"GRANT ALL ON %s TO PUBLIC", kind)
+		}
+		return object{"default rights of " + owner + s.in(), end, false, s.conn}, err
+	})
+	return slices.DeleteFunc(all, func(o object) bool { return len(o.statements) == 0 }), err
 }
 
 // rightOwner returns who an object in a database should belong to: its owner, if it cannot be handed
