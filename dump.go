@@ -143,15 +143,7 @@ func newDumpTask(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backu
 	check.work(s.cfg, false)
 	check.setEnvironment(map[string]string{"DUMP": workFolder(s.cfg), "LIMIT_GIB": strconv.Itoa(d.VerifyLimit)})
 	check.startAfter(dump)
-
-	upload := t.step("upload", d.CLIImage, "upload")
-	upload.work(s.cfg, true)
-	upload.aws(s, backup)
-	upload.startAfter(check)
-	upload.Essential = true
-	// No right to read, list or delete: whoever gets hold of the role cannot read or remove a dump.
-	t.allow(backup.mayWrite(s, "dumps")...)
-	t.define()
+	t.uploads(s, backup, upload{container: "upload", folder: "dumps", after: check})
 	return t
 }
 
@@ -165,15 +157,28 @@ func newDrillTask(s *scope, cluster *Cluster, backup *Backup) *task {
 	check := t.step("check", d.Image, "objects", "check", "compare")
 	check.work(s.cfg, false)
 	check.reads(download)
-
-	record := t.step("record", d.CLIImage, "record")
-	record.work(s.cfg, true)
-	record.aws(s, backup)
-	record.startAfter(check)
-	record.Essential = true
-	t.allow(backup.mayWrite(s, "drills")...)
-	t.define()
+	t.uploads(s, backup, upload{container: "record", folder: "drills", after: check})
 	return t
+}
+
+// upload is the last step of a task.
+type upload struct {
+	container string // its name, and that of its script
+	folder    string // of the bucket
+	after     *container
+}
+
+// uploads adds the container that uploads what the others have made, and defines the task. The task
+// succeeds when it does. It has no right to read, list or delete: whoever gets hold of the role cannot
+// read or remove a dump.
+func (t *task) uploads(s *scope, backup *Backup, u upload) {
+	last := t.step(u.container, s.cfg.Backup.Dump.CLIImage, u.container)
+	last.work(s.cfg, true)
+	last.aws(s, backup)
+	last.startAfter(u.after)
+	last.Essential = true
+	t.allow(backup.mayWrite(s, u.folder)...)
+	t.define()
 }
 
 // newRestoreTask declares the task that restores a dump beside the live database. No schedule starts
