@@ -1026,7 +1026,17 @@ func TestInvalidEnvironmentListsAllProblems(t *testing.T) {
 		{"with dumps, rehearsals and copies", with(map[string]string{
 			"BACKUP_BUCKET": "backup", "DUMPS_SINCE": "2026-11-23T03:00:00Z", "DRILLS_SINCE": "2026-11-23T03:00:00Z",
 			"COPY_REGION": "eu-west-1", "COPY_BUCKET": "copy", "COPIES_SINCE": "2026-11-23T03:00:00Z",
+			"FURTHER_DATABASES": `{"metabase":"2026-11-23T03:00:00Z","a_2":"2026-11-24T03:00:00Z"}`,
 		}), nil},
+		{"databases without dumps, and with a name that is none", with(map[string]string{
+			"FURTHER_DATABASES": `{"2026":"2026-11-23T03:00:00Z"}`,
+		}), []string{
+			"FURTHER_DATABASES: want BACKUP_BUCKET too",
+			`FURTHER_DATABASES: want names of lower-case letters, digits and underscores, have "2026"`,
+		}},
+		{"databases without times", with(map[string]string{"FURTHER_DATABASES": `["metabase"]`}), []string{
+			"FURTHER_DATABASES: want a JSON object of times by database, have ",
+		}},
 		{"dumps without a time", with(map[string]string{"BACKUP_BUCKET": "backup"}), []string{
 			"DUMPS_SINCE: want a time with BACKUP_BUCKET",
 		}},

@@ -23,11 +23,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,6 +94,10 @@ type settings struct {
 	dumpsSince  time.Time // DUMPS_SINCE, in RFC 3339
 	drillsSince time.Time // DRILLS_SINCE
 	copiesSince time.Time // COPIES_SINCE
+
+	// FURTHER_DATABASES: the databases that are dumped besides the main one, and since when, in JSON: an
+	// object of times in RFC 3339 by name; empty: none
+	furtherSince map[string]time.Time
 }
 
 var (
@@ -100,6 +107,9 @@ var (
 
 	// CloudWatch drops metrics of an invalid namespace without an error, so it is checked here.
 	metricNamespace = regexp.MustCompile(`^[0-9A-Za-z._/#-][0-9A-Za-z._/#:-]*$`)
+
+	// The objects of a database besides the main one are in a folder with its name.
+	databaseName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 )
 
 // loadSettings reads the settings from environment variables through getenv. Its error names every
@@ -122,6 +132,7 @@ func loadSettings(getenv func(string) string) (settings, error) {
 		dumpsSince:    e.since("DUMPS_SINCE"),
 		drillsSince:   e.since("DRILLS_SINCE"),
 		copiesSince:   e.since("COPIES_SINCE"),
+		furtherSince:  e.databases("FURTHER_DATABASES"),
 	}
 	if strings.HasPrefix(s.namespace, "AWS/") {
 		e.problem("METRIC_NAMESPACE", "AWS/ is reserved, have %q", s.namespace)
@@ -131,6 +142,9 @@ func loadSettings(getenv func(string) string) (settings, error) {
 	}
 	if s.dumpsSince.IsZero() != (s.bucket == "") {
 		e.problem("DUMPS_SINCE", "want a time with BACKUP_BUCKET, and none without it")
+	}
+	if len(s.furtherSince) > 0 && s.bucket == "" {
+		e.problem("FURTHER_DATABASES", "want BACKUP_BUCKET too")
 	}
 	if s.copiesSince.IsZero() != (s.copyRegion == "") {
 		e.problem("COPIES_SINCE", "want a time with COPY_REGION, and none without it")
@@ -177,6 +191,24 @@ func (e *environmentReader) since(name string) time.Time {
 	return at
 }
 
+// databases reads times by the names of databases, which may be missing.
+func (e *environmentReader) databases(name string) map[string]time.Time {
+	text := e.getenv(name)
+	if text == "" {
+		return nil
+	}
+	var since map[string]time.Time
+	if err := json.Unmarshal([]byte(text), &since); err != nil {
+		e.problem(name, "want a JSON object of times by database, have %q: %v", text, err)
+	}
+	for _, database := range sorted(since) {
+		if !databaseName.MatchString(database) {
+			e.problem(name, "want names of lower-case letters, digits and underscores, have %q", database)
+		}
+	}
+	return since
+}
+
 func (e *environmentReader) number(name string, limit int) int {
 	value := e.getenv(name)
 	n, err := strconv.Atoi(value)
@@ -188,3 +220,5 @@ func (e *environmentReader) number(name string, limit int) int {
 	}
 	return n
 }
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -239,6 +241,129 @@ func TestReportEmitsDumpsAndDrills(t *testing.T) {
 			wantMetrics(t, metrics, test.want)
 		})
 	}
+}
+
+// A key for each of some hours before now, below a folder.
+func objectsAt(sizes map[string]map[int]int64) map[string]int64 {
+	objects := map[string]int64{}
+	for prefix, byAge := range sizes {
+		suffix := ".dump"
+		if strings.HasPrefix(prefix, "drills/") {
+			suffix = ".json"
+		}
+		for hours, size := range byAge {
+			objects[prefix+now.Add(-time.Duration(hours)*time.Hour).Format(keyTime)+suffix] = size
+		}
+	}
+	return objects
+}
+
+// Each metric is that of the worst database, whichever that is, and the log says which.
+func TestReportIsOfTheWorstDatabase(t *testing.T) {
+	const hour = 3600
+	type sizes = map[string]map[int]int64 // by folder and age in hours
+	fresh := sizes{
+		"dumps/": {2: 100, 26: 100}, "dumps/metabase/": {2: 10, 26: 10},
+		"drills/": {48: 1}, "drills/metabase/": {47: 1},
+	}
+	with := func(changes sizes) sizes {
+		all := maps.Clone(fresh)
+		maps.Copy(all, changes)
+		return all
+	}
+	one := map[string]int{"metabase": 1000}
+	type metrics = map[string]float64
+	tests := []struct {
+		name    string
+		further map[string]int // databases and the hours since they were configured
+		bucket  sizes
+		want    metrics
+		worst   []string // in the log
+	}{
+		{"no further database, and folders of others", nil, with(sizes{"dumps/other/": {500: 1, 501: 100}}), metrics{
+			"NewestDumpAge": 2 * hour, "DumpSizeRatio": 1, "NewestDumpSize": 100, "NewestDrillAge": 48 * hour,
+		}, nil},
+		{"both fresh", one, fresh, metrics{
+			"NewestDumpAge": 2 * hour, "DumpSizeRatio": 1, "NewestDumpSize": 110, "NewestDrillAge": 48 * hour,
+		}, []string{"NewestDrillAge database.name", "NewestDumpAge database.name"}},
+		{"the further one is late", one, with(sizes{"dumps/metabase/": {30: 10, 54: 10}, "drills/metabase/": {90: 1}}),
+			metrics{
+				"NewestDumpAge": 30 * hour, "DumpSizeRatio": 1, "NewestDumpSize": 110, "NewestDrillAge": 90 * hour,
+			}, []string{"NewestDrillAge metabase", "NewestDumpAge metabase"}},
+		{"the main one is late", one, with(sizes{"dumps/": {30: 100, 54: 100}}), metrics{
+			"NewestDumpAge": 30 * hour, "DumpSizeRatio": 1, "NewestDumpSize": 110, "NewestDrillAge": 48 * hour,
+		}, []string{"NewestDumpAge database.name"}},
+		{"the further one has never been dumped", one, with(sizes{"dumps/metabase/": nil, "drills/metabase/": nil}),
+			metrics{ // the age of the instance
+				"NewestDumpAge": 70 * hour, "DumpSizeRatio": 1, "NewestDumpSize": 100, "NewestDrillAge": 70 * hour,
+			}, []string{"NewestDumpAge metabase"}},
+		{"the further one is new", map[string]int{"metabase": 1}, with(sizes{"dumps/metabase/": nil}), metrics{
+			"NewestDumpAge": 2 * hour, "DumpSizeRatio": 1, "NewestDumpSize": 100, "NewestDrillAge": 48 * hour,
+		}, []string{"NewestDumpAge database.name"}},
+		{"the further one is configured again", map[string]int{"metabase": 3},
+			with(sizes{"dumps/metabase/": {500: 10}}), metrics{
+				"NewestDumpAge": 3 * hour, "DumpSizeRatio": 1, "NewestDumpSize": 110, "NewestDrillAge": 48 * hour,
+			}, []string{"NewestDumpAge metabase"}},
+		{"the further one has shrunk", one, with(sizes{"dumps/metabase/": {2: 4, 26: 10}}), metrics{
+			"NewestDumpAge": 2 * hour, "DumpSizeRatio": 0.4, "NewestDumpSize": 104, "NewestDrillAge": 48 * hour,
+		}, []string{"DumpSizeRatio metabase"}},
+		{"the main one has shrunk, and the further one has grown", one,
+			with(sizes{"dumps/": {2: 40, 26: 100}, "dumps/metabase/": {2: 100, 26: 10}}), metrics{
+				"NewestDumpAge": 2 * hour, "DumpSizeRatio": 0.4, "NewestDumpSize": 140, "NewestDrillAge": 48 * hour,
+			}, []string{"DumpSizeRatio database.name"}},
+		{"one of three is late", map[string]int{"a": 1000, "b_2": 1000, "metabase": 1000}, with(sizes{
+			"dumps/a/": {3: 1, 27: 1}, "dumps/b_2/": {31: 1, 55: 1}, "drills/a/": {5: 1}, "drills/b_2/": {6: 1},
+		}), metrics{
+			"NewestDumpAge": 31 * hour, "DumpSizeRatio": 1, "NewestDumpSize": 112, "NewestDrillAge": 48 * hour,
+		}, []string{"NewestDumpAge b_2"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var log bytes.Buffer
+			metrics, err := reportFrom(t, func(b *backup) {
+				b.log = slog.New(slog.NewJSONHandler(&log, nil))
+				long := now.Add(-1000 * time.Hour)
+				b.settings.bucket, b.settings.copyBucket = "backup", "copy"
+				b.settings.furtherSince = map[string]time.Time{}
+				b.settings.dumpsSince, b.settings.drillsSince, b.settings.copiesSince = long, long, long
+				for database, hours := range test.further {
+					b.settings.furtherSince[database] = now.Add(-time.Duration(hours) * time.Hour)
+				}
+				buckets := map[string]map[string]int64{"backup": objectsAt(test.bucket), "copy": objectsAt(test.bucket)}
+				b.s3, b.copyS3 = &fakeS3{buckets: buckets}, &fakeS3{buckets: buckets}
+				instance := now.Add(-70 * time.Hour)
+				b.rds.(*fakeRDS).instance.InstanceCreateTime = &instance
+			})
+			wantError(t, err)
+			maps.Copy(test.want, map[string]float64{"Backups": 1, "NewestBackupAge": 86400})
+			test.want["NewestDumpCopyAge"] = test.want["NewestDumpAge"]
+			wantMetrics(t, metrics, test.want)
+			told := tellsWorst(t, log.String())
+			for _, line := range test.worst {
+				if !slices.Contains(told, line) {
+					t.Errorf("the log has no %q, but %q", line, told)
+				}
+			}
+			if len(test.further) == 0 && len(told) > 0 {
+				t.Errorf("the log of a single database has %q", told)
+			}
+		})
+	}
+}
+
+// tellsWorst returns the metrics with the databases that a log names.
+func tellsWorst(t *testing.T, log string) (told []string) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		var entry struct{ Msg, Metric, Database string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if entry.Msg == "worst of the databases" {
+			told = append(told, entry.Metric+" "+entry.Database)
+		}
+	}
+	return told
 }
 
 func TestRehearsalsThatAreOffAreNotReported(t *testing.T) {
