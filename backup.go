@@ -112,7 +112,25 @@ func backupVariables(s *scope, db *Database, bucket *Bucket, copies *Copy) map[s
 	if s.cfg.Backup.Drills() {
 		variables["DRILLS_SINCE"] = createdWith(drillPart.taskRole())
 	}
+	if s.cfg.Backup.Dump.Enabled && len(s.cfg.FurtherDatabases()) > 0 {
+		variables["FURTHER_DATABASES"] = jsii.String(marshal(furtherDatabases(s)))
+	}
 	return variables
+}
+
+// furtherDatabases returns since when each database besides the main one is configured, as Terraform
+// evaluates it: the time of the deployment that added it, which is kept in the state. A database that is
+// new is not reported as late.
+func furtherDatabases(s *scope) map[string]string {
+	since := map[string]string{}
+	for _, name := range s.cfg.FurtherDatabases() {
+		data := cdktf.NewDataResource(s.stack, jsii.String(dumpPart.id+"_"+name+"_since"), &cdktf.DataConfig{
+			Input:     &map[string]any{"configured": "${timestamp()}"},
+			Lifecycle: &cdktf.TerraformResourceLifecycle{IgnoreChanges: &[]*string{jsii.String("input")}},
+		})
+		since[name] = "${" + *data.Fqn() + ".output.configured}"
+	}
+	return since
 }
 
 // dumpStatements are what the function may list if there are dumps: the dumps, also those that were

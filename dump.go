@@ -27,7 +27,8 @@ type Dumps struct {
 //	make restore ─ database-restore   download, certificates ─▶ restore ─▶ database
 //
 // A container starts when the one before it has ended without an error. So nothing is uploaded that
-// could not be read, and restored, before.
+// could not be read, and restored, before. Each database of a service's own has schedules of its own,
+// which start the same tasks, and a folder of its own below dumps/ and drills/.
 func newDumps(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backup) *Dumps {
 	if !s.cfg.Backup.Dump.Enabled {
 		return nil
@@ -48,9 +49,34 @@ func newDumps(s *scope, cluster *Cluster, users *DatabaseUsers, backup *Backup) 
 		d.Families = append(d.Families, s.named(scheduled.name))
 		d.LogGroups[scheduled.id] = scheduled.task.logs.Name()
 	}
+	for _, database := range s.cfg.FurtherDatabases() {
+		for _, scheduled := range schedules[:len(d.Families)] {
+			schedules = append(schedules, scheduled.ofDatabase(database))
+		}
+	}
 	d.scheduleGroup = newScheduledTasks(s, cluster, dumpPart, schedules)
 	d.LogGroups[restorePart.id] = newRestoreTask(s, cluster, users, backup).logs.Name()
 	return d
+}
+
+// ofDatabase returns the schedule that starts a task for another database than the main one, at the same
+// time. No dump waits for another one: each task has a disk of its own, and the user of the dumps has a
+// connection more for each database. So every dump begins when backup.dump.schedule says, and outside the
+// windows of the instance.
+func (scheduled scheduledTask) ofDatabase(name string) scheduledTask {
+	from := map[string]string{"FROM": name} // the folder below dumps/ and drills/
+	scheduled.variables = map[string]map[string]string{scheduled.container: from}
+	if scheduled.part == dumpPart {
+		// The user of the dumps works as the owner in the main database, unless a session says otherwise.
+		scheduled.variables["dump"] = map[string]string{
+			"PGDATABASE": name, "PGOPTIONS": "-c role=platform_owner_" + name,
+		}
+	} else {
+		scheduled.variables["download"] = from
+	}
+	scheduled.part = part{scheduled.id + "_" + name, scheduled.name + "_" + name}
+	scheduled.description += " " + name
+	return scheduled
 }
 
 //go:embed dump/*.sh

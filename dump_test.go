@@ -3,9 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"testing"
 
+	"platform/internal/config"
 	"platform/internal/stacktest"
 )
 
@@ -18,6 +21,9 @@ const (
 	dumpFailedRule    = "aws_cloudwatch_event_rule.dump_failed_rule"
 	dumpPolicy        = "aws_iam_role_policy.database_dump_task_role_policy"
 	startPolicy       = "aws_iam_role_policy.database_dump_schedule_role_policy"
+
+	metabaseDump  = "aws_scheduler_schedule.database_dump_metabase_schedule"
+	metabaseDrill = "aws_scheduler_schedule.database_drill_metabase_schedule"
 
 	dumpContainer   = "container_definitions[name=dump]"
 	checkContainer  = "container_definitions[name=check]"
@@ -124,6 +130,16 @@ var dumpPromises = []stacktest.Promise{{
 		By:    stacktest.Replace(drillSchedule, "target.input", `"record"`, `"web"`),
 		Found: drillSchedule,
 	}, {
+		Name:  "the time goes to a container that does not read it",
+		Stack: "prod",
+		By:    stacktest.Replace(drillSchedule, "target.input", `"record"`, `"check"`),
+		Found: drillSchedule,
+	}, {
+		Name:  "a schedule overrides more than ECS accepts",
+		Stack: "databases of services' own",
+		By:    stacktest.Replace(metabaseDrill, "target.input", `"metabase"`, `"`+strings.Repeat("x", 8192)+`"`),
+		Found: metabaseDrill,
+	}, {
 		Name:  "the schedule's target is no cluster",
 		Stack: "prod",
 		By:    stacktest.Set(dumpSchedule, "target.arn", "${aws_lambda_function.backup_function.arn}"),
@@ -155,6 +171,63 @@ var dumpPromises = []stacktest.Promise{{
 		By: stacktest.Set(dumpSchedule, "target.ecs_parameters.task_definition_arn",
 			"${"+restoreDefinition+".arn}"),
 		Found: restoreDefinition,
+	}},
+}, {
+	Name:  "every database that services use is dumped, rehearsed and watched, in a folder of its own",
+	Check: everyDatabaseIsDumped,
+	BrokenBy: []stacktest.Break{{
+		Name:  "a database has no dumps",
+		Stack: "databases of services' own",
+		By:    stacktest.Delete(metabaseDump),
+		Found: dumpDefinition,
+	}, {
+		Name:  "no restore of a database is rehearsed",
+		Stack: "databases of services' own",
+		By:    stacktest.Delete(metabaseDrill),
+		Found: drillDefinition,
+	}, {
+		Name:  "the dumps of a database are those of another one",
+		Stack: "databases of services' own",
+		By: stacktest.Replace(metabaseDump, "target.input", `"PGDATABASE","value":"metabase"`,
+			`"PGDATABASE","value":"app"`),
+		Found: metabaseDump,
+	}, {
+		Name:  "the dumps of a database are uploaded as those of the main one",
+		Stack: "databases of services' own",
+		By:    stacktest.Replace(metabaseDump, "target.input", `{"name":"FROM","value":"metabase"},`, ""),
+		Found: metabaseDump,
+	}, {
+		Name:  "a dump is made with the rights of the main database's owner",
+		Stack: "databases of services' own",
+		By:    stacktest.Replace(metabaseDump, "target.input", "-c role=platform_owner_metabase", ""),
+		Found: metabaseDump,
+	}, {
+		Name:  "a rehearsal restores a dump of the main database",
+		Stack: "databases of services' own",
+		By:    stacktest.Replace(metabaseDrill, "target.input", `"name":"download"`, `"name":"check"`),
+		Found: metabaseDrill,
+	}, {
+		Name:  "the main database is dumped only as another one",
+		Stack: "databases of services' own",
+		By: stacktest.Replace(dumpSchedule, "target.input", `"SCHEDULED_TIME"`,
+			`"FROM","value":"x"},{"name":"SCHEDULED_TIME"`),
+		Found: dumpSchedule,
+	}, {
+		Name:  "the backup function does not look for the dumps of a database",
+		Stack: "databases of services' own",
+		By:    stacktest.Replace(backupFunction, "environment.variables.FURTHER_DATABASES", "metabase", "other"),
+		Found: backupFunction,
+	}, {
+		Name:  "the time since which a database is dumped changes with each deployment",
+		Stack: "databases of services' own",
+		By:    stacktest.Remove("terraform_data.database_dump_metabase_since", "lifecycle"),
+		Found: backupFunction,
+	}, {
+		Name:  "there are fewer connections than dumps at the same time",
+		Stack: "databases of services' own",
+		By: stacktest.Replace(databaseFunction, usersServices, `"level":"dump","connections":5`,
+			`"level":"dump","connections":4`),
+		Found: databaseFunction,
 	}},
 }, {
 	Name:  "whoever dumps the database cannot read, list or delete dumps",
@@ -228,6 +301,98 @@ func agesBeginWithTheirSetting(s stacktest.Stack, v *stacktest.Violations) {
 	}
 }
 
+// The dumps of one database are not changed by those of another one.
+func TestDatabaseOfAServicesOwnAddsItsDumpsOnly(t *testing.T) {
+	with := func(metabase, forms string) tree {
+		const text = minimal + "backup: {drill: {schedule: 'cron(0 7 1 * ? *)'}}\nservices:\n" +
+			"  web: {image: 'quay.io/x/y:1', database: {access: owner}}\n" +
+			"  metabase: {image: 'quay.io/x/y:1', database: {access: owner%s}}\n" +
+			"  forms: {image: 'quay.io/x/y:1', database: {access: owner%s}}\n"
+		return synth(t, parse(t, "dev", fmt.Sprintf(text, metabase, forms)), placeholder(t))
+	}
+	of := func(name string) []string {
+		return []string{
+			"aws_scheduler_schedule.database_drill_" + name + "_schedule",
+			"aws_scheduler_schedule.database_dump_" + name + "_schedule",
+			"terraform_data.database_dump_" + name + "_since",
+		}
+	}
+	none, one, two := with("", ""), with(", name: metabase", ""), with(", name: metabase", ", name: forms_2")
+	for _, c := range []struct {
+		before, after tree
+		name          string
+	}{{none, one, "metabase"}, {one, two, "forms_2"}} {
+		added, removed, changed := compare(c.before, c.after)
+		if !slices.Equal(added, of(c.name)) || len(removed) > 0 {
+			t.Errorf("%s: adds %v and removes %v", c.name, added, removed)
+		}
+		for _, address := range changed {
+			if strings.Contains(address, "database_d") || strings.Contains(address, "database_restore") ||
+				strings.Contains(address, "backup_") && address != backupFunction {
+				t.Errorf("%s: changes %s", c.name, address)
+			}
+		}
+		if !slices.Contains(changed, backupFunction) {
+			t.Errorf("%s: changes %v", c.name, changed)
+		}
+	}
+}
+
+// Names are as long as EventBridge Scheduler accepts, and different for different databases.
+func TestNamesOfSchedulesFit(t *testing.T) {
+	long := strings.Repeat("a", 39)
+	text := "name: platform\nregion: eu-central-1\nbackup: {drill: {schedule: 'cron(0 7 1 * ? *)'}}\nservices:\n"
+	for i, name := range []string{long + "b", long + "c", "a_b"} {
+		text += fmt.Sprintf("  s%d: {image: 'quay.io/x/y:1', database: {access: owner, name: %s}}\n", i, name)
+	}
+	stack := parsed(t, synth(t, parse(t, "staging-of-al", text), placeholder(t)))
+	var names []string
+	for _, schedule := range stack.Resources("aws_scheduler_schedule") {
+		name := schedule.String("name")
+		if len(name) > 64 {
+			t.Errorf("%s has %d characters", name, len(name))
+		}
+		names = append(names, name)
+	}
+	if have := unique(names); len(have) != len(names) {
+		t.Errorf("two schedules have one name: %v", names)
+	}
+	if want := "platform-staging-of-al-database-dump-a-b"; !slices.Contains(names, want) {
+		t.Errorf("want %s, have %v", want, names)
+	}
+}
+
+// The database function's variables name more of each database than those of the backup function, so that
+// as many databases as the configuration allows fit into both.
+func TestBackupFunctionKnowsEveryDatabase(t *testing.T) {
+	for _, padding := range []string{"", strings.Repeat("x", 37)} {
+		text := "name: shop\nregion: eu-central-1\nbackup: {copy: {region: eu-west-1}}\nprofile: production\n" +
+			"state: {backend: local}\nload_balancer: {allow_http: true}\nservices:\n"
+		var cfg *config.Config
+		databases := 0
+		for {
+			text += fmt.Sprintf("  s%d: {image: 'quay.io/x/y:1', database: {access: read, name: d%[1]d%s}}\n",
+				databases, padding)
+			more, err := config.Parse("config/live.yaml", "live", []byte(text))
+			if err != nil {
+				break
+			}
+			cfg, databases = more, databases+1
+		}
+		stack := parsed(t, synth(t, cfg, placeholder(t)))
+		variables, _ := stack.Resource(backupFunction).At("environment.variables").(map[string]any)
+		size := 0
+		for name, value := range variables {
+			// What Terraform evaluates is shorter than the expressions.
+			size += len(name) + len(fmt.Sprint(value))
+		}
+		if databases < 10 || size > 4096 {
+			t.Errorf("%d databases need %d bytes of variables", databases, size)
+		}
+		t.Logf("%d databases need %d bytes of variables at most", databases, size)
+	}
+}
+
 // mainDatabaseAddress is the instance that the services use in the shipped environments.
 const mainDatabaseAddress = "aws_db_instance.database"
 
@@ -294,10 +459,24 @@ func wantVolumeOfImage(s stacktest.Stack, v *stacktest.Violations, t serviceTask
 	}
 }
 
+// databasesOfServices returns the databases besides the main one that services use, from what the database
+// function is told.
+func databasesOfServices(s stacktest.Stack) (names []string) {
+	var services map[string]struct{ Database string }
+	_ = json.Unmarshal([]byte(s.Resource(databaseFunction).String(usersServices)), &services)
+	for _, service := range services {
+		if service.Database != "" && !slices.Contains(names, service.Database) {
+			names = append(names, service.Database)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 func dumpsAreStarted(s stacktest.Stack, v *stacktest.Violations) {
 	for _, t := range standaloneTasks(s) {
 		schedules := schedulesOf(s, t.definition)
-		want := 1
+		want := 1 + len(databasesOfServices(s))
 		if t.definition.Address == restoreDefinition {
 			want = 0
 		}
@@ -324,25 +503,103 @@ func dumpsAreStarted(s stacktest.Stack, v *stacktest.Violations) {
 	}
 }
 
-func wantScheduledTime(v *stacktest.Violations, schedule stacktest.Resource, t serviceTask) {
-	input := schedule.String("target.input")
-	var overrides struct {
+// overridesOf returns the variables that a schedule gives to containers, by container and name.
+func overridesOf(schedule stacktest.Resource) (map[string]map[string]string, error) {
+	var input struct {
 		ContainerOverrides []struct {
 			Name        string
 			Environment []variable
 		}
 	}
-	err := json.Unmarshal([]byte(input), &overrides)
-	want := "[{SCHEDULED_TIME " + scheduledTime + "}]"
-	v.Want(err == nil && len(overrides.ContainerOverrides) == 1 && strings.Contains(input, scheduledTime) &&
-		fmt.Sprint(overrides.ContainerOverrides[0].Environment) == want,
-		schedule.Address, "want the placeholder %s unescaped, have %s", scheduledTime, input)
-	for _, o := range overrides.ContainerOverrides {
-		uploads := slices.ContainsFunc(t.containers(), func(c stacktest.Resource) bool {
-			return c.Is("name", o.Name) && strings.Contains(strings.Join(c.Strings("command"), ""), "$SCHEDULED_TIME")
-		})
-		v.Want(uploads, schedule.Address, "sends the time to %s, which does not read it", o.Name)
+	err := json.Unmarshal([]byte(schedule.String("target.input")), &input)
+	overrides := map[string]map[string]string{}
+	for _, o := range input.ContainerOverrides {
+		if overrides[o.Name] != nil {
+			err = fmt.Errorf("two overrides of %s", o.Name)
+		}
+		overrides[o.Name] = map[string]string{}
+		for _, v := range o.Environment {
+			overrides[o.Name][v.Name] = v.Value
+		}
 	}
+	return overrides, err
+}
+
+func wantScheduledTime(v *stacktest.Violations, schedule stacktest.Resource, t serviceTask) {
+	input := schedule.String("target.input")
+	overrides, err := overridesOf(schedule)
+	timed := 0
+	for name, variables := range overrides {
+		container := stacktest.Filter(t.containers(), func(c stacktest.Resource) bool { return c.Is("name", name) })
+		if len(container) == 0 {
+			v.Want(false, schedule.Address, "overrides %s, which is no container of the task: ECS rejects that", name)
+			continue
+		}
+		if at, ok := variables["SCHEDULED_TIME"]; ok {
+			timed++
+			command := strings.Join(container[0].Strings("command"), "")
+			v.Want(at == scheduledTime && strings.Contains(command, "$SCHEDULED_TIME"),
+				schedule.Address, "sends the time %s to %s, which does not read it", at, name)
+		}
+	}
+	v.Want(err == nil && timed == 1 && strings.Contains(input, scheduledTime),
+		schedule.Address, "want the placeholder %s unescaped, have %s", scheduledTime, input)
+	// https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskOverride.html
+	v.Want(len(input) <= 8192, schedule.Address, "overrides have %d characters, and ECS accepts 8192", len(input))
+}
+
+// everyDatabaseIsDumped checks that each database has a schedule of its dumps, and of its rehearsals if
+// there are any, and that the backup function looks for them.
+func everyDatabaseIsDumped(s stacktest.Stack, v *stacktest.Violations) {
+	if !s.Resource(dumpDefinition).Exists() {
+		return
+	}
+	further := databasesOfServices(s)
+	for _, definition := range []string{dumpDefinition, drillDefinition} {
+		var dumped []string
+		for _, schedule := range schedulesOf(s, s.Resource(definition)) {
+			dumped = append(dumped, dumpedDatabase(v, schedule, definition == dumpDefinition))
+		}
+		slices.Sort(dumped)
+		want := append([]string{""}, further...)
+		v.Want(!s.Resource(definition).Exists() || slices.Equal(dumped, want),
+			definition, "want schedules of the databases %q, have %q", want, dumped)
+	}
+	function := s.Resource(backupFunction)
+	var since map[string]string
+	_ = json.Unmarshal([]byte(function.String("environment.variables.FURTHER_DATABASES")), &since)
+	v.Want(slices.Equal(slices.Sorted(maps.Keys(since)), further) || len(since)+len(further) == 0,
+		backupFunction, "reports the dumps of %v, want %v", since, further)
+	for name, at := range since {
+		address, _ := strings.CutSuffix(strings.TrimPrefix(at, "${"), ".output.configured}")
+		v.Want(slices.Equal(s.Resource(address).Strings("lifecycle.ignore_changes"), []string{"input"}),
+			backupFunction, "the time since which %s is dumped is not kept: %s", name, at)
+	}
+	var users map[string]struct{ Connections int }
+	_ = json.Unmarshal([]byte(s.Resource(databaseFunction).String(usersServices)), &users)
+	want, have := 3+len(further), users[config.DumpUser].Connections
+	v.Want(have == want, databaseFunction,
+		"want %d connections for the dumps, which run at the same time, have %d", want, have)
+}
+
+// dumpedDatabase returns the database that a schedule is of, "" for the main one.
+func dumpedDatabase(v *stacktest.Violations, schedule stacktest.Resource, dumps bool) string {
+	overrides, _ := overridesOf(schedule)
+	from := overrides["record"]["FROM"]
+	if dumps {
+		from = overrides["upload"]["FROM"]
+		v.Want(overrides["dump"]["PGDATABASE"] == from, schedule.Address, "uploads as dumps of %q those of %q", from,
+			overrides["dump"]["PGDATABASE"])
+		role := ""
+		if from != "" {
+			role = "-c role=platform_owner_" + from
+		}
+		v.Want(overrides["dump"]["PGOPTIONS"] == role, schedule.Address, "want the role %s, have %v", role, overrides)
+	} else {
+		v.Want(overrides["download"]["FROM"] == from, schedule.Address, "records as of %q a rehearsal of %q", from,
+			overrides["download"]["FROM"])
+	}
+	return from
 }
 
 func dumpsAreWriteOnly(s stacktest.Stack, v *stacktest.Violations) {

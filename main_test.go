@@ -311,10 +311,11 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 		"a second service, with a database of its own": {
 			config: base + "services:\n  web: {" + demonstration + "}\n" +
 				"  reports: {image: 'quay.io/x/y:1', database: {access: owner, name: reports}}\n",
-			added: []string{".service_reports_"},
+			added: []string{".service_reports_", ".database_dump_reports_"},
 			changed: []string{
 				"aws_cloudwatch_dashboard.dashboard",
 				"aws_iam_role_policy.database_function_role_policy",
+				"aws_lambda_function.backup_function", // looks for its dumps
 				"aws_lambda_function.database_function",
 				"aws_lambda_invocation.database_roles",
 			},
@@ -322,8 +323,10 @@ func TestOneChangeTouchesOneThing(t *testing.T) {
 		"another database": {
 			config: base + "services: {web: {" + strings.Replace(demonstration, "access: owner",
 				"access: owner, name: shop", 1) + "}}\n",
+			added: []string{".database_dump_shop_"},
 			changed: []string{
 				"aws_ecs_task_definition.service_web_task_definition",
+				"aws_lambda_function.backup_function", // looks for its dumps
 				"aws_lambda_function.database_function",
 				"aws_lambda_invocation.database_roles",
 			},

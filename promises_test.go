@@ -262,6 +262,17 @@ services:
     route: {paths: ['/*']}
     repository: true
 `},
+	"databases of services' own": {"live", `
+profile: production
+state: {backend: local}
+load_balancer: {allow_http: true}
+backup: {copy: {region: eu-west-1}}
+services:
+  web: {` + demonstration + `}
+  metabase: {image: 'quay.io/x/metabase:1', database: {access: owner, name: metabase}}
+  reports: {image: 'quay.io/x/reports:1', database: {access: read, name: metabase}}
+  forms: {image: 'quay.io/x/forms:1', database: {access: owner, name: ` + strings.Repeat("f", 40) + `}}
+`},
 	"more than a hundred alarms": {"dev", manyServices(20)},
 	"a durable history of metrics": {"live", `
 profile: production

@@ -1,11 +1,13 @@
-# Downloads a dump: KEY, or the newest one that could be restored or read. The other container, which has
-# another user, reads it.
+# Downloads a dump: KEY, or the newest one of the database FROM (empty: the main one) that could be
+# restored or read. The other container, which has another user, reads it. The name of a database begins
+# with a letter, and a year does not.
 umask 022
 key=${KEY:-}
 if [ -z "$key" ]; then
-	keys=$(aws s3api list-objects-v2 --bucket "$BUCKET" --prefix dumps/ --query 'Contents[].Key' --output text)
-	key=$(echo "$keys" | tr '\t' '\n' | sed -n '/\/[0-9]*\.dump$/p' | sort | tail -n 1)
-	[ -n "$key" ] || fail "no dump in s3://$BUCKET/dumps/"
+	folder=dumps/${FROM:+$FROM/}
+	keys=$(aws s3api list-objects-v2 --bucket "$BUCKET" --prefix "$folder" --query 'Contents[].Key' --output text)
+	key=$(echo "$keys" | tr '\t' '\n' | sed -n "\\|^$folder[0-9/]*/[0-9]*\.dump\$|p" | sort | tail -n 1)
+	[ -n "$key" ] || fail "no dump in s3://$BUCKET/$folder"
 fi
 aws s3api head-object --bucket "$BUCKET" --key "$key" --output text \
 	--query 'Metadata.[sha256, server, size, verified, tables, rows, counts]' >"$FILES/metadata"

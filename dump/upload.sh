@@ -1,8 +1,9 @@
 # Uploads the dump that was checked. The names of the roles come first, so that a dump that is in the
 # bucket has them. A dump that could not be restored gets another name, so that nothing takes it for a
-# good one, and then the task fails.
+# good one, and then the task fails. FROM is the database that was dumped; empty: the main one, which has
+# no folder of its own.
 [ -n "${SCHEDULED_TIME:-}" ] || SCHEDULED_TIME=now
-key=dumps/$(date -u -d "$SCHEDULED_TIME" +%Y/%m/%d/%H%M%S)
+key=dumps/${FROM:+$FROM/}$(date -u -d "$SCHEDULED_TIME" +%Y/%m/%d/%H%M%S)
 facts=$(cat "$WORK/facts")
 case $facts in
 *"sha256=$(sha256sum "$WORK/dump" | cut -c 1-64),"*) ;;

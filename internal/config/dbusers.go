@@ -42,8 +42,9 @@ const MonitorService = "database_exporter"
 func (c *Config) PlatformUsers() map[string]DatabaseUser {
 	users := map[string]DatabaseUser{}
 	if c.Backup.Dump.Enabled {
-		// A restore opens one more session, and a dump that is started by hand another.
-		users[DumpUser] = DatabaseUser{Level: "dump", Connections: 3}
+		// A restore opens one more session, and a dump that is started by hand another. The dumps of all
+		// databases run at the same time.
+		users[DumpUser] = DatabaseUser{Level: "dump", Connections: 3 + len(c.FurtherDatabases())}
 	}
 	if c.Monitoring.ReadsDatabase() {
 		users[MonitorUser] = DatabaseUser{

@@ -33,6 +33,7 @@ services:
 	}
 	cfg.Services["api"] = withDatabase(cfg.Services["api"], "reports")
 	cfg.Services["idle"] = withDatabase(cfg.Services["idle"], "idle")
+	with = strings.Replace(with, `"connections":3`, `"connections":4`, 1) // their dumps run at the same time
 	with = strings.Replace(with, `"statement_timeout":0},"p`, `"statement_timeout":0,"database":"reports"},"p`, 1)
 	if got := cfg.DatabaseUsers(); got != with {
 		t.Errorf("with a database of its own, are %s, want %s", got, with)

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Dump configures logical dumps: files in the backup bucket from which one table or the whole
 // database can be restored, on any instance of PostgreSQL.
 type Dump struct {
-	// dump the database on a schedule; default with network.nat: none: false, because the default images
+	// dump each database on a schedule; default with network.nat: none: false, because the default images
 	// are not in ECR
 	Enabled bool `yaml:"enabled"`
 	// when a dump begins, in backup.timezone: cron(...) or rate(...); default: after the daily call of the
@@ -239,12 +240,15 @@ func (w warner) dump() {
 	w.image("dump.cli_image", b.Dump.CLIImage)
 }
 
-// summary describes dumps and rehearsals for an operator.
-func (b Backup) summary() string {
-	rehearsals := "never rehearsed"
+// dumpSummary describes dumps and rehearsals for an operator.
+func (c *Config) dumpSummary() string {
+	b, of, rehearsals := c.Backup, "", "never rehearsed"
 	if b.Drills() {
 		rehearsals = "rehearsed on schedule " + b.Drill.Schedule
 	}
-	return fmt.Sprintf("dumps on schedule %s (%s), restored to verify them up to %d GiB; a restore is %s",
-		b.Dump.Schedule, b.Timezone, b.Dump.VerifyLimit, rehearsals)
+	if further := c.FurtherDatabases(); len(further) > 0 {
+		of = " of each database (" + strings.Join(append([]string{c.Database.Name}, further...), ", ") + ")"
+	}
+	return fmt.Sprintf("dumps%s on schedule %s (%s), restored to verify them up to %d GiB; a restore is %s",
+		of, b.Dump.Schedule, b.Timezone, b.Dump.VerifyLimit, rehearsals)
 }

@@ -130,7 +130,7 @@ func (c *Config) databaseRows() (rows [][]string) {
 	say("backups", fmt.Sprintf("snapshots on schedule %s (%s), kept for %d days, always at least %d",
 		b.Schedule, b.Timezone, b.Retention, b.Minimum))
 	if b.Dump.Enabled {
-		say("", b.summary())
+		say("", c.dumpSummary())
 	}
 	return rows
 }

@@ -112,6 +112,11 @@ func TestSummaryDescribesEveryChoice(t *testing.T) {
 			want: "stack shop-test in eu-central-1, protected",
 		},
 		{
+			text: minimal + "services:\n  web: {image: 'quay.io/x/y:1', database: {access: owner}}\n" +
+				"  metabase: {image: 'quay.io/x/y:1', database: {access: owner, name: metabase}}\n",
+			want: " dumps of each database (app, metabase) on schedule ",
+		},
+		{
 			text: minimal + "services: {web: {image: 'quay.io/x/y:1', " +
 				"scaling: {max: 3}, route: {hosts: [a.example.com], paths: ['/*']}}}\n" +
 				"monitoring: {emails: [a@example.com, b@c.net]}\n",
