@@ -42,8 +42,8 @@ type containerDefinition struct {
 	DependsOn   []struct{ ContainerName, Condition string }
 }
 
-// synthesised returns the containers of the tasks of config/prod.yaml, by task.
-var synthesised = sync.OnceValues(func() (map[string][]containerDefinition, error) {
+// synthesisedText returns the stack of config/prod.yaml, with a service that uses the database metabase.
+var synthesisedText = sync.OnceValues(func() ([]byte, error) {
 	folder, err := os.MkdirTemp("", "platform-synth-*")
 	if err != nil {
 		return nil, err
@@ -51,11 +51,17 @@ var synthesised = sync.OnceValues(func() (map[string][]containerDefinition, erro
 	defer os.RemoveAll(folder)
 	run := exec.Command("go", "run", ".")
 	run.Dir = "../.."
-	run.Env = append(os.Environ(), "ENVIRONMENT=prod", "CDKTF_OUTDIR="+filepath.Join(folder, "out"))
+	run.Env = append(os.Environ(), "ENVIRONMENT=prod", "CDKTF_OUTDIR="+filepath.Join(folder, "out"),
+		"INFRA_SERVICES_WEB_DATABASE_NAME=metabase")
 	if out, err := run.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, out)
 	}
-	text, err := os.ReadFile(filepath.Join(folder, "out", "stacks", "platform-prod", "cdk.tf.json"))
+	return os.ReadFile(filepath.Join(folder, "out", "stacks", "platform-prod", "cdk.tf.json"))
+})
+
+// synthesised returns the containers of the tasks, by task.
+var synthesised = sync.OnceValues(func() (map[string][]containerDefinition, error) {
+	text, err := synthesisedText()
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +95,55 @@ var synthesised = sync.OnceValues(func() (map[string][]containerDefinition, erro
 	}
 	return tasks, nil
 })
+
+// overrides are the variables that a schedule, or RunTask, gives to the containers of a task, by container
+// and name. The name "" is that of all containers.
+type overrides map[string]map[string]string
+
+// schedule returns the task that a schedule of the stack starts, and what it gives to the containers at a
+// time.
+func (r *rehearsal) schedule(name, at string) (task string, given overrides) {
+	r.Helper()
+	text, err := synthesisedText()
+	r.must(err)
+	var stack struct {
+		Resource struct {
+			Schedules map[string]struct {
+				Target struct {
+					Input string
+					Task  struct {
+						Definition string `json:"task_definition_arn"`
+					} `json:"ecs_parameters"`
+				}
+			} `json:"aws_scheduler_schedule"`
+		}
+	}
+	r.must(json.Unmarshal(text, &stack))
+	target := stack.Resource.Schedules[name+"_schedule"].Target
+	var input struct {
+		ContainerOverrides []struct {
+			Name        string
+			Environment []struct{ Name, Value string }
+		}
+	}
+	r.must(json.Unmarshal([]byte(strings.ReplaceAll(target.Input, "<aws.scheduler.scheduled-time>", at)), &input))
+	given = overrides{}
+	for _, container := range input.ContainerOverrides {
+		given[container.Name] = map[string]string{}
+		for _, v := range container.Environment {
+			given[container.Name][v.Name] = v.Value
+		}
+	}
+	_, task, _ = strings.Cut(target.Task.Definition, "${aws_ecs_task_definition.")
+	return strings.TrimSuffix(task, "_task_definition.arn}"), given
+}
+
+// scheduled runs a task as a schedule of the stack starts it at a time.
+func (r *rehearsal) scheduled(name, at string) error {
+	r.Helper()
+	task, given := r.schedule(name, at)
+	return r.runWith(task, given)
+}
 
 // rehearsal is where containers run.
 type rehearsal struct {
@@ -149,10 +204,16 @@ func (r *rehearsal) must(err error) {
 	}
 }
 
-// run runs the containers of a task in their order, each when those that it waits for have ended
+// run is runWith, with the same variables for all containers.
+func (r *rehearsal) run(task string, variables map[string]string) error {
+	r.Helper()
+	return r.runWith(task, overrides{"": variables})
+}
+
+// runWith runs the containers of a task in their order, each when those that it waits for have ended
 // without an error, and returns the first error. The overrides are those of RunTask; they can also
 // replace what the test sets.
-func (r *rehearsal) run(task string, overrides map[string]string) error {
+func (r *rehearsal) runWith(task string, given overrides) error {
 	r.Helper()
 	tasks, err := synthesised()
 	r.must(err)
@@ -183,7 +244,7 @@ func (r *rehearsal) run(task string, overrides map[string]string) error {
 		if before := r.before[containers[i].Name]; before != nil {
 			before()
 		}
-		if err := r.container(containers[i], volumes, overrides); err != nil {
+		if err := r.container(containers[i], volumes, given); err != nil {
 			return fmt.Errorf("%s: %w: %s", containers[i].Name, err, r.output.String())
 		}
 		done[containers[i].Name] = true
@@ -193,7 +254,7 @@ func (r *rehearsal) run(task string, overrides map[string]string) error {
 }
 
 // container runs one container.
-func (r *rehearsal) container(c containerDefinition, volumes, overrides map[string]string) error {
+func (r *rehearsal) container(c containerDefinition, volumes map[string]string, given overrides) error {
 	r.Helper()
 	environment := map[string]string{}
 	for _, v := range c.Environment {
@@ -231,7 +292,8 @@ func (r *rehearsal) container(c containerDefinition, volumes, overrides map[stri
 		})
 	}
 	maps.Copy(environment, map[string]string{"HOME": home, "PATH": r.tools, "LANG": "C.UTF-8"})
-	maps.Copy(environment, overrides)
+	maps.Copy(environment, given[""])
+	maps.Copy(environment, given[c.Name])
 	command := slices.Concat(c.EntryPoint, c.Command)
 	if r.limit != "" {
 		command = slices.Concat([]string{"/bin/sh", "-c", "ulimit -f " + r.limit + `; exec "$@"`, "sh"}, command)
@@ -342,14 +404,20 @@ func (r *rehearsal) fill(rows int) {
 	r.setPlatform()
 	delete(r.services, "platform_monitor")
 	r.fixture.run()
-	web := r.service("web")
+	r.fillAs("web", "job", rows)
+}
+
+// fillAs makes the database hard of a service with the level owner, and of one with the level write.
+func (r *rehearsal) fillAs(owner, writer string, rows int) {
+	r.Helper()
+	conn := r.service(owner)
 	for _, statement := range hard {
-		r.do(web, statement)
+		r.do(conn, strings.ReplaceAll(statement, "service_job", "service_"+writer))
 	}
-	r.do(web, "SET statement_timeout = 0")
-	r.do(web, fmt.Sprintf("INSERT INTO many SELECT n, md5(n::text) FROM generate_series(1, %d) n", rows))
+	r.do(conn, "SET statement_timeout = 0")
+	r.do(conn, fmt.Sprintf("INSERT INTO many SELECT n, md5(n::text) FROM generate_series(1, %d) n", rows))
 	// Of the role of another service, as Hibernate's @Lob creates them.
-	r.do(r.service("job"), "SELECT lo_from_bytea(0, 'of another owner')")
+	r.do(r.service(writer), "SELECT lo_from_bytea(0, 'of another owner')")
 }
 
 // contents returns all of a database that a restore must bring back: the rows of each table and the
@@ -487,13 +555,19 @@ func (r *rehearsal) prepare(database string) {
 // rolesWorkIn checks that the services can work with a restored database as with their own.
 func (r *rehearsal) rolesWorkIn(database string) {
 	r.Helper()
+	r.rolesOfWorkIn(database, "web", "job")
+}
+
+// rolesOfWorkIn is rolesWorkIn for a service with the level owner, and for one with the level write.
+func (r *rehearsal) rolesOfWorkIn(database, owner, writer string) {
+	r.Helper()
 	connect := func(service string) func(string) string {
 		conn, err := r.postgres.Connect(r.Context(), r.credentials(service), database)
 		r.must(err)
 		r.Cleanup(func() { conn.Close(context.Background()) })
 		return func(statement string) string { return r.try(conn, statement) }
 	}
-	web, job := connect("web"), connect("job")
+	web, job := connect(owner), connect(writer)
 	for statement, do := range map[string]func(string) string{
 		"ALTER TABLE orders ADD COLUMN more int":                    web,
 		"INSERT INTO customers (name) VALUES ('new')":               job,

@@ -27,6 +27,7 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	ecstypes "github.com/aws/aws-sdk-go-v2/service/ecs/types"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	schedulertypes "github.com/aws/aws-sdk-go-v2/service/scheduler/types"
 
@@ -41,12 +42,16 @@ type restoreCommand struct {
 	*rehearsal
 	program, folder string
 	url             string
+	key             string // access key of an operator
 
 	mutex sync.Mutex
 	task  *ecstypes.Task // that has stopped, or nil
 }
 
 const restoreStack = "platform-prod"
+
+// restoreDeployed is done once for all tests, which share the emulator.
+var restoreDeployed sync.Once
 
 func newRestoreCommand(r *rehearsal) *restoreCommand {
 	r.Helper()
@@ -58,15 +63,20 @@ func newRestoreCommand(r *rehearsal) *restoreCommand {
 		r.Fatalf("%v: %s", err, out)
 	}
 	r.must(os.MkdirAll(c.folder, 0o755))
+	stack, err := synthesisedText()
+	r.must(err)
 	for name, text := range map[string]string{
 		"manifest.json": `{"stacks": {"` + restoreStack + `": {"synthesizedStackPath": "cdk.tf.json"}}}`,
-		"cdk.tf.json":   `{"provider": {"aws": [{"region": "eu-central-1"}]}}`,
+		"cdk.tf.json":   string(stack),
 	} {
 		r.must(os.WriteFile(filepath.Join(c.folder, name), []byte(text), 0o600))
 	}
 	server, err := shared.start()
 	r.must(err)
-	c.deploy(emulator.Config(server.URL, "eu-central-1"))
+	restoreDeployed.Do(func() { c.deploy(emulator.Config(server.URL, "eu-central-1")) })
+	c.key, err = server.TaskKey(r.Context(), "arn:aws:ecs:eu-central-1:"+emulator.Account+":task/operator/1",
+		roleARN(operatorRole))
+	r.must(err)
 	target, err := url.Parse(server.URL)
 	r.must(err)
 	proxy := &httputil.ReverseProxy{
@@ -74,14 +84,16 @@ func newRestoreCommand(r *rehearsal) *restoreCommand {
 		ModifyResponse: c.describe,
 	}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		if strings.HasSuffix(request.URL.Path, "/functions/"+restoreStack+"-database/invocations") {
-			c.invoke(w, request)
-			return
-		}
 		body, _ := io.ReadAll(request.Body)
 		request.Body = io.NopCloser(bytes.NewReader(body))
 		answered := httptest.NewRecorder()
 		proxy.ServeHTTP(answered, request)
+		// The emulator decides whether the caller may invoke the function, which it does not have.
+		if strings.HasSuffix(request.URL.Path, "/functions/"+restoreStack+"-database/invocations") &&
+			answered.Code != http.StatusForbidden {
+			c.invoke(w, body)
+			return
+		}
 		if strings.HasSuffix(request.Header.Get("X-Amz-Target"), ".RunTask") && answered.Code == http.StatusOK {
 			c.start(body)
 		}
@@ -92,6 +104,19 @@ func newRestoreCommand(r *rehearsal) *restoreCommand {
 	r.Cleanup(web.Close)
 	c.url = web.URL
 	return c
+}
+
+// databases changes the database that services use besides the main one, as the command knows it.
+func (c *restoreCommand) databases(name string) {
+	c.Helper()
+	text, err := synthesisedText()
+	c.must(err)
+	before, after := `"FURTHER_DATABASES": "{\"metabase\"`, `"FURTHER_DATABASES": "{\"`+name+`\"`
+	if !strings.Contains(string(text), before) {
+		c.Fatalf("the stack has no %s", before)
+	}
+	changed := strings.Replace(string(text), before, after, 1)
+	c.must(os.WriteFile(filepath.Join(c.folder, "cdk.tf.json"), []byte(changed), 0o600))
 }
 
 // deploy creates what a deployment has created, as far as the command asks for it.
@@ -130,8 +155,11 @@ func (c *restoreCommand) deploy(config aws.Config) {
 			Name: aws.String(container.Name), Image: aws.String("image"),
 		})
 	}
+	c.createOperator(iam.NewFromConfig(config))
 	_, err = cluster.RegisterTaskDefinition(ctx, &ecs.RegisterTaskDefinitionInput{
-		Family: aws.String(restoreStack + "-database_restore"), ContainerDefinitions: containers,
+		ExecutionRoleArn: aws.String(roleARN(c.roleName("database_restore_execution_role"))),
+		TaskRoleArn:      aws.String(roleARN(c.roleName("database_restore_task_role"))),
+		Family:           aws.String(restoreStack + "-database_restore"), ContainerDefinitions: containers,
 		NetworkMode: ecstypes.NetworkModeAwsvpc, Cpu: aws.String("1024"), Memory: aws.String("2048"),
 		RequiresCompatibilities: []ecstypes.Compatibility{ecstypes.CompatibilityFargate},
 	})
@@ -162,10 +190,70 @@ func (c *restoreCommand) deploy(config aws.Config) {
 	c.must(err)
 }
 
+// operatorRole has the policy that docs/restore.md has for whoever runs the command.
+const operatorRole = "operator"
+
+func roleARN(name string) string { return "arn:aws:iam::" + emulator.Account + ":role/" + name }
+
+// roleName returns the name of a role of the stack.
+func (c *restoreCommand) roleName(id string) string {
+	c.Helper()
+	text, err := synthesisedText()
+	c.must(err)
+	var stack struct {
+		Resource struct {
+			Roles map[string]struct{ Name string } `json:"aws_iam_role"`
+		}
+	}
+	c.must(json.Unmarshal(text, &stack))
+	return stack.Resource.Roles[id].Name
+}
+
+// createOperator creates the role of whoever runs the command.
+func (c *restoreCommand) createOperator(client *iam.Client) {
+	c.Helper()
+	text, err := os.ReadFile("../../docs/restore.md")
+	c.must(err)
+	_, after, _ := strings.Cut(string(text), "\n```json\n")
+	policy, _, _ := strings.Cut(after, "\n```\n")
+	const trust = `{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", ` +
+		`"Principal": {"AWS": "arn:aws:iam::` + emulator.Account + `:root"}}}`
+	_, err = client.CreateRole(c.Context(), &iam.CreateRoleInput{
+		RoleName: aws.String(operatorRole), AssumeRolePolicyDocument: aws.String(trust),
+	})
+	c.must(err)
+	_, err = client.PutRolePolicy(c.Context(), &iam.PutRolePolicyInput{
+		RoleName: aws.String(operatorRole), PolicyName: aws.String("restore"), PolicyDocument: &policy,
+	})
+	c.must(err)
+}
+
+// usesEachRight checks that the command has used each right of the documented policy. One that is missing
+// fails the command.
+func (c *restoreCommand) usesEachRight() {
+	c.Helper()
+	server, err := shared.start()
+	c.must(err)
+	report, err := server.Report(c.Context())
+	c.must(err)
+	rights := 0
+	for right, calls := range report.Granted {
+		if !strings.HasPrefix(right, operatorRole+": ") {
+			continue
+		}
+		rights++
+		if calls == 0 {
+			c.Errorf("docs/restore.md: the command does not use %s", right)
+		}
+	}
+	if rights == 0 {
+		c.Errorf("docs/restore.md: has no policy: %v", report.Granted)
+	}
+}
+
 // invoke runs the database function.
-func (c *restoreCommand) invoke(w http.ResponseWriter, request *http.Request) {
-	event, _ := io.ReadAll(request.Body)
-	out, err := c.function.handle(request.Context(), event)
+func (c *restoreCommand) invoke(w http.ResponseWriter, event []byte) {
+	out, err := c.function.handle(c.Context(), event)
 	answer, _ := json.Marshal(out)
 	if err != nil {
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
@@ -181,14 +269,15 @@ func (c *restoreCommand) start(body []byte) {
 		c.Errorf("RunTask: %v: %s", err, body)
 		return
 	}
-	variables := map[string]string{}
+	given := overrides{}
 	for _, container := range input.Overrides.ContainerOverrides {
+		given[*container.Name] = map[string]string{}
 		for _, v := range container.Environment {
-			variables[*v.Name] = aws.ToString(v.Value)
+			given[*container.Name][*v.Name] = aws.ToString(v.Value)
 		}
 	}
 	go func() {
-		err := c.run("database_restore", variables)
+		err := c.runWith("database_restore", given)
 		task := &ecstypes.Task{StoppedReason: aws.String("Essential container in task exited")}
 		for _, name := range []string{"download", "restore"} {
 			failed := err != nil && strings.HasPrefix(err.Error(), name+": ")
@@ -280,7 +369,7 @@ func (c *restoreCommand) restore(arguments ...string) (string, error) {
 	c.task = nil
 	c.mutex.Unlock()
 	command := exec.CommandContext(c.Context(), c.program, append([]string{c.folder}, arguments...)...)
-	command.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+c.url, "AWS_ACCESS_KEY_ID=emulator",
+	command.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+c.url, "AWS_ACCESS_KEY_ID="+c.key,
 		"AWS_SECRET_ACCESS_KEY=emulator", "AWS_EC2_METADATA_DISABLED=true")
 	out, err := command.CombinedOutput()
 	return string(out), err
@@ -310,6 +399,7 @@ func TestRestoreCommandRestoresADump(t *testing.T) {
 	}
 	r.sameContents(r.contents(r.postgres.Database), r.contents("restored"))
 	r.rolesWorkIn("restored")
+	c.usesEachRight()
 
 	out, err = c.restore("--database", "one", "--dump", dumpKey, "--table", "public.events")
 	if err != nil || !strings.Contains(out, "restore: restored one: tables=") {

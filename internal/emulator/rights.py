@@ -258,10 +258,34 @@ def ecs_needs(operation, parameters, place):
     if operation == "DescribeClusters":
         return [Need("ecs:DescribeClusters", arn("cluster", c)) for c in parameters.get("clusters") or ["default"]]
     if operation == "RunTask":
-        return [Need("ecs:RunTask", arn("task-definition", parameters["taskDefinition"]), context)]
+        return run_task_needs(parameters, place, context, prefix)
     if operation in ("ListTasks", "ListServices"):
         return [Need(f"ecs:{operation}", "*", context)]
     raise Unsupported(f"the resources of ecs:{operation}")
+
+
+def run_task_needs(parameters, place, context, prefix):
+    """What starts a task also passes its roles to ECS, and tags it, if it copies tags.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html"""
+    definition = place.backend("ecs").describe_task_definition(parameters["taskDefinition"])
+    needs = [Need("ecs:RunTask", definition.arn, context)]
+    for role in (definition.execution_role_arn, definition.task_role_arn):
+        if role:
+            needs.append(Need("iam:PassRole", role, {"iam:PassedToService": "ecs-tasks.amazonaws.com"}))
+    if parameters.get("tags") or parameters.get("propagateTags", "NONE") != "NONE":
+        needs.append(Need("ecs:TagResource", place.arn("ecs", f"task/{prefix}*"), {"ecs:CreateAction": "RunTask"}))
+    return needs
+
+
+def schedule_needs(operation, parameters, place):
+    name = f"schedule/{parameters.get('GroupName', 'default')}/{parameters['Name']}"
+    return [Need(f"scheduler:{operation}", place.arn("scheduler", name))]
+
+
+def function_needs(operation, parameters, place):
+    if operation != "Invoke":
+        raise Unsupported(f"the resources of lambda:{operation}")
+    return [Need("lambda:InvokeFunction", place.arn("lambda", f"function:{parameters['FunctionName']}"))]
 
 
 def sns_needs(operation, parameters, place):
@@ -337,14 +361,16 @@ def whole_account(service, *operations):
 
 
 NEEDS = {
-    "ec2": whole_account("ec2", "DescribeNetworkInterfaces"),
+    "ec2": whole_account("ec2", "DescribeNetworkInterfaces", "DescribeSecurityGroups"),
     "ecs": ecs_needs,
     "iam": whole_account("iam", "ListAccountAliases"),
     "kms": kms_needs,
+    "lambda": function_needs,
     "logs": log_needs,
     "monitoring": metric_needs,
     "rds": rds_needs,
     "s3": s3_needs,
+    "scheduler": schedule_needs,
     "secretsmanager": secret_needs,
     "sns": sns_needs,
     "tagging": whole_account("tag", "GetResources"),
