@@ -38,8 +38,8 @@ deploy: synth node_modules/.package-lock.json .build/bin/tf ## create or update 
 destroy: synth .build/bin/destroy ## delete ENVIRONMENT from AWS, after confirmation; keeps the keys of backups that stay
 	@.build/bin/destroy '$(or $(CDKTF_OUTDIR),cdktf.out)' $(ARGS)
 
-restore: synth .build/bin/restore ## restore a dump beside the database of ENVIRONMENT: DATABASE=new [DUMP=key] [TABLE=name]
-	@.build/bin/restore '$(or $(CDKTF_OUTDIR),cdktf.out)' --database '$(DATABASE)' --dump '$(DUMP)' --table '$(TABLE)'
+restore: synth .build/bin/restore ## restore a dump beside the database of ENVIRONMENT: DATABASE=new [FROM=name] [LIKE=name] [DUMP=key] [TABLE=name]
+	@.build/bin/restore '$(or $(CDKTF_OUTDIR),cdktf.out)' --database '$(DATABASE)' --from '$(FROM)' --like '$(LIKE)' --dump '$(DUMP)' --table '$(TABLE)'
 
 # The variables are in the environment: a command may have quotes of both kinds.
 run: export RUN_SERVICE = $(value SERVICE)

@@ -91,6 +91,26 @@ func TestAProtectedStackWhoseDatabaseIsSwitchedOffIsNotDestroyed(t *testing.T) {
 	}
 }
 
+// The command that restores a dump asks the synthesised stack which databases there are.
+func TestSynthesisedStackNamesItsDatabases(t *testing.T) {
+	for config, want := range map[string][]string{
+		minimal: {"app"},
+		minimal + "database: {name: shop}\nservices:\n" +
+			"  web: {image: 'quay.io/x/y:1', database: {access: owner}}\n" +
+			"  reports: {image: 'quay.io/x/y:1', database: {access: owner, name: metabase}}\n" +
+			"  other: {image: 'quay.io/x/y:1', database: {access: read, name: a_2}}\n": {"shop", "a_2", "metabase"},
+	} {
+		stack, err := teardown.Parse(text(t, synth(t, parse(t, "dev", config), placeholder(t))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		main, further := stack.Databases()
+		if have := append([]string{main}, further...); !slices.Equal(have, want) {
+			t.Errorf("want %v, have %v", want, have)
+		}
+	}
+}
+
 // stateOf is the state of a stack after it was deployed, with the configured arguments.
 func stateOf(stack tree) *tfjson.State {
 	root := &tfjson.StateModule{}

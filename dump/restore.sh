@@ -4,11 +4,15 @@ case ${DATABASE:-} in
 '') fail 'DATABASE is not set: run make restore' ;;
 "$PGDATABASE") fail "$DATABASE is the database of the services: want another one" ;;
 esac
+# The new database is for the services of the one that was dumped, which the key says: in a database that is
+# for others, this role can create nothing. OWNER is for a dump of a database that no service uses any more.
+from=$(sed -n 's|^dumps/\([a-z][a-z0-9_]*\)/.*|\1|p' "$DUMP/key")
+owner=${OWNER:-platform_owner${from:+_$from}}
 export PGDATABASE="$DATABASE" PGAPPNAME='platform restore'
-export PGOPTIONS='-c default_transaction_read_only=off'
+export PGOPTIONS="-c default_transaction_read_only=off -c role=$owner"
 
 objects=$(psql -XAtq -v ON_ERROR_STOP=1 -c "SELECT count(*) FROM pg_class
-	WHERE relnamespace = 'public'::regnamespace AND relowner = 'platform_owner'::regrole")
+	WHERE relnamespace = 'public'::regnamespace AND relowner = '$owner'::regrole")
 [ "$objects" = 0 ] ||
 	fail "$DATABASE is not empty: it has $objects tables and indexes. Drop it, or choose another name"
 
@@ -18,7 +22,7 @@ case $(cat "$DUMP/key") in
 *.failed.dump) strict= ;;
 esac
 restore() {
-	pg_restore $strict --no-owner --role=platform_owner --no-password --dbname="$DATABASE" "$@" "$DUMP/dump"
+	pg_restore $strict --no-owner --role="$owner" --no-password --dbname="$DATABASE" "$@" "$DUMP/dump"
 }
 
 # The database function has created the schema public, extensions and default privileges, which belong
@@ -37,7 +41,7 @@ extensions "$list" "$HOME/missing"
 # grants sets the rights and policies in the list $1, statement by statement: those of a role that no
 # longer exists are left out.
 grants() {
-	pg_restore --no-owner --role=platform_owner --use-list="$1" --file="$HOME/grants.sql" "$DUMP/dump"
+	pg_restore --no-owner --role="$owner" --use-list="$1" --file="$HOME/grants.sql" "$DUMP/dump"
 	# What others than the owner have granted is granted by the owner.
 	sed '/^SET client_min_messages/d; /^\(RE\)\{0,1\}SET SESSION AUTHORIZATION/d' "$HOME/grants.sql" >"$HOME/owner.sql"
 	PGOPTIONS="$PGOPTIONS -c client_min_messages=error" \

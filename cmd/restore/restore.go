@@ -65,7 +65,7 @@ func (r *restore) run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if err := r.createDatabase(ctx, o.database); err != nil {
+	if err := r.createDatabase(ctx, o); err != nil {
 		return err
 	}
 	task, err := r.start(ctx, o, network)
@@ -110,9 +110,15 @@ func (r *restore) network(ctx context.Context) (*types.NetworkConfiguration, err
 	}}, nil
 }
 
-// createDatabase calls the database function.
-func (r *restore) createDatabase(ctx context.Context, name string) error {
-	payload, err := json.Marshal(map[string]string{"action": "database", "database": name})
+// createDatabase calls the database function, which gives the services of a database access to the new
+// one.
+func (r *restore) createDatabase(ctx context.Context, o options) error {
+	event := struct {
+		Action   string `json:"action"`
+		Database string `json:"database"`
+		Like     string `json:"like,omitempty"`
+	}{"database", o.database, o.like}
+	payload, err := json.Marshal(event)
 	if err != nil {
 		return err
 	}
@@ -124,20 +130,36 @@ func (r *restore) createDatabase(ctx context.Context, name string) error {
 	if answer.FunctionError != nil {
 		return fmt.Errorf("function %s: %s", function, answer.Payload)
 	}
-	fmt.Fprintf(r.out, "created the database %s\n", name)
+	fmt.Fprintf(r.out, "created the database %s\n", o.database)
 	var created struct{ Problems []string } // as in functions/database
 	if err := json.Unmarshal(answer.Payload, &created); err != nil {
 		return fmt.Errorf("function %s: %w: %s", function, err, answer.Payload)
 	}
 	for _, problem := range created.Problems {
-		fmt.Fprintf(r.out, "%s: %s\n", name, problem)
+		fmt.Fprintf(r.out, "%s: %s\n", o.database, problem)
 	}
 	return nil
+}
+
+// owner returns the role that owns the objects of a database; "" is the main one.
+func owner(database string) string {
+	if database == "" {
+		return "platform_owner"
+	}
+	return "platform_owner_" + database
 }
 
 // start starts the task and returns its ARN.
 func (r *restore) start(ctx context.Context, o options, network *types.NetworkConfiguration) (string, error) {
 	variable := func(name, value string) types.KeyValuePair { return types.KeyValuePair{Name: &name, Value: &value} }
+	chosen := []types.KeyValuePair{variable("KEY", o.dump)}
+	if o.from != "" {
+		chosen = append(chosen, variable("FROM", o.from))
+	}
+	into := []types.KeyValuePair{variable("DATABASE", o.database), variable("TABLE", o.table)}
+	if o.like != o.from {
+		into = append(into, variable("OWNER", owner(o.like)))
+	}
 	answer, err := r.ecs.RunTask(ctx, &ecs.RunTaskInput{
 		Cluster:              &r.stack,
 		TaskDefinition:       aws.String(r.stack + "-database_restore"),
@@ -145,12 +167,9 @@ func (r *restore) start(ctx context.Context, o options, network *types.NetworkCo
 		NetworkConfiguration: network,
 		PropagateTags:        types.PropagateTagsTaskDefinition,
 		Overrides: &types.TaskOverride{ContainerOverrides: []types.ContainerOverride{{
-			Name: aws.String("download"), Environment: []types.KeyValuePair{variable("KEY", o.dump)},
+			Name: aws.String("download"), Environment: chosen,
 		}, {
-			Name: aws.String("restore"),
-			Environment: []types.KeyValuePair{
-				variable("DATABASE", o.database), variable("TABLE", o.table),
-			},
+			Name: aws.String("restore"), Environment: into,
 		}}},
 	})
 	if err != nil {

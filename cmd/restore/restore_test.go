@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -143,7 +144,9 @@ func TestRestoreReturnsTheResultOfTheTask(t *testing.T) {
 			f := c.aws
 			var out bytes.Buffer
 			r := &restore{stack: "shop-dev", out: &out, lambda: &f, ecs: &f, ec2: &f, logs: &f, scheduler: &f}
-			err := r.run(t.Context(), options{"restored", "dumps/2026/11/23/053000.dump", "public.orders"})
+			err := r.run(t.Context(), options{
+				database: "restored", dump: "dumps/2026/11/23/053000.dump", table: "public.orders",
+			})
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("want %q, have %v", c.want, err)
 			}
@@ -162,12 +165,7 @@ func TestRestoreReturnsTheResultOfTheTask(t *testing.T) {
 			if got := strings.Count(out.String(), "download: line "); got != 3 {
 				t.Errorf("want three lines of the log, have %s", out.String())
 			}
-			overrides := fmt.Sprint()
-			for _, o := range f.started.Overrides.ContainerOverrides {
-				for _, v := range o.Environment {
-					overrides += *o.Name + " " + *v.Name + "=" + *v.Value + "; "
-				}
-			}
+			overrides := f.overrides()
 			const want = "download KEY=dumps/2026/11/23/053000.dump; restore DATABASE=restored; " +
 				"restore TABLE=public.orders; "
 			if overrides != want {
@@ -182,6 +180,87 @@ func TestRestoreReturnsTheResultOfTheTask(t *testing.T) {
 	}
 }
 
+// overrides are the variables of the task that was started.
+func (f *fakeAWS) overrides() (all string) {
+	for _, o := range f.started.Overrides.ContainerOverrides {
+		for _, v := range o.Environment {
+			all += *o.Name + " " + *v.Name + "=" + *v.Value + "; "
+		}
+	}
+	return all
+}
+
+// The database of the dump decides who can use the new database, and where the newest dump is.
+func TestRestoreIsOfTheDatabaseThatWasDumped(t *testing.T) {
+	const (
+		key        = "dumps/2026/11/23/053000.dump"
+		ofMetabase = "dumps/metabase/2026/11/23/053000.dump"
+		ofOther    = "dumps/o/2026/11/23/053000.dump"
+	)
+	for arguments, want := range map[string]struct{ like, download, err string }{
+		"":                                {"", "KEY=", ""},
+		"--from app":                      {"", "KEY=", ""},
+		"--dump " + key:                   {"", "KEY=" + key, ""},
+		"--from app --dump " + key:        {"", "KEY=" + key, ""},
+		"--from metabase":                 {"metabase", "KEY=; download FROM=metabase", ""},
+		"--dump " + ofMetabase:            {"metabase", "KEY=" + ofMetabase + "; download FROM=metabase", ""},
+		"--from metabase --like metabase": {"metabase", "KEY=; download FROM=metabase", ""},
+		"--from app --like app":           {"", "KEY=", ""},
+		"--from o --like b_":              {"b_", "KEY=; download FROM=o", ""},
+		"--like app --dump " + ofOther:    {"", "KEY=" + ofOther + "; download FROM=o", ""},
+		"--from other":                    {"", "", `use the databases app, b_, metabase, have "other": if one was`},
+		"--dump " + ofOther:               {"", "", `use the databases app, b_, metabase, have "o": if one was`},
+		"--from metabase --like b_":       {"", "", `--like: want none, or metabase, whose services use it, have "b_"`},
+		"--from metabase --like app":      {"", "", `--like: want none, or metabase, whose services use it`},
+		"--like metabase":                 {"", "", `--like: want none, or app, whose services use it`},
+		"--from o --like other": {
+			"", "", `--like: want a database that services of this stack use (app, b_, metabase), have "other"`,
+		},
+		"--from metabase --dump " + key: {
+			"", "", "--from: want app, whose dump " + key + ` is, have "metabase"`,
+		},
+		"--from app --dump " + ofMetabase: {
+			"", "", "--from: want metabase, whose dump " + ofMetabase + ` is, have "app"`,
+		},
+	} {
+		_, o, err := parse(strings.Fields("out --database restored " + arguments))
+		if err == nil {
+			o, err = o.of("app", []string{"b_", "metabase"})
+		}
+		if want.err != "" {
+			if err == nil || !strings.Contains(err.Error(), want.err) {
+				t.Errorf("%s: want %q, have %v", arguments, want.err, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", arguments, err)
+			continue
+		}
+		f := &fakeAWS{groups: 1, stopped: ended("", 0, 0)}
+		r := &restore{stack: "shop-dev", out: io.Discard, lambda: f, ecs: f, ec2: f, logs: f, scheduler: f}
+		if err := r.run(t.Context(), o); err != nil {
+			t.Errorf("%s: %v", arguments, err)
+			continue
+		}
+		event := `shop-dev-database {"action":"database","database":"restored"`
+		if want.like != "" {
+			event += `,"like":"` + want.like + `"`
+		}
+		if f.calls[0] != event+"}" {
+			t.Errorf("%s: want the call %s}, have %s", arguments, event, f.calls[0])
+		}
+		task := "download " + want.download + "; restore DATABASE=restored; restore TABLE=; "
+		if o.like != o.from {
+			role := map[string]string{"": "platform_owner", "b_": "platform_owner_b_"}[o.like]
+			task += "restore OWNER=" + role + "; "
+		}
+		if have := f.overrides(); have != task {
+			t.Errorf("%s: want %s, have %s", arguments, task, have)
+		}
+	}
+}
+
 func TestArgumentsAreChecked(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                           "usage: restore FOLDER",
@@ -192,6 +271,10 @@ func TestArgumentsAreChecked(t *testing.T) {
 		"out --database a --table t": "",
 		"out --database a --dump dumps/2026/11/23/053000.dump":        "",
 		"out --database a --dump dumps/2026/11/23/053000.failed.dump": "",
+		"out --database a --dump dumps/b_2/2026/11/23/053000.dump":    "",
+		"out --database a --from 'x'":                                 "--from: want the name of a database",
+		"out --database a --dump dumps/b/c/2026/11/23/053000.dump":    "--dump: want a key such as",
+		"out --database a --dump dumps/2/2026/11/23/053000.dump":      "--dump: want a key such as",
 	} {
 		_, _, err := parse(strings.Fields(args))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

@@ -104,6 +104,19 @@ func (s *Stack) Region() string {
 	return ""
 }
 
+// Databases are those that services of the stack use: the main one, and the others in order.
+func (s *Stack) Databases() (main string, further []string) {
+	variables := func(function string) map[string]any {
+		environment := s.resources["aws_lambda_function."+function]["environment"]
+		return object(object(environment)["variables"])
+	}
+	main, _ = variables("database_function")["PGDATABASE"].(string)
+	text, _ := variables("backup_function")["FURTHER_DATABASES"].(string)
+	var since map[string]string
+	_ = json.Unmarshal([]byte(text), &since) // the program wrote it; "" if there are none
+	return main, slices.Sorted(maps.Keys(since))
+}
+
 // Addresses are those of the stack's resources, in order.
 func (s *Stack) Addresses() []string { return slices.Sorted(maps.Keys(s.resources)) }
 
