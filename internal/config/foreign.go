@@ -196,8 +196,18 @@ func plain(key string) string {
 // listOfArguments matches the settings that are a program with its arguments.
 var listOfArguments = regexp.MustCompile(`^services\.[^.]+\.(command|entrypoint|health_check\.command)$`)
 
-// databaseSection matches the settings for a service's use of the database.
-var databaseSection = regexp.MustCompile(`^services\.[^.]+\.database$`)
+// settingOfService matches the settings of a service.
+var settingOfService = regexp.MustCompile(`^services\.[^.]+\.([a-z_]+)$`)
+
+// sectionExamples are values of sections that are easily taken for a single value.
+var sectionExamples = map[string]string{
+	"alarms":       "{latency: 5}",
+	"database":     "{access: owner}",
+	"health_check": "{path: /healthz}",
+	"metrics":      "{enabled: true}",
+	"route":        `{paths: ["/*"]}, or no route at all`,
+	"scaling":      "{max: 4}",
+}
 
 // exampleOf returns an example of a setting whose type is often wrong, and what it has instead.
 func exampleOf(path, have string) string {
@@ -207,10 +217,10 @@ func exampleOf(path, have string) string {
 		return name + `: "true"`
 	case environmentValue.MatchString(path):
 		return name + `: "1"`
-	case databaseSection.MatchString(path):
-		return "{access: owner}"
 	case listOfArguments.MatchString(path):
 		return "[bin/serve, --port, \"8080\"]"
+	case settingOfService.MatchString(path):
+		return sectionExamples[name]
 	}
 	return ""
 }
