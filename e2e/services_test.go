@@ -126,12 +126,14 @@ func (s *sandbox) taskOfAServiceIsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, "the log", func() bool { return strings.Contains(text(), "migrated 3 tables") })
-	if _, err := c.ecs.StopTask(t.Context(), &ecs.StopTaskInput{Cluster: &cluster, Task: task.TaskArn}); err != nil {
-		t.Fatal(err)
-	}
-	// In the emulator, every container ends with 0.
-	if err := cmd.Wait(); err != nil || !strings.HasSuffix(text(), "\nmigrated 3 tables\n") {
-		t.Errorf("run: %v\n%s", err, text())
+	// As ECS's agent reports that the container has ended.
+	must(c.ecs.SubmitTaskStateChange(t.Context(), &ecs.SubmitTaskStateChangeInput{
+		Cluster: &cluster, Task: task.TaskArn, Status: aws.String("STOPPED"),
+		Containers: []ecstypes.ContainerStateChange{{ContainerName: aws.String("web"), ExitCode: aws.Int32(3)}},
+	}))(t)
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 3 || !strings.HasSuffix(text(), "\nmigrated 3 tables\n") {
+		t.Errorf("run: want the container's exit code 3, have %d\n%s", code, text())
 	}
 }
 

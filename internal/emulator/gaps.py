@@ -107,6 +107,7 @@ GAPS.append(("ec2 DescribeSecurityGroupRules", "no description of a rule with a 
 
 # ---- ECS -------------------------------------------------------------------------------------------------------------
 
+from moto.ecs.exceptions import InvalidParameterException
 from moto.ecs.responses import EC2ContainerServiceResponse
 
 SERVICE = {
@@ -160,6 +161,21 @@ def _(original, self):
             capabilities.setdefault("add", [])
     answer.result["taskDefinition"] = definition
     return answer
+
+
+@gap(EC2ContainerServiceResponse, "submit_task_state_change?", "ecs SubmitTaskStateChange", "missing: with it, the agent of ECS reports how the containers ended")
+def _(_, self):
+    cluster, arn = self._get_param("cluster").rpartition("/")[2], self._get_param("task")
+    task = self.ecs_backend.tasks.get(cluster, {}).get(arn)
+    if task is None or self._get_param("status") != "STOPPED":
+        raise InvalidParameterException("want a task of the cluster that has stopped")
+    ended = {c["containerName"]: c for c in self._get_param("containers", [])}
+    for container in task.containers:
+        if container.name in ended:
+            container.exitCode, container.last_status = ended[container.name]["exitCode"], "STOPPED"
+    task.last_status = task.desired_status = "STOPPED"
+    task.stopped_reason = self._get_param("reason") or "Essential container in task exited"
+    return ActionResult({"acknowledgment": "ok"})
 
 
 # ---- KMS -------------------------------------------------------------------------------------------------------------
