@@ -93,10 +93,11 @@ func newKeyIn(s *scope, in *place, spec keySpec, users ...statement) *string {
 		statements[i].resources = []string{"*"} // in a key's policy: this key
 	}
 	key := kmskey.NewKmsKey(s.stack, jsii.String(spec.noun+"_key"), &kmskey.KmsKeyConfig{
-		Provider:             in.provider,
-		Description:          jsii.String(s.cfg.Stack() + ": " + spec.purpose),
-		EnableKeyRotation:    true,
-		DeletionWindowInDays: number(choose(spec.lifecycle != nil, 30, 7)),
+		Provider:          in.provider,
+		Description:       jsii.String(s.cfg.Stack() + ": " + spec.purpose),
+		EnableKeyRotation: true,
+		// As long as a generated secret, which nobody uses any more, can be restored.
+		DeletionWindowInDays: number(choose(s.cfg.KeepsData(), 30, 7)),
 		Policy:               policyJSON(statements...),
 		Tags:                 s.tags(spec.noun),
 		Lifecycle:            spec.lifecycle,
