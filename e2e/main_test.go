@@ -7,8 +7,7 @@
 //
 //	validate_test.go     terraform validate of the shipped environments; cdktf synth
 //	lifecycle_test.go    an environment from its first deployment to its destruction
-//	copies_test.go       copies of the backups in another region
-//	restore_test.go      a destroyed stack whose backups are restored
+//	restore_test.go      a destroyed stack whose backups are restored, also in another region
 //	faults_test.go       deployments that are interrupted, killed or denied; transient faults
 //	scan_test.go         checkov's scan of the plans
 //	services_test.go     the settings of a service, deployed and planned again
@@ -21,6 +20,7 @@
 //	sandbox_test.go      a deployment folder with an emulator of its own
 //	deployed_test.go     checks of a deployed environment through AWS's API; the checks of each
 //	                     module are in deployed_<module>_test.go
+//	copies_test.go       checks of the backups' copies in another region
 //	roles_test.go        checks that services can log in to PostgreSQL and passwords are rotated
 //	inventory_test.go    the names of all resources of an account
 //	calls_test.go        counts the calls that the emulators checked

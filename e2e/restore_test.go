@@ -17,25 +17,27 @@ import (
 	rdstypes "github.com/aws/aws-sdk-go-v2/service/rds/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
-	"platform/internal/emulator"
 )
 
-// TestBackupsOfADestroyedStackAreRestored destroys a production stack the way docs/operations.md
-// describes, and restores its database the way docs/restore.md describes: in a new stack, from the
-// final snapshot.
+// TestBackupsOfADestroyedStackAreRestored destroys a production stack, whose backups are copied to
+// another region, the way docs/operations.md describes. It restores the database the way
+// docs/restore.md describes: in the other region, from the copies, and in a new stack, from the final
+// snapshot.
 func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 	t.Parallel()
+	const elsewhere = "eu-west-1"
 	s := newSandbox(t, "prod")
 	configuration := patched(s.shipped(t), document(t,
-		"{protected: false, services: {web: {image: 'public.ecr.aws/nginx/nginx-unprivileged:1.30.6', "+
+		"{protected: false, backup: {object_lock: 7, copy: {region: "+elsewhere+"}}, "+
+			"services: {web: {image: 'public.ecr.aws/nginx/nginx-unprivileged:1.30.6', "+
 			demonstration+", scaling: {max: 6}, generated: [SECRET_KEY_BASE]}}}"))
+	region := configuration["region"].(string)
 	s.synthesise(t, configuration)
-	empty, c := s.inventory(t), s.clients(configuration["region"].(string))
+	empty, c := s.inventory(t), s.clients(region)
 	within(t, "the deployment", 6*minute, func() string { return summaryOf(t, s.deploy(t)) })
-	bucket := "platform-prod-backup-" + emulator.Account + "-" + configuration["region"].(string)
-	dump := &s3.PutObjectInput{Bucket: &bucket, Key: aws.String("dump"), Body: strings.NewReader("data")}
-	must(c.s3.PutObject(alive, dump))(t)
+	bucket := backupBucket(region)
+	storeDump(t, c, bucket)
+	copied := s.copiesIn(t, elsewhere, region)
 
 	left := []string{
 		"aws_kms_key platform-prod: the backup bucket and function",
@@ -43,6 +45,7 @@ func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 		"aws_kms_key platform-prod: the services' passwords in the database, the database function's environment, " +
 			"generated secrets",
 		"aws_s3_bucket " + bucket,
+		"aws_s3_bucket " + copied.bucket,
 		"aws_secretsmanager_secret platform-prod/generated/SECRET_KEY_BASE",
 	}
 	within(t, "a plan draws another value, and does not use it", minute, func() string { return s.nothingToChange(t) })
@@ -59,6 +62,10 @@ func TestBackupsOfADestroyedStackAreRestored(t *testing.T) {
 		return s.destroyButFor(t, empty, left...)
 	})
 	restoreNeedsKey(t, c, snapshot)
+	copied.outliveTheStack(t)
+	within(t, "a stack in the other region, from the copies", 6*minute, func() string {
+		return s.restoredInTheirRegion(t, copied)
+	})
 
 	within(t, "a new stack with the restored database", 6*minute, func() string {
 		s.synthesise(t, patched(configuration, document(t, fmt.Sprintf(

@@ -433,6 +433,7 @@ def _(original, self):
 # a replication is stopped, and refuses its final snapshot meanwhile:
 # https://github.com/hashicorp/terraform-provider-aws/pull/46687
 replicated_backups, modified_until = {}, {}
+replicated_instances = {}  # by the ARN of the backups: the instance, which may have been deleted since
 MODIFICATION = 12  # seconds
 
 
@@ -471,6 +472,7 @@ def _(_, self):
         "DBInstanceAutomatedBackupsArn": f"arn:aws:rds:{backend.region_name}:{backend.account_id}:auto-backup:ab-{uuid.uuid4().hex[:26]}",
     }
     replicated_backups.setdefault(backend.region_name, {})[arn] = backup
+    replicated_instances[backup["DBInstanceAutomatedBackupsArn"]] = source
     return ActionResult({"DBInstanceAutomatedBackup": backup})
 
 
@@ -495,6 +497,56 @@ def _(original, self):
     answer = original(self)
     answer.result["DBInstanceAutomatedBackups"] = [*answer.result["DBInstanceAutomatedBackups"], *found]
     return answer
+
+
+@gap(RDSResponse, "restore_db_instance_to_point_in_time", "rds RestoreDBInstanceToPointInTime", "does not know automated backups by their ARN, nor checks the source and the time; makes a replica")
+def _(original, self):
+    sources = [n for n in ("SourceDBInstanceIdentifier", "SourceDbiResourceId", "SourceDBInstanceAutomatedBackupsArn") if self.params.get(n)]
+    if len(sources) != 1:
+        raise RDSClientError("InvalidParameterCombination", f"Exactly one source must be specified, not {sources}.")
+    if bool(self.params.get("RestoreTime")) == bool(self.params.get("UseLatestRestorableTime")):
+        raise RDSClientError("InvalidParameterCombination", "Either RestoreTime or UseLatestRestorableTime must be specified.")
+    arn = self.params.get("SourceDBInstanceAutomatedBackupsArn")
+    if arn is None:
+        return no_replica(original(self))
+    backups = replicated_backups.get(self.backend.region_name, {}).values()
+    backup = next((b for b in backups if b["DBInstanceAutomatedBackupsArn"] == arn), None)
+    if backup is None:
+        raise RDSClientError("DBInstanceAutomatedBackupNotFound", f"Automated backup {arn} not found.")
+    # moto restores instances of the region only.
+    source = copy.copy(replicated_instances[arn])
+    source.db_instance_identifier, source.kms_key_id, source.availability_zone = arn.rpartition(":")[2], backup["KmsKeyId"], None
+    self.backend.databases[source.db_instance_identifier] = source
+    self.params["SourceDBInstanceIdentifier"] = source.db_instance_identifier
+    try:
+        return no_replica(original(self))
+    finally:
+        del self.backend.databases[source.db_instance_identifier]
+
+
+def no_replica(answer):
+    answer.result["DBInstance"].source_db_instance_identifier = None
+    return answer
+
+
+def sources_of_events(change):
+    """change is what happens to the sources of a subscription, such as the identifier of an instance."""
+
+    def changed(_, self):
+        name, source = self.params["SubscriptionName"], self.params["SourceIdentifier"]
+        subscription = self.backend.event_subscriptions.get(name)
+        if subscription is None:
+            raise RDSClientError("SubscriptionNotFound", f"Subscription {name} not found.")
+        if source not in self.backend.databases:
+            raise RDSClientError("SourceNotFound", f"Could not find source :{source}")
+        subscription.source_ids = change(subscription.source_ids or [], source)
+        return ActionResult({"EventSubscription": subscription})
+
+    return changed
+
+
+gap(RDSResponse, "add_source_identifier_to_subscription?", "rds AddSourceIdentifierToSubscription", "missing")(sources_of_events(lambda ids, id: [*ids, id]))
+gap(RDSResponse, "remove_source_identifier_from_subscription?", "rds RemoveSourceIdentifierFromSubscription", "missing")(sources_of_events(lambda ids, id: [i for i in ids if i != id]))
 
 
 def modifying(instance):
