@@ -119,17 +119,21 @@ func synthesisedContainers(t *testing.T, stack []byte) []containerDefinition {
 	})))
 }
 
-// TestMonitoringTexts checks the texts of the shipped environments, and of one with everything, with
-// the programs that read them.
+// TestMonitoringTexts checks the texts of the shipped environments, of one with everything and of one
+// without a database, with the programs that read them.
 func TestMonitoringTexts(t *testing.T) {
 	t.Parallel()
 	programs := monitoringPrograms(t)
-	for _, environment := range append(environments(t), "everything") {
+	for _, environment := range append(environments(t), "everything", "no-database") {
 		t.Run(environment, func(t *testing.T) {
 			var stack []byte
-			if environment == "everything" {
-				stack = stackWithEverything(t)
-			} else {
+			s := &sandbox{environment: "prod"}
+			switch environment {
+			case "everything":
+				stack = s.synthesised(t, withEverything(t, s, 9100))
+			case "no-database":
+				stack = s.synthesised(t, patched(s.shipped(t), document(t, "database: {enabled: false}")))
+			default:
 				stack = readStack(t, environment)
 			}
 			m := newMonitoringTask(t, synthesisedContainers(t, stack), nil)
@@ -145,21 +149,16 @@ func TestMonitoringTexts(t *testing.T) {
 	}
 }
 
-// stackWithEverything synthesises without an emulator.
-func stackWithEverything(t *testing.T) []byte {
+// synthesised synthesises a configuration of prod, without an emulator, and returns the stack.
+func (s *sandbox) synthesised(t *testing.T, configuration map[string]any) []byte {
 	t.Helper()
-	s := &sandbox{environment: "prod", folder: copyProject(t, "everything")}
-	text, err := yaml.Marshal(withEverything(t, s, 9100))
+	s.folder = copyProject(t, s.environment)
+	text, err := yaml.Marshal(configuration)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.folder, "config", "prod.yaml"), text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := s.run(t, program); err != nil {
-		t.Fatalf("the program: %v\n%s", err, out)
-	}
-	stack, err := os.ReadFile(filepath.Join(s.folder, "cdktf.out", "stacks", "platform-prod", "cdk.tf.json"))
+	s.write(t, text)
+	stack, err := os.ReadFile(filepath.Join(s.stack, "cdk.tf.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
