@@ -80,6 +80,16 @@ var (
 		"± aws_lambda_invocation.database_roles",
 	}
 
+	ownDatabase = []string{
+		"+ aws_scheduler_schedule.database_dump_reports_schedule",
+		"+ terraform_data.database_dump_reports_since",
+		"± aws_ecs_task_definition.service_reader_task_definition",
+		"~ aws_ecs_service.service_reader_service",
+		"~ aws_lambda_function.backup_function",   // looks for the dumps
+		"~ aws_lambda_function.database_function", // the databases of the users are in its environment
+		"± aws_lambda_invocation.database_roles",
+	}
+
 	zone = []string{
 		"+ aws_subnet.public_subnet_c",
 		"+ aws_subnet.private_subnet_c",
@@ -154,9 +164,17 @@ var stagesOf = map[string][]stage{
 			readerCanOnlyRead,
 		},
 		{
+			"the new service gets a database of its own",
+			`services: {reader: {database: {name: reports}}}`,
+			ownDatabase,
+			2 * minute,
+			readerHasADatabase,
+		},
+		{
 			"the shipped configuration is restored",
 			shipped,
-			merged(image, tasks, instanceClass, retention, reverted(email), schedule, priority, reverted(reader)),
+			merged(image, tasks, instanceClass, retention, reverted(email), schedule, priority, reverted(reader),
+				reverted(ownDatabase[:2])),
 			3 * minute,
 			readerIsRemoved,
 		},

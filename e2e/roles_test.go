@@ -119,9 +119,14 @@ func (s *sandbox) secretOf(service string) *string {
 	return aws.String("platform-" + s.environment + "/database/" + service)
 }
 
-// execute logs in and executes statements.
+// execute logs in to the main database and executes statements.
 func (s *sandbox) execute(u postgres.User, statements string) error {
-	conn, err := s.server.Database.Connect(alive, u, s.server.Database.Database)
+	return s.executeIn(s.server.Database.Database, u, statements)
+}
+
+// executeIn logs in to a database and executes statements.
+func (s *sandbox) executeIn(database string, u postgres.User, statements string) error {
+	conn, err := s.server.Database.Connect(alive, u, database)
 	if err != nil {
 		return err
 	}
@@ -130,16 +135,15 @@ func (s *sandbox) execute(u postgres.User, statements string) error {
 	return err
 }
 
-// wantPostgresError checks that an error is an error of PostgreSQL with a code.
-func wantPostgresError(t *testing.T, what string, err error, code string) {
+// wantDenied checks that PostgreSQL refused something for lack of a right.
+func wantDenied(t *testing.T, what string, err error) {
 	t.Helper()
+	const insufficientPrivilege = "42501"
 	var refused *pgconn.PgError
-	if !errors.As(err, &refused) || refused.Code != code {
-		t.Errorf("%s: want PostgreSQL error %s, have %v", what, code, err)
+	if !errors.As(err, &refused) || refused.Code != insufficientPrivilege {
+		t.Errorf("%s: want PostgreSQL error %s, have %v", what, insufficientPrivilege, err)
 	}
 }
-
-const insufficientPrivilege = "42501"
 
 // readerCanOnlyRead: the new service can log in and can only read; web, which is not an owner any
 // more, cannot create tables.
@@ -148,12 +152,21 @@ func readerCanOnlyRead(t *testing.T, s *sandbox) {
 	if err := s.execute(reader, "SELECT * FROM visits"); err != nil {
 		t.Errorf("the new service cannot read: %v", err)
 	}
-	wantPostgresError(t, "reader inserts a row", s.execute(reader, "INSERT INTO visits VALUES (now())"),
-		insufficientPrivilege)
+	wantDenied(t, "reader inserts a row", s.execute(reader, "INSERT INTO visits VALUES (now())"))
 	if err := s.execute(web, "INSERT INTO visits VALUES (now())"); err != nil {
 		t.Errorf("web cannot write: %v", err)
 	}
-	wantPostgresError(t, "web creates a table", s.execute(web, "CREATE TABLE more ()"), insufficientPrivilege)
+	wantDenied(t, "web creates a table", s.execute(web, "CREATE TABLE more ()"))
+}
+
+// readerHasADatabase: the service can connect to its own database only, and the others cannot connect to it.
+func readerHasADatabase(t *testing.T, s *sandbox) {
+	reader, web := s.login(t, "reader"), s.login(t, "web")
+	if err := s.executeIn("reports", reader, "SELECT 1"); err != nil {
+		t.Errorf("the service cannot connect to its database: %v", err)
+	}
+	wantDenied(t, "reader connects to the main database", s.execute(reader, "SELECT 1"))
+	wantDenied(t, "web connects to the database of reader", s.executeIn("reports", web, "SELECT 1"))
 }
 
 // readerIsRemoved: the users of the removed service cannot log in, its secret is deleted, and web,
