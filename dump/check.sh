@@ -40,25 +40,59 @@ ended() {
 : >"$WORK/missing"
 trap ended EXIT
 
-export PGHOST="$WORK" PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
+# No role of the dump has the name of the superuser. Nobody needs a password, so that code in the dump could
+# connect as the superuser: but an extension that connects lets nobody else than a superuser do so without one.
+superuser='platform verification'
+export PGHOST="$WORK" PGPORT=5432 PGUSER="$superuser" PGDATABASE=postgres
 # Nothing of the server outlives the task, so that it need not survive a crash. Parallel queries and
 # parallel builds of an index share memory in /dev/shm, which has 64 MiB on Fargate.
-initdb --pgdata="$data" --username=postgres --auth=trust --encoding=UTF8 --no-sync >/dev/null
+initdb --pgdata="$data" --username="$superuser" --auth=trust --encoding=UTF8 --no-sync >/dev/null
 pg_ctl --pgdata="$data" --silent --wait --log="$WORK/server.log" --options="-c listen_addresses='' \
 	-c unix_socket_directories='$WORK' -c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 \
 	-c max_wal_size=1GB -c autovacuum=off -c shared_buffers=128MB -c max_parallel_workers_per_gather=0 \
-	-c max_parallel_maintenance_workers=0" start || fail "$(cat "$WORK/server.log")"
+	-c max_parallel_maintenance_workers=0 -c lo_compat_privileges=on" start || fail "$(cat "$WORK/server.log")"
 
-psql -Xq -v ON_ERROR_STOP=1 --file="$DUMP/roles.sql"
-createdb restored
+# The rows, indexes and constraints of a dump call functions of services, and a superuser can start programs,
+# which have the rights of this task. So they are restored as a role that is no superuser, and is a member of
+# all owners. Only a superuser can create objects for others, which calls none of these functions.
+loader='platform restore'
+psql -Xq -v ON_ERROR_STOP=1 -c 'CREATE ROLE postgres' -c "CREATE ROLE \"$loader\" LOGIN" --file="$DUMP/roles.sql"
+psql -XAtq -v ON_ERROR_STOP=1 -v loader="$loader" <<-'SQL'
+	SELECT format('GRANT %I TO %I', rolname, :'loader') FROM pg_roles
+		WHERE rolname !~ '^pg_' AND NOT rolsuper AND rolname <> :'loader' \gexec
+	GRANT pg_write_all_data TO :"loader"
+SQL
+createdb --owner="$loader" restored
 export PGDATABASE=restored
 restore() {
 	pg_restore --exit-on-error --dbname=restored "$@" "$DUMP/dump"
 }
+
+# entries prints the entries of the list $1 of the kinds $2, and others those of other kinds.
+entries() {
+	grep -E "^[0-9]+; [0-9]+ [0-9]+ ($2) " "$1" || :
+}
+others() {
+	grep -vE "^[0-9]+; [0-9]+ [0-9]+ ($2) " "$1" || :
+}
+
+# contents restores the list $1, in the order in which pg_restore does.
+contents() {
+	entries "$1" 'ACL|DEFAULT ACL' >"$1.rights"
+	entries "$1" 'MATERIALIZED VIEW DATA' >"$1.views"
+	entries "$1" 'EVENT TRIGGER' >"$1.events"
+	others "$1" 'ACL|DEFAULT ACL|MATERIALIZED VIEW DATA|EVENT TRIGGER' >"$1.objects"
+	restore --use-list="$1.objects" --section=pre-data &&
+		restore --use-list="$1.objects" --section=data --section=post-data --username="$loader" &&
+		restore --use-list="$1.rights" &&
+		restore --use-list="$1.views" --username="$loader" &&
+		restore --use-list="$1.events"
+}
+
 restorable "$DUMP/dump" "$WORK/all" >"$WORK/list"
 extensions "$WORK/list" "$WORK/missing"
 [ ! -s "$WORK/missing" ] || echo "without the extensions $(tr '\n' ' ' <"$WORK/missing")" >&2
-restore --use-list="$WORK/list" ||
+contents "$WORK/list" ||
 	fail "cannot restore the dump$([ ! -s "$WORK/missing" ] || echo ", perhaps because the image lacks extensions")"
 counts >"$WORK/counts"
 verified restored "$(totals "$WORK/counts")"

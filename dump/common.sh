@@ -7,6 +7,10 @@ fail() {
 	exit 1
 }
 
+# Whatever psql runs must find PostgreSQL's functions and operators only: services create others of the same
+# names in the schema public, which would run as the user of the dumps.
+export PGOPTIONS="${PGOPTIONS:+$PGOPTIONS }-c search_path=pg_catalog"
+
 # writable ends the script unless a folder can be written to: a volume is root's alone, unless the
 # image declares a volume at the same path.
 writable() {

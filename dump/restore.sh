@@ -9,7 +9,7 @@ esac
 from=$(sed -n 's|^dumps/\([a-z][a-z0-9_]*\)/.*|\1|p' "$DUMP/key")
 owner=${OWNER:-platform_owner${from:+_$from}}
 export PGDATABASE="$DATABASE" PGAPPNAME='platform restore'
-export PGOPTIONS="-c default_transaction_read_only=off -c role=$owner"
+export PGOPTIONS="$PGOPTIONS -c default_transaction_read_only=off -c role=$owner"
 
 objects=$(psql -XAtq -v ON_ERROR_STOP=1 -c "SELECT count(*) FROM pg_class
 	WHERE relnamespace = 'public'::regnamespace AND relowner = '$owner'::regrole")
