@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -85,25 +86,74 @@ const longestFurther = 40
 // mayBeFurther tells whether a further database may have a name.
 func mayBeFurther(name string) bool { return mayBeCreated(name) && len(name) <= longestFurther }
 
-// putDatabasesRight brings the rights in all databases into the desired state. It creates the further
-// ones that do not exist, and returns its sessions. An error about one database does not keep the
-// function from the others, unless it passes.
-func (f *function) putDatabasesRight(
-	ctx context.Context, master *masterConn, known facts, out *result,
-) (sessions []session, failed error) {
+// openDatabases opens a session in each database of services, and creates the further ones that do not
+// exist. unusable is an error about databases for which that failed, and err one that passes.
+//
+// No role is changed before: a service that moves to a database loses the right to connect to the one
+// before, and its sessions there. It must not lose them if the new database cannot be used.
+func (f *function) openDatabases(
+	ctx context.Context, master *masterConn, out *result,
+) (sessions []session, unusable, err error) {
 	var errs []error
 	for _, d := range f.settings.databases() {
 		s, err := f.openDatabase(ctx, master, d, out)
-		if err == nil {
+		switch {
+		case err == nil:
 			sessions = append(sessions, s)
-			err = known.putRightsRight(ctx, s, out)
-		}
-		if err != nil && (passes(err) || ctx.Err() != nil) {
-			return nil, err
+		case passes(err) || ctx.Err() != nil:
+			return nil, nil, err
 		}
 		errs = append(errs, err)
 	}
-	return sessions, errors.Join(errs...)
+	return sessions, errors.Join(errs...), nil
+}
+
+// within returns the function for a run that corrects the databases of sessions only. The services of
+// the others are kept: their roles stay as they are, and so does the access that running tasks have.
+func (f *function) within(sessions []session) *function {
+	opened := map[string]bool{}
+	for _, s := range sessions {
+		opened[s.of] = true
+	}
+	part := *f
+	part.settings.services, part.settings.kept = map[string]service{}, map[string]service{}
+	for name, s := range f.settings.services {
+		if opened[s.Database] {
+			part.settings.services[name] = s
+		} else {
+			part.settings.kept[name] = s
+		}
+	}
+	return &part
+}
+
+// removed tells whether a service is no longer configured.
+func (s settings) removed(service string) bool {
+	_, configured := s.services[service]
+	_, kept := s.kept[service]
+	return !configured && !kept
+}
+
+// keeps tells whether a role is the owner of a database whose services are kept.
+func (s settings) keeps(role string) bool {
+	level, of, _ := parseLevel(role)
+	return level == "owner" && slices.ContainsFunc(slices.Collect(maps.Values(s.kept)), func(s service) bool {
+		return s.Database == of
+	})
+}
+
+// putDatabasesRight brings the rights in databases into the desired state. An error about one database
+// does not keep the function from the others, unless it passes.
+func (f *function) putDatabasesRight(ctx context.Context, sessions []session, known facts, out *result) error {
+	var errs []error
+	for _, s := range sessions {
+		err := known.putRightsRight(ctx, s, out)
+		if err != nil && (passes(err) || ctx.Err() != nil) {
+			return err
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // openDatabase opens a session in a database of services, and creates the database if it does not exist.

@@ -439,6 +439,62 @@ func TestDatabaseThatExistsIsTakenOverFromTheMasterUserOnly(t *testing.T) {
 	}
 }
 
+// A service that moves to a database that cannot be used keeps what it has, until the database can be
+// used. Everything else is corrected.
+func TestServiceKeepsItsDatabaseIfTheNextOneCannotBeUsed(t *testing.T) {
+	onEachMajor(t, serviceKeepsItsDatabaseIfTheNextOneCannotBeUsed)
+}
+
+func serviceKeepsItsDatabaseIfTheNextOneCannotBeUsed(t *testing.T, major int) {
+	h := newFixture(t, major)
+	h.set("web", "owner")
+	h.set("job", "write")
+	h.setIn("metabase", "bi", "write")
+	h.setPlatform()
+	h.run()
+	web, job, bi, dump := h.service("web"), h.service("job"), h.service("bi"), h.service("platform_dump")
+	h.do(web, "CREATE TABLE orders (id int)")
+	h.do(job, "SELECT lo_from_bytea(7, 'large')")
+	h.master("CREATE ROLE alice LOGIN PASSWORD 'x' CREATEDB")
+	h.admin("CREATE DATABASE foreigners OWNER alice")
+	h.admin("ALTER DATABASE metabase OWNER TO alice")
+	h.setIn("foreigners", "web", "owner")
+	h.setIn("foreigners", "job", "write")
+	h.setIn("foreigners", "new", "read")
+	h.set("api", "read")
+	for _, want := range []string{"foreigners", "metabase"} {
+		_, err := h.function.handle(t.Context(), json.RawMessage(`{"action":"daily"}`))
+		if err == nil || !strings.Contains(err.Error(), "database "+want+" exists and belongs to alice") {
+			t.Errorf("%s: have %v", want, err)
+		}
+	}
+	if err := h.prepare("restored", ""); err != nil {
+		t.Error(err)
+	}
+	if err := h.prepare("restored2", "metabase"); err == nil || !strings.Contains(err.Error(), "belongs to alice") {
+		t.Errorf("a database like one that cannot be used: %v", err)
+	}
+	again := h.session(h.credentials("web"), "app", "")
+	for _, conn := range []*pgx.Conn{web, job, bi, again, h.session(h.credentials("job"), "app", "")} {
+		h.do(conn, "SELECT 1")
+	}
+	h.do(again, "ALTER TABLE orders ADD COLUMN more int")
+	h.do(dump, "SELECT lo_get(7)")
+	h.do(h.service("api"), "SELECT * FROM orders") // of a service that was added in the same deployment
+	h.do(h.session(h.credentials("platform_dump"), "metabase", "-c role=platform_owner_metabase"), "SELECT 1")
+
+	h.admin("ALTER DATABASE foreigners OWNER TO " + h.postgres.Master.Name)
+	h.admin("ALTER DATABASE metabase OWNER TO " + h.postgres.Master.Name)
+	h.run()
+	h.ended(web)
+	h.do(bi, "SELECT 1")
+	h.shut("web", "app")
+	for _, service := range []string{"web", "job", "new"} {
+		h.do(h.session(h.credentials(service), "foreigners", ""), "SELECT 1")
+	}
+	h.nothingToDo()
+}
+
 func TestPrepareIsForADatabaseOfTheServices(t *testing.T) {
 	t.Parallel()
 	h := newFixture(t, postgres.DefaultMajor)

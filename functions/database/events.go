@@ -209,6 +209,11 @@ func (f *function) putRightOnce(ctx context.Context, out *result) error {
 	defer func() { master.close(ctx) }()
 	// What an attempt finds replaces what the attempt before it found.
 	out.InUse, out.Kept, out.Problems, out.failed = nil, nil, nil, nil
+	sessions, unusable, err := f.openDatabases(ctx, &master, out)
+	if err != nil {
+		return err
+	}
+	f = f.within(sessions)
 	irreplaceable, err := f.replaceRoles(ctx, master, out)
 	if err != nil {
 		return err
@@ -217,16 +222,16 @@ func (f *function) putRightOnce(ctx context.Context, out *result) error {
 	if err != nil {
 		return err
 	}
-	sessions, unusable := f.putDatabasesRight(ctx, &master, known, out)
-	if passes(unusable) {
-		return unusable
+	noRights := f.putDatabasesRight(ctx, sessions, known, out)
+	if passes(noRights) {
+		return noRights
 	}
 	noPassword := f.givePasswords(ctx, master.services, out)
 	if passes(noPassword) {
 		return noPassword
 	}
 	notHandedOver := f.handOver(ctx, sessions, known, out)
-	return errors.Join(irreplaceable, refused, unusable, noPassword, notHandedOver)
+	return errors.Join(unusable, irreplaceable, refused, noRights, noPassword, notHandedOver)
 }
 
 // tell writes to the log what an invocation did.

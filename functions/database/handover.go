@@ -209,6 +209,12 @@ func (f *function) wrongOwners(ctx context.Context, s session) ([]string, error)
 		WHERE rolname ~ $1 AND shobj_description(oid, 'pg_authid') LIKE $2`, servicesRoles, mark+"%")
 	return slices.DeleteFunc(names, func(name string) bool {
 		service, group := serviceOfGroup(name)
+		if !group {
+			service, _, _ = usersOf(name)
+		}
+		if _, kept := f.settings.kept[service]; kept {
+			return true
+		}
 		configured, ok := f.settings.services[service]
 		return group && (!ok || configured.Database == s.of && !configured.ownsAsOwner())
 	}), err

@@ -89,6 +89,7 @@ type settings struct {
 	master    string             // MASTER_SECRET_ARN: created and rotated by RDS
 	cluster   string             // CLUSTER: name of the ECS cluster of the services
 	services  map[string]service // SERVICES: JSON; the desired state
+	kept      map[string]service // services that a run leaves as they are: see function.within
 	prefix    string             // SECRET_PREFIX: the secret of a service has this name and the service's
 	rotation  int                // ROTATION_DAYS: days between two rotations of a password
 	name      string             // AWS_LAMBDA_FUNCTION_NAME: dimension of the metrics

@@ -47,15 +47,19 @@ func (f *function) prepareOnce(ctx context.Context, made, model database, out *r
 		return err
 	}
 	defer func() { master.close(ctx) }()
-	known, refused, err := f.putRolesRight(ctx, master.services, out)
+	sessions, unusable, err := f.openDatabases(ctx, &master, out)
+	if err != nil {
+		return err
+	}
+	from := slices.IndexFunc(sessions, func(s session) bool { return s.database == model })
+	if from < 0 {
+		return unusable
+	}
+	known, refused, err := f.within(sessions).putRolesRight(ctx, master.services, out)
 	if err != nil {
 		return err
 	}
 	if err := restoreDatabase(ctx, master.lock, made.name, out); err != nil {
-		return err
-	}
-	from, err := f.openDatabase(ctx, &master, model, out)
-	if err != nil {
 		return err
 	}
 	to, err := f.connect(ctx, master.login, made.name)
@@ -66,7 +70,7 @@ func (f *function) prepareOnce(ctx context.Context, made, model database, out *r
 	if err := known.putRightsRight(ctx, session{made, to}, out); err != nil {
 		return errors.Join(refused, err)
 	}
-	return errors.Join(refused, copyExtensions(ctx, from.conn, session{made, to}, out))
+	return errors.Join(refused, copyExtensions(ctx, sessions[from].conn, session{made, to}, out))
 }
 
 // restoreDatabase creates a database for a restore, unless it exists.
@@ -88,7 +92,6 @@ func restoreDatabase(ctx context.Context, conn *pgx.Conn, name string, out *resu
 
 // createDatabase creates a database with a comment and without rights for PUBLIC.
 func createDatabase(ctx context.Context, conn *pgx.Conn, name, mark string, out *result) error {
-	out.Changed = append(out.Changed, "database "+name)
 	for _, statement := range []string{
 		"CREATE DATABASE " + quoted(name),
 		"COMMENT ON DATABASE " + quoted(name) + " IS " + literal(mark),
@@ -102,6 +105,7 @@ func createDatabase(ctx context.Context, conn *pgx.Conn, name, mark string, out 
 			return err
 		}
 	}
+	out.Changed = append(out.Changed, "database "+name)
 	return nil
 }
 

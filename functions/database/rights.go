@@ -33,7 +33,7 @@ func (r *facts) allowed(m membership) bool {
 	}
 	if name, ok := serviceOfGroup(m.member); ok {
 		s, configured := r.services[name]
-		return configured && slices.Contains(r.levelsOf(s), m.role)
+		return configured && (slices.Contains(r.levelsOf(s), m.role) || s.Level == "dump" && r.settings.keeps(m.role))
 	}
 	if level, of, _ := parseLevel(m.member); level == "owner" { // of every service that owns what it creates
 		name, ok := serviceOfGroup(m.role)

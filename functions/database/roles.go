@@ -247,10 +247,10 @@ func (f *function) readRoles(ctx context.Context, tx pgx.Tx) (*roles, error) {
 	for _, name := range ours {
 		if service, _, err := usersOf(name); err != nil {
 			group, _ := serviceOfGroup(name)
-			if _, configured := r.services[group]; !configured {
+			if r.settings.removed(group) {
 				r.removedGroups = append(r.removedGroups, name)
 			}
-		} else if _, configured := r.services[service]; !configured {
+		} else if r.settings.removed(service) {
 			r.removedUsers = append(r.removedUsers, name)
 		}
 	}
