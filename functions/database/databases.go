@@ -142,12 +142,16 @@ func (s settings) keeps(role string) bool {
 	})
 }
 
-// putDatabasesRight brings the rights in databases into the desired state. An error about one database
-// does not keep the function from the others, unless it passes.
+// putDatabasesRight brings the rights in databases into the desired state, and ends the sessions that
+// may not be there. An error about one database does not keep the function from the others, unless it
+// passes.
 func (f *function) putDatabasesRight(ctx context.Context, sessions []session, known facts, out *result) error {
 	var errs []error
 	for _, s := range sessions {
 		err := known.putRightsRight(ctx, s, out)
+		if err == nil || !passes(err) {
+			err = errors.Join(err, known.endStrangers(ctx, s))
+		}
 		if err != nil && (passes(err) || ctx.Err() != nil) {
 			return err
 		}
@@ -180,19 +184,20 @@ func (f *function) openDatabase(
 const servicesComment = "Made by the platform for services"
 
 // adoptDatabase creates a database for services, without rights for PUBLIC. One that exists is taken
-// over if it belongs to the master user: a person created it, or a restore.
+// over if it belongs to the master user: a person created it, or a restore. If it allows no connections,
+// its creation was interrupted.
 func adoptDatabase(ctx context.Context, conn *pgx.Conn, name string, out *result) error {
 	rows, err := conn.Query(ctx, `SELECT pg_get_userbyid(datdba), pg_get_userbyid(datdba) = current_user,
-		coalesce(shobj_description(oid, 'pg_database'), '') FROM pg_database WHERE datname = $1`, name)
+		coalesce(shobj_description(oid, 'pg_database'), ''), datallowconn FROM pg_database WHERE datname = $1`, name)
 	if err != nil {
 		return err
 	}
 	type found struct {
 		owner, comment string
-		own            bool
+		own, open      bool
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d found, err error) {
-		return d, row.Scan(&d.owner, &d.own, &d.comment)
+		return d, row.Scan(&d.owner, &d.own, &d.comment, &d.open)
 	})
 	switch {
 	case err != nil:
@@ -202,6 +207,8 @@ func adoptDatabase(ctx context.Context, conn *pgx.Conn, name string, out *result
 	case !all[0].own:
 		return fmt.Errorf("database %s exists and belongs to %s: as %[2]s, run ALTER DATABASE %s OWNER TO the master "+
 			"user, or name another database", name, all[0].owner, quoted(name))
+	case !all[0].open:
+		return completeDatabase(ctx, conn, name, servicesComment)
 	case all[0].comment == databaseComment: // no restore may use it any more
 		return execute(ctx, conn, "COMMENT ON DATABASE "+quoted(name)+" IS "+literal(servicesComment))
 	}
@@ -247,6 +254,24 @@ func (r *facts) strangers(d database) []string {
 		_, of, _ := parseLevel(role)
 		return of == d.of
 	})
+}
+
+// belongs tells whether the users of a service may connect to a database.
+func (s service) belongs(d database) bool { return s.Database == d.of || s.Level == "dump" }
+
+// endStrangers ends the sessions in a database of users of services that may not connect to it. They
+// began before the right to connect was revoked: PUBLIC has it in a database that a person created. It
+// is asked for in every run, since the one that revoked it can have been interrupted.
+func (r *facts) endStrangers(ctx context.Context, s session) error {
+	var others []string
+	for _, name := range sorted(r.services) {
+		if !r.services[name].belongs(s.database) {
+			others = append(others, users(name)...)
+		}
+	}
+	_, err := s.conn.Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND usename = ANY($1)`, others)
+	return err
 }
 
 // ---- Rights in a database -----------------------------------------------------------------------
@@ -332,12 +357,12 @@ func (r *rights) addRights(s *statements) {
 	}
 	for _, name := range sorted(r.services) {
 		others = append(others, quoted(users(name)[0]), quoted(users(name)[1]))
-		if group := quoted(groupRole(name)); r.services[name].Level == "monitor" { // the other levels have it
-			if r.database == r.settings.main() {
-				s.add("GRANT CONNECT ON DATABASE %s TO %s", db, group)
-			} else {
-				others = append(others, group)
-			}
+		group, configured := quoted(groupRole(name)), r.services[name]
+		switch {
+		case !configured.belongs(r.database): // a person granted it
+			others = append(others, group)
+		case configured.Level == "monitor": // the other levels have it
+			s.add("GRANT CONNECT ON DATABASE %s TO %s", db, group)
 		}
 	}
 	if len(others) > 0 {

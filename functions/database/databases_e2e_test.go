@@ -197,6 +197,9 @@ func manualChangesInAFurtherDatabaseAreReverted(t *testing.T, major int) {
 		"GRANT CONNECT ON DATABASE metabase TO platform_read",
 		"GRANT CONNECT ON DATABASE metabase TO platform_owner",
 		"GRANT CONNECT ON DATABASE metabase TO service_web_a",
+		"GRANT CONNECT ON DATABASE metabase TO service_web",
+		"GRANT CREATE ON SCHEMA public TO service_job",
+		"GRANT CONNECT ON DATABASE app TO service_bi",
 		"GRANT CONNECT ON DATABASE metabase TO platform_monitor",
 		"GRANT CONNECT ON DATABASE app TO platform_owner_metabase",
 		"GRANT CREATE ON DATABASE app TO platform_write_metabase",
@@ -493,6 +496,96 @@ func serviceKeepsItsDatabaseIfTheNextOneCannotBeUsed(t *testing.T, major int) {
 		h.do(h.session(h.credentials(service), "foreigners", ""), "SELECT 1")
 	}
 	h.nothingToDo()
+}
+
+// A database that a person created was open to everybody. Sessions of other services in it are ended,
+// and they get into it no more, although a person granted it to them. In the main database, too.
+func TestSessionsOfOtherServicesInATakenOverDatabaseAreEnded(t *testing.T) {
+	onEachMajor(t, sessionsOfOtherServicesInATakenOverDatabaseAreEnded)
+}
+
+func sessionsOfOtherServicesInATakenOverDatabaseAreEnded(t *testing.T, major int) {
+	h := newFixture(t, major)
+	h.set("web", "read")
+	h.setPlatform()
+	h.run()
+	h.master("CREATE DATABASE metabase")
+	h.master("CREATE ROLE alice LOGIN PASSWORD 'x'")
+	user := h.credentials("web")
+	web, dump := h.session(user, "metabase", ""), h.session(h.credentials("platform_dump"), "metabase", "")
+	monitor := h.session(h.credentials("platform_monitor"), "metabase", "")
+	alice := h.session(postgres.User{Name: "alice", Password: "x"}, "metabase", "")
+	h.asMasterIn("metabase", "GRANT CONNECT ON DATABASE metabase TO service_web",
+		"GRANT CREATE, USAGE ON SCHEMA public TO service_web")
+	h.setIn("metabase", "bi", "owner")
+	h.run()
+	h.ended(web)
+	h.ended(monitor)
+	h.shut("web", "metabase")
+	h.shut("platform_monitor", "metabase")
+	for _, conn := range []*pgx.Conn{dump, alice, h.service("web"), h.service("bi")} {
+		h.do(conn, "SELECT 1")
+	}
+	granted := h.inside("metabase", `SELECT nspacl::text FROM pg_namespace WHERE nspname = 'public'`)
+	if strings.Contains(granted[0], "service_web=") {
+		t.Errorf("rights in the schema public: %s", granted)
+	}
+	h.nothingToDo()
+
+	h.asMasterIn("app", "GRANT CONNECT ON DATABASE app TO service_bi")
+	bi := h.session(h.credentials("bi"), "app", "")
+	monitor = h.service("platform_monitor")
+	h.run()
+	h.ended(bi)
+	h.shut("bi", "app")
+	h.do(monitor, "SELECT 1")
+	h.nothingToDo()
+}
+
+// Nobody can connect to a new database before its rights are right. So no session in it is from before.
+func TestNobodyConnectsToANewDatabaseBeforeItsRightsAreRight(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, postgres.DefaultMajor)
+	h.set("web", "read")
+	h.run()
+	user := h.credentials("web")
+	for n, created := 0, 0; ; n++ {
+		name := fmt.Sprintf("made%d", n)
+		_, died := h.killed(n, func(ctx context.Context, f *function) error {
+			return createDatabaseIn(ctx, f, name)
+		})
+		conn, err := h.postgres.Connect(t.Context(), user, name)
+		if err == nil {
+			conn.Close(t.Context())
+		}
+		if state := sqlState(err); state != "3D000" { // it does not exist
+			created++
+			if state != "55000" && state != "42501" {
+				t.Errorf("killed after %d actions: web connects: %v", n, err)
+			}
+		}
+		h.setIn(name, "bi", "owner")
+		h.run()
+		h.do(h.service("bi"), "CREATE TABLE made (id int)")
+		h.shut("web", name)
+		h.nothingToDo()
+		if !died {
+			if created < 4 {
+				t.Errorf("killed at %d points after it was created, want 4", created)
+			}
+			return
+		}
+	}
+}
+
+// createDatabaseIn creates a database for services, as a deployment does.
+func createDatabaseIn(ctx context.Context, f *function, name string) error {
+	master, err := f.connectAsMaster(ctx)
+	if err != nil {
+		return err
+	}
+	defer master.close(ctx)
+	return adoptDatabase(ctx, master.lock, name, &result{})
 }
 
 func TestPrepareIsForADatabaseOfTheServices(t *testing.T) {

@@ -85,27 +85,36 @@ func restoreDatabase(ctx context.Context, conn *pgx.Conn, name string, out *resu
 			name)
 	}
 	if len(found) > 0 {
-		return execute(ctx, conn, "REVOKE ALL ON DATABASE "+quoted(name)+" FROM PUBLIC")
+		return completeDatabase(ctx, conn, name, databaseComment)
 	}
 	return createDatabase(ctx, conn, name, databaseComment, out)
 }
 
-// createDatabase creates a database with a comment and without rights for PUBLIC.
+// createDatabase creates a database with a comment and without rights for PUBLIC. Nobody can connect to
+// it before those are revoked: a session that begins earlier would stay.
 func createDatabase(ctx context.Context, conn *pgx.Conn, name, mark string, out *result) error {
+	err := execute(ctx, conn, "CREATE DATABASE "+quoted(name)+" ALLOW_CONNECTIONS false")
+	if sqlState(err) == objectInUse { // a session in template1, which is copied
+		return passing{err}
+	}
+	if err != nil {
+		return err
+	}
+	out.Changed = append(out.Changed, "database "+name)
+	return completeDatabase(ctx, conn, name, mark)
+}
+
+// completeDatabase does the rest of createDatabase, which can have been interrupted.
+func completeDatabase(ctx context.Context, conn *pgx.Conn, name, mark string) error {
 	for _, statement := range []string{
-		"CREATE DATABASE " + quoted(name),
 		"COMMENT ON DATABASE " + quoted(name) + " IS " + literal(mark),
 		"REVOKE ALL ON DATABASE " + quoted(name) + " FROM PUBLIC",
+		"ALTER DATABASE " + quoted(name) + " ALLOW_CONNECTIONS true",
 	} {
-		err := execute(ctx, conn, statement)
-		if sqlState(err) == objectInUse { // a session in template1, which is copied
-			return passing{err}
-		}
-		if err != nil {
+		if err := execute(ctx, conn, statement); err != nil {
 			return err
 		}
 	}
-	out.Changed = append(out.Changed, "database "+name)
 	return nil
 }
 
