@@ -657,6 +657,28 @@ func TestClientsOfAFurtherDatabaseStayConnectedDuringRotation(t *testing.T) {
 	h.nothingToDo()
 }
 
+// The master user creates the extensions of a new database while no service can create anything there.
+func TestPrepareCreatesExtensionsBeforeTheLevelsHaveRights(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, postgres.DefaultMajor)
+	h.set("web", "owner")
+	h.run()
+	h.inside("app", "CREATE SCHEMA tools", "CREATE EXTENSION pg_trgm SCHEMA tools", "SELECT 1")
+	done, _ := h.killed(1000, func(ctx context.Context, f *function) error {
+		_, err := f.handle(ctx, json.RawMessage(`{"action":"database","database":"new"}`))
+		return err
+	})
+	created := slices.Index(done, `CREATE EXTENSION IF NOT EXISTS "pg_trgm" SCHEMA "tools" CASCADE`)
+	granted := slices.Index(done, `GRANT CREATE ON DATABASE "new" TO "platform_owner"`)
+	if created < 0 || granted < created {
+		t.Errorf("created at %d, granted at %d of %q", created, granted, done)
+	}
+	h.do(h.session(h.credentials("web"), "new", ""), "CREATE TABLE tools.words (word text)")
+	if found := h.inside("new", "SELECT extname::text FROM pg_extension"); !slices.Contains(found, "pg_trgm") {
+		t.Errorf("extensions: %v", found)
+	}
+}
+
 // A deployment that adds a database, and moves a service to it, is killed at every point.
 func TestNextDeploymentRepairsAKilledOneThatAddsADatabase(t *testing.T) {
 	t.Parallel()

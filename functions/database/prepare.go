@@ -67,10 +67,12 @@ func (f *function) prepareOnce(ctx context.Context, made, model database, out *r
 		return err
 	}
 	defer func() { _ = to.Close(context.WithoutCancel(ctx)) }()
-	if err := known.putRightsRight(ctx, session{made, to}, out); err != nil {
+	// The extensions come first. The master user executes their scripts, and nobody else may have created
+	// anything in the database that these would use.
+	if err := copyExtensions(ctx, sessions[from].conn, session{made, to}, out); err != nil {
 		return errors.Join(refused, err)
 	}
-	return errors.Join(refused, copyExtensions(ctx, sessions[from].conn, session{made, to}, out))
+	return errors.Join(refused, known.putRightsRight(ctx, session{made, to}, out))
 }
 
 // restoreDatabase creates a database for a restore, unless it exists.
