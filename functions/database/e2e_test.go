@@ -301,6 +301,7 @@ var shortLimits = limits{
 	rights:   2 * time.Second,
 	handOver: 3 * time.Second,
 	lock:     defaultLimits.lock,
+	objects:  defaultLimits.objects,
 }
 
 // step invokes the function for one step of the rotation of the secret of web.

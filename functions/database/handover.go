@@ -29,22 +29,22 @@ import (
 // that waits for a table blocks all later ones. What is in use is tried again for some time, and then
 // by a later run: that is no error. Objects that stay with the master user are reported.
 func (f *function) handOver(ctx context.Context, sessions []session, known facts, out *result) error {
-	h := &handOver{}
-	for _, s := range sessions {
-		todo, kept, err := f.misplaced(ctx, s, known)
-		if err != nil {
-			return err
-		}
-		h.todo, out.Kept = append(h.todo, todo...), append(out.Kept, kept...)
+	h := &handOver{function: f, sessions: sessions, known: known, refused: map[string]bool{}}
+	if err := h.find(ctx); err != nil {
+		return err
 	}
 	h.end = f.end(ctx)
 	if last := time.Now().Add(f.limits.handOver); last.Before(h.end) {
 		h.end = last
 	}
-	err := f.repeat(ctx, h.end, busyObjects, func() error { return h.try(ctx) })
+	err := f.repeat(ctx, h.end, busyObjects, func() error { return h.tryAll(ctx) })
 	if busyObjects(err) {
 		err = nil
 	}
+	if err == nil && h.more && ctx.Err() == nil {
+		err = h.find(ctx) // what is left
+	}
+	out.Kept = append(out.Kept, h.kept...)
 	out.Changed = append(out.Changed, h.changed...)
 	out.Problems = append(out.Problems, h.failed...)
 	if len(h.failed) > 0 {
@@ -53,16 +53,26 @@ func (f *function) handOver(ctx context.Context, sessions []session, known facts
 	for _, o := range h.todo {
 		out.InUse = append(out.InUse, o.description)
 	}
+	if h.more {
+		out.InUse = append(out.InUse, "more objects, which this run did not come to")
+	}
 	return err
 }
 
 // handOver is a hand-over of objects.
 type handOver struct {
-	end  time.Time
-	todo []object
+	*function
+	sessions []session
+	known    facts
+	end      time.Time
 
-	changed []string // whose owner changed
-	failed  []string // what cannot be handed over, and why
+	todo []object
+	kept []string // what stays with the master user
+	more bool     // there can be more objects than those that were read
+
+	changed []string        // whose owner changed
+	failed  []string        // what cannot be handed over, and why
+	refused map[string]bool // the keys of these objects
 }
 
 // object is an object that belongs to somebody else than it should.
@@ -73,9 +83,39 @@ type object struct {
 	conn        *pgx.Conn
 }
 
+// key distinguishes an object from all others.
+func (o object) key() string { return o.description + ": " + strings.Join(o.statements, ";") }
+
 var errInUse = errors.New("some objects are in use")
 
 func busyObjects(err error) bool { return errors.Is(err, errInUse) }
+
+// find reads the objects to hand over, at most limits.objects of each database.
+func (h *handOver) find(ctx context.Context) error {
+	h.todo, h.kept, h.more = nil, nil, false
+	for _, s := range h.sessions {
+		if err := h.findIn(ctx, s); err != nil {
+			return err
+		}
+	}
+	h.todo = slices.DeleteFunc(h.todo, func(o object) bool { return h.refused[o.key()] })
+	return nil
+}
+
+// tryAll tries each object once. It reads the next ones as long as there are more and some of those that
+// were read are handed over, so that they are not read again.
+func (h *handOver) tryAll(ctx context.Context) error {
+	for {
+		before := len(h.changed)
+		err := h.try(ctx)
+		if !h.more || len(h.changed) == before || err != nil && !busyObjects(err) || time.Now().After(h.end) {
+			return err
+		}
+		if err := h.find(ctx); err != nil {
+			return err
+		}
+	}
+}
 
 // try tries each object once. Those that are in use remain to be done.
 func (h *handOver) try(ctx context.Context) error {
@@ -99,6 +139,7 @@ func (h *handOver) try(ctx context.Context) error {
 			return err
 		case slices.Contains([]string{"42704", "42P01", "42883", "3F000"}, state): // it was dropped meanwhile
 		default:
+			h.refused[o.key()] = true
 			h.failed = append(h.failed, fmt.Sprintf("%s: %v", o.description, err))
 		}
 	}
@@ -116,45 +157,45 @@ type owned struct {
 	rights []string // of the levels of another database, if its owner owns the object: right and role
 }
 
-// mostObjects is how many objects of a database are handed over in one run, so that neither memory nor
-// time of the invocation depends on the size of the database.
-const mostObjects = 10_000
-
-// misplaced returns the objects of a database to hand over, and what stays with the master user.
-func (f *function) misplaced(ctx context.Context, s session, known facts) (todo []object, kept []string, err error) {
-	_, err = s.conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = '%dms'", f.limits.lock.Milliseconds()))
+// findIn reads the objects of one database to hand over, and what stays with the master user.
+func (h *handOver) findIn(ctx context.Context, s session) error {
+	_, err := s.conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = '%dms'", h.limits.lock.Milliseconds()))
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	policies, err := known.policies(ctx, s)
+	policies, err := h.known.policies(ctx, s)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	defaults, err := known.defaultPrivileges(ctx, s)
+	defaults, err := h.known.defaultPrivileges(ctx, s)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	todo = slices.Concat(policies, defaults)
-	all, err := f.owned(ctx, s, known)
+	h.todo = slices.Concat(h.todo, policies, defaults)
+	all, err := h.owned(ctx, s, h.known)
+	if err != nil {
+		return err
+	}
+	h.more = h.more || len(all) == h.limits.objects
 	for _, o := range all {
-		target := f.rightOwner(o, s.database, known.master)
+		target := h.rightOwner(o, s.database, h.known.master)
 		if target == o.owner {
-			if o.owner == known.master && o.reported() {
-				kept = append(kept, o.description+s.in())
+			if o.owner == h.known.master && o.reported() {
+				h.kept = append(h.kept, o.description+s.in())
 			}
 		} else if statements := o.handOver(target, s.database); len(statements) > 0 {
-			todo = append(todo, object{o.description + s.in(), statements, !o.serial, s.conn})
+			h.todo = append(h.todo, object{o.description + s.in(), statements, !o.serial, s.conn})
 		}
 	}
-	return todo, kept, err
+	return nil
 }
 
-// owned returns the objects of a database whose owner may be a wrong one.
+// owned returns the objects of a database whose owner may be a wrong one, at most limits.objects.
 //
 // pg_shdepend names all objects of a role, whatever their kind. What belongs to an extension stays
 // with it. An identity's sequence and a range's multirange change owner with the object they belong
 // to. A table's new owner needs rights in its schema; and a sequence that belongs to a column gets its
-// rights before the table takes it along.
+// rights right before the table, which takes it along.
 func (f *function) owned(ctx context.Context, s session, known facts) ([]owned, error) {
 	owners, err := f.wrongOwners(ctx, s)
 	if err != nil {
@@ -164,9 +205,7 @@ func (f *function) owned(ctx context.Context, s session, known facts) ([]owned, 
 	rows, err := s.conn.Query(ctx, `
 		SELECT i.type, coalesce(i.schema, ''), i.identity, d.rolname,
 			coalesce(pg_describe_object(d.classid, d.objid, 0), i.identity),
-			d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_depend a
-				WHERE a.classid = d.classid AND a.objid = d.objid AND a.deptype = 'a'
-					AND a.refclassid = 'pg_class'::regclass AND a.refobjsubid > 0),
+			serial.of IS NOT NULL,
 			ARRAY(SELECT DISTINCT a.privilege_type || r.part || ' ' || l.rolname
 				FROM (`+rightsOn+`) r, aclexplode(r.acl) a JOIN pg_roles l ON l.oid = a.grantee
 				WHERE d.rolname = ANY($3) AND l.rolname = ANY($3) AND l.rolname <> d.rolname)
@@ -174,14 +213,18 @@ func (f *function) owned(ctx context.Context, s session, known facts) ([]owned, 
 			WHERE deptype = 'o' AND refclassid = 'pg_authid'::regclass
 				AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
 				AND (o.rolname = current_user OR o.rolname = ANY($1))) d,
-			pg_identify_object(d.classid, d.objid, 0) i
+			pg_identify_object(d.classid, d.objid, 0) i,
+			LATERAL (SELECT min(a.refobjid::bigint) AS of FROM pg_depend a
+				WHERE d.classid = 'pg_class'::regclass AND a.classid = d.classid AND a.objid = d.objid
+					AND a.deptype = 'a' AND a.refclassid = 'pg_class'::regclass AND a.refobjsubid > 0) serial
 		WHERE i.identity IS NOT NULL -- NULL: dropped a moment ago
 			AND (d.rolname = ANY($1) OR coalesce(i.schema, 'public') = 'public')
 			AND coalesce(i.schema, '') !~ '^pg_temp'
 			AND NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classid AND e.objid = d.objid
 				AND e.objsubid = 0 AND e.deptype IN ('e', 'i'))
-		ORDER BY i.type = 'large object', i.type <> 'schema', 6 DESC, d.classid::regclass::text, 2, 3
-		LIMIT $2`, append(owners, strangers...), mostObjects, strangers)
+		ORDER BY i.type = 'large object', i.type <> 'schema', d.classid::regclass::text,
+			coalesce(serial.of, d.objid::bigint), serial.of IS NULL, 2, 3
+		LIMIT $2`, append(owners, strangers...), f.limits.objects, strangers)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -178,6 +179,67 @@ func objectsInUseAreHandedOverLater(t *testing.T, major int) {
 		t.Errorf("after the reader: %+v", done)
 	}
 	h.do(h.service("web"), "ALTER TABLE t9 ADD COLUMN more int")
+	h.nothingToDo()
+}
+
+// More objects than are read at a time are handed over in one run, also if one of them is in use, and
+// what is left of them when the time is over is reported.
+func TestMoreObjectsThanAreReadAtATimeAreHandedOver(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, postgres.DefaultMajor)
+	h.function.limits.objects, h.function.limits.lock = 4, 50*time.Millisecond
+	h.set("web", "owner")
+	h.run()
+	for i := range 9 {
+		h.master(fmt.Sprintf("CREATE TABLE t%d (id serial)", i))
+	}
+	h.master("SELECT count(lo_create(0)) FROM generate_series(1, 10)")
+	h.function.limits.handOver = 0
+	want := []string{"more objects, which this run did not come to", "sequence public.t0_id_seq",
+		"sequence public.t1_id_seq", "table public.t0", "table public.t1"}
+	if done := h.run(); !slices.Equal(done.InUse, want) {
+		t.Errorf("without time: %q, want %q", done.InUse, want)
+	}
+	h.function.limits.handOver = shortLimits.handOver
+	reader, err := h.postgres.Connect(t.Context(), h.postgres.Master, "app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close(context.Background())
+	h.do(reader, "BEGIN")
+	h.do(reader, "SELECT * FROM t0")
+	if done := h.run(); !slices.Equal(done.InUse, []string{"table public.t0"}) || len(done.Changed) != 18 {
+		t.Errorf("in use: %q, changed: %q", done.InUse, done.Changed)
+	}
+	left := slices.Sorted(slices.Values(h.admin(ownedBy("platform"))))
+	if !slices.Equal(left, []string{"sequence t0_id_seq", "table t0"}) {
+		t.Errorf("left: %q", left)
+	}
+	h.do(reader, "ROLLBACK")
+	h.run()
+	h.nothingToDo()
+}
+
+// The new owner of an object must be allowed to create in its schema. The error says so, and a person
+// who grants that right ends it.
+func TestObjectInASchemaOfTheMasterUserIsHandedOverAfterAGrant(t *testing.T) {
+	t.Parallel()
+	h := newFixture(t, postgres.DefaultMajor)
+	h.set("web", "write")
+	h.set("other", "owner")
+	h.run()
+	h.master("CREATE SCHEMA special")
+	h.master("GRANT CREATE, USAGE ON SCHEMA special TO service_web")
+	h.do(h.service("web"), "CREATE TABLE special.mine (id int)")
+	h.set("web", "owner")
+	_, err := h.function.handle(t.Context(), json.RawMessage(`{"action":"daily"}`))
+	if err == nil || !strings.Contains(err.Error(), "1 objects cannot be handed over: table special.mine") ||
+		!strings.Contains(err.Error(), "permission denied for schema special") {
+		t.Errorf("without the right: %v", err)
+	}
+	h.master("GRANT CREATE, USAGE ON SCHEMA special TO platform_owner")
+	h.run()
+	h.do(h.service("other"), "ALTER TABLE special.mine ADD COLUMN more int")
 	h.nothingToDo()
 }
 

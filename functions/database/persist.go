@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// limits are how long the function tries again, and how long it waits in between. Tests shorten
-// them.
+// limits are how long the function tries again, how long it waits in between, and how much it reads at a
+// time. Tests shorten them.
 type limits struct {
 	reserve  time.Duration // of the invocation's time, kept to end with an error instead of a time-out
 	total    time.Duration // if the invocation's context has no deadline
@@ -20,6 +20,7 @@ type limits struct {
 	rights   time.Duration // that IAM may take to apply a new permission everywhere
 	handOver time.Duration // for all objects that are in use
 	lock     time.Duration // that an object in use is waited for; meanwhile its next users wait too
+	objects  int           // of a database that are read at a time, so that memory does not depend on its size
 }
 
 // A failover of RDS takes 60 to 120 seconds
@@ -33,6 +34,7 @@ var defaultLimits = limits{
 	rights:   time.Minute,
 	handOver: 2 * time.Minute,
 	lock:     500 * time.Millisecond,
+	objects:  10_000,
 }
 
 // persist calls do until it succeeds, fails for a reason that does not pass, or the invocation's
