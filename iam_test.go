@@ -448,7 +448,7 @@ func calledActions(s stacktest.Stack, role string) (required, optional []string)
 		}
 		if len(functionsInVPC(s)) > 0 && functionsInVPC(s)[0].Reference("role") == role {
 			required = slices.Clone(databaseCalls)
-			if len(s.Resources("aws_secretsmanager_secret")) > 0 {
+			if len(s.Resources("aws_secretsmanager_secret_rotation")) > 0 { // generated secrets are not its own
 				required = append(required, rotationCalls...)
 			}
 			if slices.ContainsFunc(serviceTasks(s), serviceTask.usesDatabase) {
