@@ -40,8 +40,8 @@ ended() {
 : >"$WORK/missing"
 trap ended EXIT
 
-# No role of the dump has the name of the superuser. Nobody needs a password, so that code in the dump could
-# connect as the superuser: but an extension that connects lets nobody else than a superuser do so without one.
+# A name that no role in the dump has. The server asks for no password, but code in the dump cannot log in as
+# the superuser: dblink and postgres_fdw make no connection without a password for anybody else.
 superuser='platform verification'
 export PGHOST="$WORK" PGPORT=5432 PGUSER="$superuser" PGDATABASE=postgres
 # Nothing of the server outlives the task, so that it need not survive a crash. Parallel queries and
@@ -50,17 +50,16 @@ initdb --pgdata="$data" --username="$superuser" --auth=trust --encoding=UTF8 --n
 pg_ctl --pgdata="$data" --silent --wait --log="$WORK/server.log" --options="-c listen_addresses='' \
 	-c unix_socket_directories='$WORK' -c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 \
 	-c max_wal_size=1GB -c autovacuum=off -c shared_buffers=128MB -c max_parallel_workers_per_gather=0 \
-	-c max_parallel_maintenance_workers=0 -c lo_compat_privileges=on" start || fail "$(cat "$WORK/server.log")"
+	-c max_parallel_maintenance_workers=0" start || fail "$(cat "$WORK/server.log")"
 
-# The rows, indexes and constraints of a dump call functions of services, and a superuser can start programs,
-# which have the rights of this task. So they are restored as a role that is no superuser, and is a member of
-# all owners. Only a superuser can create objects for others, which calls none of these functions.
+# A dump calls functions of the services: in constraints, indexes and bounds of partitions. Called by a superuser,
+# these could start programs, which have the rights of this task. So a role that is no superuser, but a member of
+# all owners, restores it. A superuser restores only what calls nothing: schemas, extensions and rights.
 loader='platform restore'
 psql -Xq -v ON_ERROR_STOP=1 -c 'CREATE ROLE postgres' -c "CREATE ROLE \"$loader\" LOGIN" --file="$DUMP/roles.sql"
 psql -XAtq -v ON_ERROR_STOP=1 -v loader="$loader" <<-'SQL'
 	SELECT format('GRANT %I TO %I', rolname, :'loader') FROM pg_roles
 		WHERE rolname !~ '^pg_' AND NOT rolsuper AND rolname <> :'loader' \gexec
-	GRANT pg_write_all_data TO :"loader"
 SQL
 createdb --owner="$loader" restored
 export PGDATABASE=restored
@@ -76,14 +75,19 @@ others() {
 	grep -vE "^[0-9]+; [0-9]+ [0-9]+ ($2) " "$1" || :
 }
 
-# contents restores the list $1, in the order in which pg_restore does.
+# contents restores the list $1, in the order in which pg_restore does. For a superuser, the owner of an object
+# needs no rights in its schema, nor that of a foreign server on its wrapper.
 contents() {
 	entries "$1" 'ACL|DEFAULT ACL' >"$1.rights"
 	entries "$1" 'MATERIALIZED VIEW DATA' >"$1.views"
 	entries "$1" 'EVENT TRIGGER' >"$1.events"
 	others "$1" 'ACL|DEFAULT ACL|MATERIALIZED VIEW DATA|EVENT TRIGGER' >"$1.objects"
-	restore --use-list="$1.objects" --section=pre-data &&
-		restore --use-list="$1.objects" --section=data --section=post-data --username="$loader" &&
+	psql -XAtq -v ON_ERROR_STOP=1 <<-'SQL' &&
+		SELECT format('GRANT CREATE, USAGE ON SCHEMA %I TO PUBLIC', nspname) FROM pg_namespace
+			WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' \gexec
+		SELECT format('GRANT USAGE ON FOREIGN DATA WRAPPER %I TO PUBLIC', fdwname) FROM pg_foreign_data_wrapper \gexec
+	SQL
+		restore --use-list="$1.objects" --username="$loader" &&
 		restore --use-list="$1.rights" &&
 		restore --use-list="$1.views" --username="$loader" &&
 		restore --use-list="$1.events"

@@ -36,7 +36,7 @@ func TestServiceGetsNoRightsThroughItsDump(t *testing.T) {
 		r.noProgramRan(task.schedule, home)
 	}
 	// The record of the drill: all tables of metabase, and none of the main database.
-	for _, want := range []string{`"dump":"dumps/metabase/2026/11/23/053000.dump"`, `"tables":5,`} {
+	for _, want := range []string{`"dump":"dumps/metabase/2026/11/23/053000.dump"`, `"tables":6,`} {
 		if !strings.Contains(r.output.String(), want) {
 			t.Errorf("want %s, have %s", want, r.output.String())
 		}
@@ -70,6 +70,11 @@ func hostile(file string) []string {
 			RETURN 1;
 		END $f$`,
 		"CREATE DOMAIN checked AS int CHECK (public.run(VALUE) = 1)",
+		// A bound of a partition, and the initial value of an aggregate, are checked when they are created.
+		"CREATE TABLE with_bound (d checked) PARTITION BY LIST (d)",
+		"CREATE TABLE with_bound_1 PARTITION OF with_bound FOR VALUES IN (1)",
+		"CREATE FUNCTION add(checked, int) RETURNS checked LANGUAGE sql AS 'SELECT $1'",
+		"CREATE AGGREGATE total (int) (SFUNC = add, STYPE = checked, INITCOND = '1')",
 		"CREATE TABLE with_check (id int CHECK (public.run(id) = 1), d checked)",
 		"CREATE TABLE with_column (id int, g int GENERATED ALWAYS AS (public.run(id)) STORED)",
 		"CREATE TABLE with_index (id int)",
