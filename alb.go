@@ -36,8 +36,8 @@ type LoadBalancer struct {
 //	with TLS:     :80 ── redirect to :443 ── rules of the services ── otherwise 200
 //
 // A rule is declared by route, for each routed service. A request that matches no rule gets a fixed
-// 200, so that a check from outside tells whether the load balancer works, whatever the services
-// do; or 404 (load_balancer.default_status).
+// response with load_balancer.default_status. The default, 200, lets a check from outside tell whether
+// the load balancer works, whatever the services do.
 func newLoadBalancer(s *scope, n *Network) *LoadBalancer {
 	group := newSecurityGroup(s, n.VpcID, groupSpec{
 		id: "load_balancer_security_group", noun: "load_balancer",

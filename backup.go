@@ -118,9 +118,8 @@ func backupVariables(s *scope, db *Database, bucket *Bucket, copies *Copy) map[s
 	return variables
 }
 
-// furtherDatabases returns since when each database besides the main one is configured, as Terraform
-// evaluates it: the time of the deployment that added it, which is kept in the state. A database that is
-// new is not reported as late.
+// furtherDatabases returns, by database besides the main one, an expression for the time of the deployment
+// that added it. The time is kept in the state, so that a new database is not reported as late.
 func furtherDatabases(s *scope) map[string]string {
 	since := map[string]string{}
 	for _, name := range s.cfg.FurtherDatabases() {

@@ -54,7 +54,7 @@ pg_ctl --pgdata="$data" --silent --wait --log="$WORK/server.log" --options="-c l
 
 # A dump calls functions of the services: in constraints, indexes and bounds of partitions. Called by a superuser,
 # these could start programs, which have the rights of this task. So a role that is no superuser, but a member of
-# all owners, restores it. A superuser restores only what calls nothing: schemas, extensions and rights.
+# all owners, restores it. A superuser restores only schemas, extensions, rights and, last, event triggers.
 loader='platform restore'
 psql -Xq -v ON_ERROR_STOP=1 -c 'CREATE ROLE postgres' -c "CREATE ROLE \"$loader\" LOGIN" --file="$DUMP/roles.sql"
 psql -XAtq -v ON_ERROR_STOP=1 -v loader="$loader" <<-'SQL'

@@ -141,14 +141,15 @@ func (o options) of(main string, further []string) (options, error) {
 	if o.dump != "" {
 		from = dumpKey.FindStringSubmatch(o.dump)[1]
 		if o.from != "" && folder(o.from) != from {
-			return o, fmt.Errorf("--from: want %s, whose dump %s is, have %q", cmp.Or(from, main), o.dump, o.from)
+			return o, fmt.Errorf("--from: want %s, the database of the dump %s, have %q",
+				cmp.Or(from, main), o.dump, o.from)
 		}
 	}
 	used := append([]string{main}, further...)
 	inUse, all := slices.Contains(used, cmp.Or(from, main)), strings.Join(used, ", ")
 	switch {
 	case inUse && o.like != "" && folder(o.like) != from:
-		return o, fmt.Errorf("--like: want none, or %s, whose services use it, have %q", cmp.Or(from, main), o.like)
+		return o, fmt.Errorf("--like: want none, or %s, the database of the dump, have %q", cmp.Or(from, main), o.like)
 	case !inUse && o.like == "":
 		return o, fmt.Errorf("--from: services of this stack use the databases %s, have %q: if one was called so "+
 			"before, name the database whose services get access with --like", all, from)

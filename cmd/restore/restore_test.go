@@ -210,17 +210,17 @@ func TestRestoreIsOfTheDatabaseThatWasDumped(t *testing.T) {
 		"--like app --dump " + ofOther:    {"", "KEY=" + ofOther + "; download FROM=o", ""},
 		"--from other":                    {"", "", `use the databases app, b_, metabase, have "other": if one was`},
 		"--dump " + ofOther:               {"", "", `use the databases app, b_, metabase, have "o": if one was`},
-		"--from metabase --like b_":       {"", "", `--like: want none, or metabase, whose services use it, have "b_"`},
-		"--from metabase --like app":      {"", "", `--like: want none, or metabase, whose services use it`},
-		"--like metabase":                 {"", "", `--like: want none, or app, whose services use it`},
+		"--from metabase --like b_":       {"", "", `want none, or metabase, the database of the dump, have "b_"`},
+		"--from metabase --like app":      {"", "", `--like: want none, or metabase, the database of the dump`},
+		"--like metabase":                 {"", "", `--like: want none, or app, the database of the dump`},
 		"--from o --like other": {
 			"", "", `--like: want a database that services of this stack use (app, b_, metabase), have "other"`,
 		},
 		"--from metabase --dump " + key: {
-			"", "", "--from: want app, whose dump " + key + ` is, have "metabase"`,
+			"", "", "--from: want app, the database of the dump " + key + `, have "metabase"`,
 		},
 		"--from app --dump " + ofMetabase: {
-			"", "", "--from: want metabase, whose dump " + ofMetabase + ` is, have "app"`,
+			"", "", "--from: want metabase, the database of the dump " + ofMetabase + `, have "app"`,
 		},
 	} {
 		_, o, err := parse(strings.Fields("out --database restored " + arguments))

@@ -87,10 +87,12 @@ const longestFurther = 40
 func mayBeFurther(name string) bool { return mayBeCreated(name) && len(name) <= longestFurther }
 
 // openDatabases opens a session in each database of services, and creates the further ones that do not
-// exist. unusable is an error about databases for which that failed, and err one that passes.
+// exist. unusable is the error about databases that could not be opened. err is a temporary error: the
+// caller tries again.
 //
-// No role is changed before: a service that moves to a database loses the right to connect to the one
-// before, and its sessions there. It must not lose them if the new database cannot be used.
+// No role is changed before all databases are open: a service that moves to a database loses the right
+// to connect to the one before, and its sessions there. It must not lose them if the new database cannot
+// be used.
 func (f *function) openDatabases(
 	ctx context.Context, master *masterConn, out *result,
 ) (sessions []session, unusable, err error) {
@@ -143,8 +145,8 @@ func (s settings) keeps(role string) bool {
 }
 
 // putDatabasesRight brings the rights in databases into the desired state, and ends the sessions that
-// may not be there. An error about one database does not keep the function from the others, unless it
-// passes.
+// may not be there. An error in one database does not stop the others, unless it is
+// temporary: then the caller tries again.
 func (f *function) putDatabasesRight(ctx context.Context, sessions []session, known facts, out *result) error {
 	var errs []error
 	for _, s := range sessions {
@@ -187,26 +189,26 @@ const servicesComment = "Made by the platform for services"
 // over if it belongs to the master user: a person created it, or a restore. If it allows no connections,
 // its creation was interrupted.
 func adoptDatabase(ctx context.Context, conn *pgx.Conn, name string, out *result) error {
-	rows, err := conn.Query(ctx, `SELECT pg_get_userbyid(datdba), pg_get_userbyid(datdba) = current_user,
+	rows, err := conn.Query(ctx, `SELECT pg_get_userbyid(datdba), current_user::text,
 		coalesce(shobj_description(oid, 'pg_database'), ''), datallowconn FROM pg_database WHERE datname = $1`, name)
 	if err != nil {
 		return err
 	}
 	type found struct {
-		owner, comment string
-		own, open      bool
+		owner, master, comment string
+		open                   bool
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d found, err error) {
-		return d, row.Scan(&d.owner, &d.own, &d.comment, &d.open)
+		return d, row.Scan(&d.owner, &d.master, &d.comment, &d.open)
 	})
 	switch {
 	case err != nil:
 		return err
 	case len(all) == 0:
 		return createDatabase(ctx, conn, name, servicesComment, out)
-	case !all[0].own:
-		return fmt.Errorf("database %s exists and belongs to %s: as %[2]s, run ALTER DATABASE %s OWNER TO the master "+
-			"user, or name another database", name, all[0].owner, quoted(name))
+	case all[0].owner != all[0].master:
+		return fmt.Errorf("database %s exists and belongs to %s: as %[2]s, run ALTER DATABASE %s OWNER TO %s, or set "+
+			"another database.name of the services", name, all[0].owner, quoted(name), quoted(all[0].master))
 	case !all[0].open:
 		return completeDatabase(ctx, conn, name, servicesComment)
 	case all[0].comment == databaseComment: // no restore may use it any more

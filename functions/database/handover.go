@@ -54,7 +54,7 @@ func (f *function) handOver(ctx context.Context, sessions []session, known facts
 		out.InUse = append(out.InUse, o.description)
 	}
 	if h.more {
-		out.InUse = append(out.InUse, "more objects, which this run did not come to")
+		out.InUse = append(out.InUse, "more objects: this run had no time for them; the next run continues")
 	}
 	return err
 }

@@ -176,7 +176,7 @@ func (c checker) database() {
 	c.windows(d)
 	c.rotationWindow(d)
 	c.want(d.Enabled || len(d.Restores) == 0, "restores", "want none, because database.enabled is false: each "+
-		"instance has a protection of its own, so remove them first, in a deployment of their own")
+		"of these instances has its own protection, so remove them and deploy before you set it")
 	for name, restore := range inOrder(d.Restores) {
 		c.at("restores", name).restore(name, restore)
 	}

@@ -12,8 +12,8 @@ import (
 type DatabaseAccess struct {
 	// permissions of the service's database users; owner may also create and alter tables
 	Access string `yaml:"access" allowed:"none|read|write|owner"`
-	// database on the instance, which only the services that name it can connect to, and which the
-	// platform creates; default: database.name
+	// another database on the instance; the platform creates it, and only the services that name it can
+	// connect; default: database.name
 	Name string `yaml:"name" allowed:"~service_database"`
 	// environment variables of the application's own for parts of the connection
 	Variables map[string]string `yaml:"variables" allowed:"host|port|name|user|password|url|jdbc_url"`
@@ -120,8 +120,8 @@ func (c checker) databaseAccess(s Service) {
 	}
 	reserved := slices.Contains(DatabaseWords, d.Name) || strings.HasPrefix(d.Name, "pg_")
 	c.want(serviceDatabase.MatchString(d.Name) && !reserved || d.Name == c.cfg.Database.Name, "name",
-		"want lower-case letters, digits and underscores, starting with a letter, at most 40 characters, and no word "+
-			"that PostgreSQL or RDS reserves, have %q", d.Name)
+		"want lower-case letters, digits and underscores, at most 40, starting with a letter but not with pg_, and no "+
+			"word that PostgreSQL or RDS reserves, have %q", d.Name)
 	valid := urlParameters.MatchString(d.URLParameters) && len(d.URLParameters) <= 200
 	c.want(valid, "url_parameters", "want parameters such as sslmode=verify-full&connect_timeout=5, "+
 		"of letters, digits and _.~/:,%%+-, at most 200 characters")

@@ -114,7 +114,7 @@ func (c *Config) databaseRows() (rows [][]string) {
 		say("database", "none")
 		backups := "none"
 		if c.BackupBucket() {
-			backups += "; the bucket and the keys of earlier ones stay"
+			backups += "; the bucket and the keys of earlier backups are kept"
 		}
 		say("backups", backups)
 		return rows

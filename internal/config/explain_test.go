@@ -105,7 +105,7 @@ func TestSummaryDescribesEveryChoice(t *testing.T) {
 		},
 		{
 			text: minimal + "protected: true\ndatabase: {enabled: false}\n",
-			want: "backups none; the bucket and the keys of earlier ones stay",
+			want: "backups none; the bucket and the keys of earlier backups are kept",
 		},
 		{
 			text: minimal + "profile: production\nstate: {bucket: s-1}\nload_balancer: {allow_http: true}\n",

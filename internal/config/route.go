@@ -259,7 +259,8 @@ func (w warner) unmatched() {
 			every = every || s.Route.covers(Route{})
 		}
 	}
-	const instead = `such as route: {paths: ["/*"]}, or load_balancer.default_status if this is intended`
+	const instead = `such as route: {paths: ["/*"]}; ` +
+		"if this is intended, set load_balancer.default_status to 200 or 404"
 	w.warn(routed == 0, "services", "no service has a route: the load balancer answers every request itself, with "+
 		"200; set the route of the service that receives requests, "+instead)
 	w.warn(routed > 0 && !every, "services", "the load balancer answers requests that match no route itself, with "+
