@@ -123,11 +123,7 @@ func backupVariables(s *scope, db *Database, bucket *Bucket, copies *Copy) map[s
 func furtherDatabases(s *scope) map[string]string {
 	since := map[string]string{}
 	for _, name := range s.cfg.FurtherDatabases() {
-		data := cdktf.NewDataResource(s.stack, jsii.String(dumpPart.id+"_"+name+"_since"), &cdktf.DataConfig{
-			Input:     &map[string]any{"configured": "${timestamp()}"},
-			Lifecycle: &cdktf.TerraformResourceLifecycle{IgnoreChanges: &[]*string{jsii.String("input")}},
-		})
-		since[name] = "${" + *data.Fqn() + ".output.configured}"
+		since[name] = s.keptTime(dumpPart.id+"_"+name+"_since", "configured", "timestamp()")
 	}
 	return since
 }

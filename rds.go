@@ -220,11 +220,8 @@ func newDatabaseLogs(s *scope, spec instanceSpec) (groups dependencies, names []
 // of the instance's first deployment and is kept in the state: it differs between two instances of
 // the same identifier, and is the same in every plan.
 func finalSnapshot(s *scope, id, identifier string) *string {
-	data := cdktf.NewDataResource(s.stack, jsii.String(id+"_final_snapshot"), &cdktf.DataConfig{
-		Input:     &map[string]any{"made": `${formatdate("YYYYMMDDhhmmss", timestamp())}`},
-		Lifecycle: &cdktf.TerraformResourceLifecycle{IgnoreChanges: &[]*string{jsii.String("input")}},
-	})
-	return jsii.String(identifier + "-final-${" + *data.Fqn() + ".output.made}")
+	made := s.keptTime(id+"_final_snapshot", "made", `formatdate("YYYYMMDDhhmmss", timestamp())`)
+	return jsii.String(identifier + "-final-" + made)
 }
 
 // restore makes an instance start from a snapshot, from automated backups, or from the past of the

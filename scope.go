@@ -80,6 +80,16 @@ func createBeforeDestroy() *cdktf.TerraformResourceLifecycle {
 	return &cdktf.TerraformResourceLifecycle{CreateBeforeDestroy: jsii.Bool(true)}
 }
 
+// keptTime returns an expression for the time of the deployment that creates the resource with this id.
+// The state keeps the time: later deployments do not change it. now is Terraform's expression for it.
+func (s *scope) keptTime(id, name, now string) string {
+	data := cdktf.NewDataResource(s.stack, jsii.String(id), &cdktf.DataConfig{
+		Input:     &map[string]any{name: "${" + now + "}"},
+		Lifecycle: &cdktf.TerraformResourceLifecycle{IgnoreChanges: &[]*string{jsii.String("input")}},
+	})
+	return "${" + *data.Fqn() + ".output." + name + "}"
+}
+
 // dependencies are what has to exist first although no argument refers to it.
 type dependencies []cdktf.ITerraformDependable
 
